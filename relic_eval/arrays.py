@@ -1,0 +1,110 @@
+"""The border: arrays are checked here once, not cast or copied; all code behind it trusts them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from relic_eval.errors import ArgumentError
+
+BLOCK_ROWS = 65_536  # rows looked at together when a whole array is checked: a memory map is never read in one go
+
+
+def asarray(value: Any) -> np.ndarray:
+    """A NumPy array from an array, a torch tensor (on any device), a pandas object or a list; no copy where avoidable.
+
+    >>> asarray([[1, 2]]).shape
+    (1, 2)
+    """
+    if isinstance(value, np.ndarray):
+        return value
+    if hasattr(value, "detach"):  # a torch tensor, without importing torch
+        value = value.detach().cpu()
+    if hasattr(value, "to_numpy"):  # pandas
+        return value.to_numpy()
+    return np.asarray(value)
+
+
+def matrix(name: str, value: Any) -> np.ndarray:
+    """`value` as a finite 2-D array of numbers, shape (N, D); integers and float16 become float32, nothing else changes.
+
+    Raises ArgumentError for another shape, no rows, no columns, text, or rows with NaN or infinity (how many, which first).
+
+    >>> matrix("x_ND", [[1.0, 2.0], [3.0, 4.0]]).shape
+    (2, 2)
+    """
+    x_ND = asarray(value)
+    if x_ND.ndim != 2:
+        raise ArgumentError(name, "a 2-D array", f"shape {x_ND.shape}", "Pass one row per image.")
+    if 0 in x_ND.shape:
+        raise ArgumentError(name, "at least one row and one column", f"shape {x_ND.shape}")
+    if x_ND.dtype.kind not in "fiub":
+        raise ArgumentError(name, "numbers", f"dtype {x_ND.dtype}", "Pass floats or integers, no text and no objects.")
+    if x_ND.dtype.kind != "f" or x_ND.dtype.itemsize < 4 or not x_ND.dtype.isnative:
+        x_ND = x_ND.astype(np.float64 if x_ND.dtype.itemsize >= 4 else np.float32)
+    for start in range(0, len(x_ND), BLOCK_ROWS):
+        bad_N = ~np.isfinite(x_ND[start : start + BLOCK_ROWS]).all(axis=1)
+        if bad_N.any():
+            first = start + int(np.flatnonzero(bad_N)[0])
+            count = int(bad_N.sum()) + sum(
+                int((~np.isfinite(x_ND[i : i + BLOCK_ROWS]).all(axis=1)).sum())
+                for i in range(start + BLOCK_ROWS, len(x_ND), BLOCK_ROWS)
+            )
+            raise ArgumentError(
+                name,
+                "finite numbers",
+                f"NaN or infinity in {count} of {len(x_ND)} rows (the first is row {first})",
+                "Leave these rows and their labels out, or embed those images again.",
+            )
+    return x_ND
+
+
+def labels(name: str, value: Any, rows: int | None = None) -> np.ndarray:
+    """`value` as a 1-D int64 array of class numbers, one a row, from 0 on.
+
+    Raises ArgumentError for another shape or length, fractions, text or negative numbers.
+
+    >>> labels("y_N", [0, 2, 1], rows=3)
+    array([0, 2, 1])
+    """
+    y_N = asarray(value)
+    if y_N.ndim != 1:
+        raise ArgumentError(name, "a 1-D array of class numbers", f"shape {y_N.shape}", "Pass one label per image.")
+    if rows is not None and len(y_N) != rows:
+        raise ArgumentError(name, f"{rows} labels, one a row", f"{len(y_N)}", "Rows and labels must be in the same order.")
+    if y_N.dtype.kind not in "iub" and not (y_N.dtype.kind == "f" and np.array_equal(y_N, np.floor(y_N))):
+        raise ArgumentError(name, "whole numbers", f"dtype {y_N.dtype}", "Use class_numbers() for names.")
+    if len(y_N) and y_N.min() < 0:
+        raise ArgumentError(name, "class numbers from 0 on", f"{int(y_N.min())}", "Leave unlabelled rows out.")
+    return y_N.astype(np.int64, copy=False)
+
+
+def class_numbers(name: str, value: Any, rows: int | None = None) -> tuple[np.ndarray, tuple[str, ...]]:
+    """Labels of any kind (names, numbers) as class numbers and the sorted class names.
+
+    >>> class_numbers("labels", ["cat", "ant", "cat"])
+    (array([1, 0, 1]), ('ant', 'cat'))
+    """
+    given_N = asarray(value)
+    if given_N.ndim != 1 or (rows is not None and len(given_N) != rows):
+        expected = "one label a row" if rows is None else f"{rows} labels, one a row"
+        raise ArgumentError(name, expected, f"shape {given_N.shape}", "Rows and labels must be in the same order.")
+    missing = [i for i, v in enumerate(given_N.tolist()) if v is None or v != v or v == ""]
+    if missing:
+        raise ArgumentError(name, "a label for every row", f"none in {len(missing)} rows (the first is row {missing[0]})")
+    if given_N.dtype.kind == "f" and np.array_equal(given_N, np.floor(given_N)):
+        given_N = given_N.astype(np.int64)
+    names, y_N = np.unique(given_N if given_N.dtype.kind in "iub" else given_N.astype(str), return_inverse=True)
+    return y_N.astype(np.int64), tuple(str(n) for n in names)
+
+
+def paired(x_ND: np.ndarray, y_N: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Both unchanged, after a check that there is one label a row.
+
+    >>> [a.shape for a in paired(np.zeros((2, 3)), np.array([0, 1]))]
+    [(2, 3), (2,)]
+    """
+    if len(x_ND) != len(y_N):
+        raise ArgumentError("y_N", f"{len(x_ND)} labels, one a row", f"{len(y_N)}", "Rows and labels must match.")
+    return x_ND, y_N

@@ -1,0 +1,116 @@
+"""Frozen typed records that pass between the stages. Tables are mappings from column names to arrays."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from relic_eval.files import digest_json
+
+FORMAT = 1  # of stores, cells and checkpoints; raise it when a field changes, and add a step to results.migrate
+
+Table = Mapping[str, np.ndarray]  # columns of one length
+
+
+@dataclass(frozen=True)
+class Embeddings:
+    """Rows of one split, with their labels: what evaluators take. No file, no picture.
+
+    >>> e = Embeddings(np.zeros((2, 3), np.float32), np.array([0, 1]), ("ant", "bee"))
+    >>> len(e), e.take(np.array([1])).y_N
+    (2, array([1]))
+    """
+
+    x_ND: np.ndarray  # (N, D), finite
+    y_N: np.ndarray  # (N,) int64, index into `classes`
+    classes: tuple[str, ...]
+    superclasses: tuple[str, ...] | None = None  # of each class, len(classes)
+    ids: np.ndarray | None = None  # (N,) str: the same picture has the same id in every encoder's store
+
+    def __len__(self) -> int:
+        return len(self.x_ND)
+
+    def take(self, rows: np.ndarray) -> Embeddings:
+        """The rows with these indices (or this mask), in this order."""
+        ids = None if self.ids is None else self.ids[rows]
+        return dataclasses.replace(self, x_ND=self.x_ND[rows], y_N=self.y_N[rows], ids=ids)
+
+
+@dataclass(frozen=True)
+class Measurement:
+    """One row of the results table. A number that is missing is None, never 0."""
+
+    metric: str  # "top1", "distance_ratio", ...; the protocol stands in cell.json
+    value: float | None
+    low: float | None = None  # 95% interval
+    high: float | None = None
+    n: int = 0  # images behind the number
+    params: Mapping[str, int | float | str] = field(default_factory=dict)
+    converged: bool | None = None  # None where nothing is fitted
+
+
+@dataclass(frozen=True)
+class Cell:
+    """What one (encoder, task, protocol) produced. Tables that do not apply are None.
+
+    predictions: item (str), true, predicted (int64), correct (float32: 0 or 1), score (float32), and, where a protocol
+        has several training draws, draw (int64)
+    curves:      name (str), x, y (float64)
+    neighbours:  query, item (str ids), rank (int64, from 0), distance (float32)
+    """
+
+    rows: tuple[Measurement, ...]
+    predictions: Table | None = None
+    curves: Table | None = None
+    neighbours: Table | None = None
+
+
+def setting(changes_numbers: bool, **kwargs: Any) -> Any:
+    """A dataclass field that says whether it changes the numbers: only those that do are part of the key.
+
+    >>> @dataclass(frozen=True)
+    ... class Request:
+    ...     size: int = setting(True)
+    ...     workers: int = setting(False, default=1)
+    >>> settings_key(Request(28)) == settings_key(Request(28, workers=8))
+    True
+    """
+    return field(metadata={"changes_numbers": changes_numbers}, **kwargs)
+
+
+def settings_key(request: Any) -> str:
+    """Digest of the name of a settings dataclass and of each of its fields that changes the numbers, of nothing else.
+
+    A field that does not say which it is raises TypeError: unclassified settings are how caches go wrong.
+
+    >>> len(settings_key(EncodeRequest("pixels", "", "fashion", "test", "d", 28)))
+    64
+    """
+    key: dict[str, Any] = {"": type(request).__name__}
+    for entry in dataclasses.fields(request):
+        if "changes_numbers" not in entry.metadata:
+            raise TypeError(f"{type(request).__name__}.{entry.name}: say with setting() whether it changes the numbers")
+        if entry.metadata["changes_numbers"]:
+            key[entry.name] = getattr(request, entry.name)
+    return digest_json(key)
+
+
+@dataclass(frozen=True)
+class EncodeRequest:
+    """Everything that decides the bytes of an embedding store, and what does not, told apart."""
+
+    encoder: str = setting(False)  # the name people see; what it computes is in the digest
+    weights: str = setting(True)  # digest of weights, architecture and preprocessing; of nothing else
+    dataset: str = setting(False)  # the name people see
+    split: str = setting(True)  # "train", "test", ...
+    data: str = setting(True)  # digest of the pictures and labels
+    resolution: int = setting(True)  # side of the square that the encoder sees, in pixels
+    precision: str = setting(True, default="float32")  # of the stored embeddings
+    batch: int = setting(False, default=256)
+    device: str = setting(False, default="cpu")
+    on_error: str = setting(True, default="fail")  # an unreadable picture: "fail" or "skip" it
+    thumbnails: int = setting(False, default=50)  # small pictures a class kept for reports (0: none)
