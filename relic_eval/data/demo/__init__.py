@@ -1,0 +1,1 @@
+"""Bundled data: a balanced subset of Fashion-MNIST (MIT licence)."""

@@ -1,0 +1,92 @@
+"""One split of a picture set: ids, labels and a way to read pixels in batches. Importing this opens nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from relic_eval.files import digest_json
+
+SHIFT = 1 / 7  # of the side: 4 of 28 pixels
+
+
+@dataclass(frozen=True)
+class Pictures:
+    """A labelled split. `read(rows, side)` gives uint8 pixels (n, side, side, channels) and, by row, why one was unreadable."""
+
+    dataset: str
+    split: str
+    digest: str  # of pixels and labels
+    ids: np.ndarray  # (N,) str, unique within the dataset's split family: a shifted picture keeps its id
+    paths: np.ndarray  # (N,) str, where each picture came from
+    y_N: np.ndarray  # (N,) int64
+    classes: tuple[str, ...]
+    superclasses: tuple[str, ...] | None
+    side: int  # the natural side in pixels
+    channels: int  # 1 grey, 3 RGB
+    read: Callable[[np.ndarray, int], tuple[np.ndarray, Mapping[int, str]]]
+
+    def __len__(self) -> int:
+        return len(self.y_N)
+
+
+def from_array(
+    dataset: str, split: str, images: np.ndarray, y_N: np.ndarray, classes: tuple[str, ...], *,
+    digest: str, superclasses: tuple[str, ...] | None = None,
+) -> Pictures:
+    """A split held in memory: uint8 (N, H, W) or (N, H, W, C); other sides than H are made by antialiased resizing.
+
+    >>> p = from_array("toy", "test", np.zeros((2, 4, 4), np.uint8), np.array([0, 1]), ("a", "b"), digest="d")
+    >>> p.read(np.array([1]), 4)[0].shape, p.ids.tolist()
+    ((1, 4, 4, 1), ['toy/test/0', 'toy/test/1'])
+    """
+    pixels_NHWC = images[..., None] if images.ndim == 3 else images
+    names = np.array([f"{dataset}/{split}/{row}" for row in range(len(images))])
+
+    def read(rows: np.ndarray, side: int) -> tuple[np.ndarray, Mapping[int, str]]:
+        return resize(pixels_NHWC[rows], side), {}
+
+    side, channels = pixels_NHWC.shape[1], pixels_NHWC.shape[3]
+    return Pictures(dataset, split, digest, names, names, y_N, classes, superclasses, side, channels, read)
+
+
+def resize(pixels_NHWC: np.ndarray, side: int) -> np.ndarray:
+    """Squares of another side, bicubic with antialiasing, a whole batch at a time; unchanged where the side fits.
+
+    >>> resize(np.full((1, 8, 8, 1), 7, np.uint8), 4).ravel()[0]
+    np.uint8(7)
+    """
+    if pixels_NHWC.shape[1:3] == (side, side):
+        return pixels_NHWC
+    import torch
+
+    x = torch.from_numpy(np.ascontiguousarray(pixels_NHWC)).permute(0, 3, 1, 2).float()
+    x = torch.nn.functional.interpolate(x, size=(side, side), mode="bicubic", antialias=True)
+    return x.round().clamp(0, 255).byte().permute(0, 2, 3, 1).numpy()
+
+
+def shifted(pictures: Pictures, *, seed: int = 0) -> Pictures:
+    """The same pictures moved by up to a seventh of their side (4 of 28 pixels) both ways, the gap filled with black.
+
+    >>> p = from_array("toy", "test", np.ones((1, 28, 28), np.uint8), np.array([0]), ("a",), digest="d")
+    >>> q = shifted(p); int(q.read(np.array([0]), 28)[0].sum()) < 784, q.split, q.ids[0]
+    (True, 'test-shifted', np.str_('toy/test/0'))
+    """
+    share_N2 = np.random.default_rng(seed).uniform(-1, 1, (len(pictures), 2))
+
+    def read(rows: np.ndarray, side: int) -> tuple[np.ndarray, Mapping[int, str]]:
+        pixels, problems = pictures.read(rows, side)
+        reach = round(side * SHIFT)
+        step_N2 = np.floor((share_N2[rows] + 1) / 2 * (2 * reach + 1)).astype(int) - reach
+        padded = np.pad(pixels, ((0, 0), (reach, reach), (reach, reach), (0, 0)))
+        line = np.arange(side)
+        down = (line[None] + reach - step_N2[:, :1])[:, :, None]
+        right = (line[None] + reach - step_N2[:, 1:])[:, None, :]
+        return padded[np.arange(len(rows))[:, None, None], down, right], problems
+
+    return replace(
+        pictures, split=f"{pictures.split}-shifted", read=read,
+        digest=digest_json([pictures.digest, "shifted", SHIFT, seed]),
+    )

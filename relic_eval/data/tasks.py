@@ -1,0 +1,127 @@
+"""A task: which rows of which splits train, choose and test, and at which level of the hierarchy."""
+
+from __future__ import annotations
+
+import dataclasses
+from dataclasses import dataclass
+
+import numpy as np
+
+from relic_eval.errors import DataError
+from relic_eval.records import Embeddings
+
+
+@dataclass(frozen=True)
+class Task:
+    """Splits and labels of one question. With train == test the rows are divided 60 / 20 / 20, stratified."""
+
+    name: str
+    title: str
+    dataset: str
+    train: str = "train"
+    test: str = "test"
+    level: str = "class"  # or "superclass"
+    valid_share: float = 0.2  # of the training rows of each class
+    seed: int = 0
+    block_classes: tuple[str, ...] = ()  # for the neighbour block matrix; empty: the first MOST_BLOCKS by superclass
+
+
+MOST_BLOCKS = 6
+_CLOTHES = ("Pullover", "Coat", "Sneaker", "Ankle boot")
+TASKS = {
+    task.name: task
+    for task in (
+        Task("fashion", "Fashion, ten classes", "fashion", block_classes=_CLOTHES),
+        Task("fashion-super", "Fashion, superclasses", "fashion", level="superclass"),
+        Task("fashion-shifted", "Fashion, test images shifted", "fashion", test="test-shifted", block_classes=_CLOTHES),
+        Task("digits", "Digits, transfer", "digits", train="all", test="all"),
+    )
+}
+
+
+def tasks_of(dataset: str, splits: set[str]) -> tuple[Task, ...]:
+    """The tasks of a data set: those in the table, or one over all its classes.
+
+    >>> [t.name for t in tasks_of("fashion", {"train", "test"})]
+    ['fashion', 'fashion-super']
+    >>> tasks_of("birds", {"all"})[0].train
+    'all'
+    """
+    known = [t for t in TASKS.values() if t.dataset == dataset]
+    if known:
+        return tuple(t for t in known if {t.train, t.test} <= splits)
+    if {"train", "test"} <= splits:
+        return (Task(dataset, dataset, dataset),)
+    return tuple(Task(dataset, dataset, dataset, train=split, test=split) for split in sorted(splits)[:1])
+
+
+def split_task(task: Task, train: Embeddings, test: Embeddings) -> tuple[Embeddings, Embeddings, Embeddings]:
+    """Training, validation and test rows of a task, stratified by class and the same for every encoder.
+
+    Raises DataError where a class has too few rows to be in each of them.
+
+    >>> e = Embeddings(np.zeros((10, 1)), np.repeat([0, 1], 5), ("a", "b"))
+    >>> [len(part) for part in split_task(Task("t", "t", "d", train="all", test="all"), e, e)]
+    [6, 2, 2]
+    """
+    if task.train == task.test:
+        valid_N, test_N = _marks(train, (task.valid_share, task.valid_share), task.seed)
+        parts = (train.take(~(valid_N | test_N)), train.take(valid_N), train.take(test_N))
+    else:
+        (valid_N,) = _marks(train, (task.valid_share,), task.seed)
+        parts = (train.take(~valid_N), train.take(valid_N), test)
+    if task.level == "superclass":
+        return tuple(to_superclasses(part) for part in parts)  # type: ignore[return-value]
+    return parts
+
+
+def _marks(rows: Embeddings, shares: tuple[float, ...], seed: int) -> tuple[np.ndarray, ...]:
+    """One mask a share: of each class, at least one row, chosen with the seed."""
+    rng = np.random.default_rng(seed)
+    masks = tuple(np.zeros(len(rows), bool) for _ in shares)
+    for label in np.unique(rows.y_N):
+        order = rng.permutation(np.flatnonzero(rows.y_N == label))
+        if len(order) <= len(shares):
+            raise DataError(
+                f"class {rows.classes[label]!r}: expected at least {len(shares) + 1} labelled rows to divide, received "
+                f"{len(order)}. Add rows of this class or leave it out."
+            )
+        start = 0
+        for mask, share in zip(masks, shares, strict=True):
+            count = max(1, round(share * len(order)))
+            mask[order[start : start + count]] = True
+            start += count
+    return masks
+
+
+def to_superclasses(rows: Embeddings) -> Embeddings:
+    """The same rows labelled by superclass.
+
+    >>> e = Embeddings(np.zeros((2, 1)), np.array([0, 1]), ("cat", "dog"), ("pet", "pet"))
+    >>> to_superclasses(e).y_N, to_superclasses(e).classes
+    (array([0, 0]), ('pet',))
+    """
+    if rows.superclasses is None:
+        raise DataError("expected a superclass for every class, received none. Give the data set a superclasses.csv.")
+    names = tuple(dict.fromkeys(rows.superclasses))
+    number_C = np.array([names.index(name) for name in rows.superclasses])
+    return dataclasses.replace(rows, y_N=number_C[rows.y_N], classes=names, superclasses=None)
+
+
+def block_rows(task: Task, rows: Embeddings) -> Embeddings:
+    """The rows of the task's block classes, classes renumbered in the order class within superclass.
+
+    >>> e = Embeddings(np.zeros((3, 1)), np.array([0, 1, 2]), ("a", "b", "c"))
+    >>> block_rows(Task("t", "t", "d", block_classes=("c", "a")), e).classes
+    ('c', 'a')
+    """
+    above = rows.superclasses or ("",) * len(rows.classes)
+    firsts = list(dict.fromkeys(above))
+    ordered = sorted(rows.classes, key=lambda name: firsts.index(above[rows.classes.index(name)]))
+    chosen = [name for name in task.block_classes if name in rows.classes] or ordered[:MOST_BLOCKS]
+    old = [rows.classes.index(name) for name in chosen]
+    place = np.full(len(rows.classes), -1)
+    place[old] = np.arange(len(old))
+    kept = rows.take(place[rows.y_N] >= 0)
+    superclasses = None if rows.superclasses is None else tuple(above[i] for i in old)
+    return dataclasses.replace(kept, y_N=place[kept.y_N], classes=tuple(chosen), superclasses=superclasses)
