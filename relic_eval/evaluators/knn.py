@@ -1,0 +1,59 @@
+"""Vote among the k most similar training rows, for every k from one search."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+import numpy as np
+
+from relic_eval.evaluators.logistic import predictions
+from relic_eval.records import Cell, Embeddings, Measurement
+
+SHOWN = 5  # neighbours of each test image that are kept
+
+
+@dataclass(frozen=True)
+class Knn:
+    """k is chosen on validation rows searched in train, then test rows are searched in train and valid."""
+
+    kind: ClassVar[str] = "probe"
+    ks: tuple[int, ...] = (1, 5, 10, 20, 50, 100, 200)
+    similarity: str = "cosine"
+
+    def __call__(self, train: Embeddings, valid: Embeddings, test: Embeddings) -> Cell:
+        """A cell whose first row is top-1 accuracy at the chosen k; ks larger than the training rows are left out."""
+        from relic_eval.metrics.neighbours import majority, nearest
+        from relic_eval.metrics.statistics import wilson
+
+        ks = [k for k in self.ks if k <= len(train)]
+        classes, both_x = len(train.classes), np.concatenate([train.x_ND, valid.x_ND])
+        both_y = np.concatenate([train.y_N, valid.y_N])
+        found_QK = train.y_N[nearest(train.x_ND, valid.x_ND, max(ks), similarity=self.similarity)[0]]
+        valid_top1 = [float((majority(found_QK[:, :k], classes) == valid.y_N).mean()) for k in ks]
+        best = int(np.argmax(valid_top1))
+        index_QK, score_QK = nearest(both_x, test.x_ND, max(ks), similarity=self.similarity)
+        votes = [majority(both_y[index_QK[:, :k]], classes) for k in ks]
+        rows = []
+        for place in [best, *(i for i in range(len(ks)) if i != best)]:
+            right = int((votes[place] == test.y_N).sum())
+            params = {"k": ks[place], "chosen": int(place == best), "left_out": len(self.ks) - len(ks)}
+            rows.append(Measurement("top1", right / len(test), *wilson(right, len(test)), len(test), params))
+        share_N = (both_y[index_QK[:, : ks[best]]] == votes[best][:, None]).mean(1)
+        table = predictions(test, votes[best], votes[best] == test.y_N, share_N)
+        curves = {
+            "name": np.repeat(["validation top1", "top1"], len(ks)), "x": np.tile(np.array(ks, float), 2),
+            "y": np.array(valid_top1 + [float((v == test.y_N).mean()) for v in votes]),
+        }
+        return Cell(tuple(rows), table, curves, self._shown(table["item"], train, valid, index_QK, score_QK))
+
+    @staticmethod
+    def _shown(items, train, valid, index_QK, score_QK):
+        if train.ids is None or valid.ids is None:
+            return None
+        kept = min(SHOWN, index_QK.shape[1])
+        ids = np.concatenate([train.ids, valid.ids])
+        return {
+            "query": np.repeat(items, kept), "item": ids[index_QK[:, :kept]].ravel(),
+            "rank": np.tile(np.arange(kept), len(items)), "distance": (1 - score_QK[:, :kept]).ravel().astype(np.float32),
+        }
