@@ -1,0 +1,1 @@
+"""Make an encoder: one loop, a file a method."""

@@ -1,0 +1,87 @@
+"""Checkpoints: a folder a step, whole or absent, with `checkpoint.safetensors` and `checkpoint.json`.
+
+Importing this imports no torch: the command line asks here whether a run is finished.
+"""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+from typing import Any
+
+from pretrain.config import Training, config_dict, method_of
+from relic_eval.errors import ArgumentError, DataError
+from relic_eval.files import digest_file, read_json, whole_folder, write_json
+from relic_eval.records import FORMAT
+
+KEEP = 2
+NO_DIFFERENCE = ("checkpoint_every",)  # settings that change no number
+
+
+def latest(run: Path) -> Path | None:
+    """The folder of the last whole step of a run, or None.
+
+    >>> latest(Path("/nowhere")) is None
+    True
+    """
+    steps = sorted(p for p in run.glob("step-*") if (p / "checkpoint.json").exists())
+    return steps[-1] if steps else None
+
+
+def read_about(step: Path) -> dict[str, Any]:
+    """What `checkpoint.json` says; a DataError where a newer version wrote it."""
+    about = read_json(step / "checkpoint.json")
+    if about.get("format", 0) > FORMAT:
+        raise DataError(
+            f"{step}: expected format {FORMAT} or older, received {about['format']}, made by a newer relic-eval. "
+            "Update relic-eval, or choose another --out."
+        )
+    return about
+
+
+def check_same(step: Path, config: Training, data: dict[str, str]) -> dict[str, Any]:
+    """What the checkpoint says, after a check that it belongs to these settings and data."""
+    about = read_about(step)
+    wanted = {"method": method_of(config), "data": data["digest"], **config_dict(config)}
+    found = {"method": about["method"], "data": about["data"]["digest"], **about["config"]}
+    differ = [name for name in wanted if name not in NO_DIFFERENCE and wanted[name] != found.get(name)]
+    if differ:
+        raise ArgumentError(
+            str(step.parent), ", ".join(f"{n} = {wanted[n]}" for n in differ),
+            ", ".join(f"{n} = {found.get(n)}" for n in differ) + " in the run that is there",
+            "Give this run another --name, or delete that folder.",
+        )
+    return about
+
+
+def finished(run: Path, config: Training, data: dict[str, str]) -> Path | None:
+    """The last step of a finished run with these settings and data; None where there is none yet."""
+    step = latest(run)
+    if step is None:
+        return None
+    about = check_same(step, config, data)
+    return step if about["step"] == about["steps"] else None
+
+
+def save(run: Path, step: int, tensors: dict[str, Any], about: dict[str, Any]) -> Path:
+    """Write a step whole, then let go of all but the last two."""
+    from safetensors.torch import save_file
+
+    place = run / f"step-{step:08d}"
+    with whole_folder(place) as new:
+        file = new / "checkpoint.safetensors"
+        save_file({name: t.contiguous() for name, t in tensors.items()}, file)
+        write_json(new / "checkpoint.json", {**about, "format": FORMAT, "step": step, "sha256": digest_file(file)})
+    for old in sorted(run.glob("step-*"))[:-KEEP]:
+        shutil.rmtree(old)
+    return place
+
+
+def load(step: Path) -> dict[str, Any]:
+    """All tensors of a step, after a check against the digest beside them."""
+    from safetensors.torch import load_file
+
+    file = step / "checkpoint.safetensors"
+    if not file.exists() or digest_file(file) != read_about(step)["sha256"]:
+        raise DataError(f"{file}: expected the file that checkpoint.json describes, received another. Delete {step}.")
+    return load_file(file)

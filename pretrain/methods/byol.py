@@ -1,0 +1,44 @@
+"""BYOL: predict the target's projection of the other view (Grill et al. 2020, arXiv 2006.07733)."""
+
+from __future__ import annotations
+
+import torch
+from torch import Generator, Tensor, nn
+from torch.nn import functional as F
+
+from pretrain.batch import Batch
+from pretrain.config import Byol
+from pretrain.heads import mlp
+from relic_eval.views import Recipe, make_view
+
+TARGET = ("encoder", "projector")
+
+
+def heads(config: Byol, dims: int, classes: int) -> dict[str, nn.Module]:
+    """Projector and predictor."""
+    return {"projector": mlp(dims, config.hidden, config.out), "predictor": mlp(config.out, config.hidden, config.out)}
+
+
+def views(config: Byol, batch: Batch, generator: Generator) -> list[Tensor]:
+    """Two crops of each picture."""
+    recipe = Recipe(config.side, (config.area_low, 1.0), brightness=config.brightness, contrast=config.contrast,
+                    blur=config.blur, solarise=config.solarise)
+    return [make_view(batch.x, recipe, generator) for _ in range(2)]
+
+
+def loss(config: Byol, crops: list[Tensor], batch: Batch, online: nn.ModuleDict, target: nn.ModuleDict,
+         generator: Generator) -> dict[str, Tensor]:
+    """The symmetrised loss."""
+    predictions = [online["predictor"](online["projector"](online["encoder"](x))) for x in crops]
+    with torch.no_grad():
+        projections = [target["projector"](target["encoder"](x)) for x in crops]
+    return {"loss": regression(predictions[0], projections[1]) + regression(predictions[1], projections[0])}
+
+
+def regression(prediction_BD: Tensor, projection_BD: Tensor) -> Tensor:
+    """2 - 2 cos, the squared distance of unit vectors, averaged over the batch.
+
+    >>> regression(torch.tensor([[1.0, 0.0]]), torch.tensor([[0.0, 3.0]])).item()
+    2.0
+    """
+    return 2 - 2 * F.cosine_similarity(prediction_BD, projection_BD, dim=1).mean()

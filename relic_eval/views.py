@@ -1,0 +1,121 @@
+"""Augmented views of whole batches: tensors in, tensors out, one random number generator, no loop over pictures.
+
+Pictures are float (N, C, H, W) in [0, 1]. The operations and their order are BYOL's (relicv2/utils/augmentations.py).
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import torch
+from torch import Generator, Tensor
+from torch.nn import functional as F
+
+GREY = (0.2989, 0.5870, 0.1140)
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """What happens to a crop, with which probability and how strongly."""
+
+    side: int  # of the crop, in pixels
+    area: tuple[float, float] = (0.08, 1.0)  # of the box, as a share of the picture
+    ratio: float = 4 / 3  # the box is between 1/ratio and ratio times as wide as high
+    flip: float = 0.5
+    jitter: float = 0.8
+    brightness: float = 0.4  # added, as in BYOL, not multiplied
+    contrast: float = 0.4
+    saturation: float = 0.2
+    greyscale: float = 0.2
+    blur: float = 0.5
+    solarise: float = 0.1
+
+
+def make_view(x: Tensor, recipe: Recipe, generator: Generator) -> Tensor:
+    """One view of every picture: crop and flip, colour, blur, solarise, clip.
+
+    >>> g = Generator().manual_seed(0)
+    >>> make_view(torch.rand(4, 1, 28, 28, generator=g), Recipe(side=20), g).shape
+    torch.Size([4, 1, 20, 20])
+    """
+    x = random_crop(x, recipe.side, recipe.area, recipe.ratio, recipe.flip, generator)
+    x = _where(recipe.jitter, colour(x, recipe.brightness, recipe.contrast, recipe.saturation, generator), x, generator)
+    if x.shape[1] == 3:
+        x = _where(recipe.greyscale, greyscale(x), x, generator)
+    x = _where(recipe.blur, blur(x, generator), x, generator)
+    x = _where(recipe.solarise, torch.where(x < 0.5, x, 1 - x), x, generator)
+    return x.clamp(0, 1)
+
+
+def random_crop(x: Tensor, side: int, area: tuple[float, float], ratio: float, flip: float, generator: Generator) -> Tensor:
+    """A random box of each picture, resized bilinearly to a square, some turned left to right.
+
+    >>> g = Generator().manual_seed(0); x = torch.rand(2, 1, 8, 8, generator=g)
+    >>> torch.allclose(random_crop(x, 8, (1.0, 1.0), 1.0, 0.0, g), x, atol=1e-6)
+    True
+    """
+    n = len(x)
+    size = (_uniform(n, *area, generator)).sqrt()
+    stretch = torch.exp(_uniform(n, -math.log(ratio), math.log(ratio), generator) / 2)
+    width, height = (size * stretch).clamp(max=1), (size / stretch).clamp(max=1)
+    # affine_grid speaks of [-1, 1] across the picture: a box of relative width w may be moved by 1 - w both ways
+    right, down = (1 - width) * _uniform(n, -1, 1, generator), (1 - height) * _uniform(n, -1, 1, generator)
+    turn = torch.where(torch.rand(n, generator=generator) < flip, -1.0, 1.0)
+    zero = torch.zeros(n)
+    theta = torch.stack([width * turn, zero, right, zero, height, down], 1).view(n, 2, 3).to(x)
+    grid = F.affine_grid(theta, [n, x.shape[1], side, side], align_corners=False)
+    return F.grid_sample(x, grid, mode="bilinear", padding_mode="border", align_corners=False)
+
+
+def colour(x: Tensor, brightness: float, contrast: float, saturation: float, generator: Generator) -> Tensor:
+    """Brightness added, contrast about the mean of each picture, saturation about its grey (three channels only).
+
+    >>> x = torch.full((1, 1, 2, 2), 0.5)
+    >>> torch.equal(colour(x, 0.0, 0.0, 0.0, Generator()), x)
+    True
+    """
+    n = len(x)
+    x = x + _uniform(n, -brightness, brightness, generator).to(x).view(n, 1, 1, 1)
+    mean = x.mean((2, 3), keepdim=True)
+    x = mean + (x - mean) * _uniform(n, 1 - contrast, 1 + contrast, generator).to(x).view(n, 1, 1, 1)
+    if x.shape[1] == 3:
+        grey = greyscale(x)
+        x = grey + (x - grey) * _uniform(n, 1 - saturation, 1 + saturation, generator).to(x).view(n, 1, 1, 1)
+    return x.clamp(0, 1)
+
+
+def greyscale(x: Tensor) -> Tensor:
+    """Luminance in all three channels; a picture of one channel stays.
+
+    >>> greyscale(torch.ones(1, 3, 1, 1)).mean().round(decimals=3)
+    tensor(1.)
+    """
+    if x.shape[1] == 1:
+        return x
+    return (x * x.new_tensor(GREY).view(1, 3, 1, 1)).sum(1, keepdim=True).expand_as(x)
+
+
+def blur(x: Tensor, generator: Generator) -> Tensor:
+    """Gaussian blur with a standard deviation of each picture's own, U(0.1, 2) at 224 pixels and as much less here.
+
+    >>> x = torch.ones(1, 1, 28, 28); torch.allclose(blur(x, Generator().manual_seed(0)), x)
+    True
+    """
+    n, c, _, side = x.shape
+    reach = max(1, round(side / 20))  # BYOL: a kernel of a tenth of the side
+    sigma = _uniform(n, 0.1, 2.0, generator) * max(side / 224, 0.5)
+    place = torch.arange(-reach, reach + 1.0)
+    kernel = torch.exp(-0.5 * (place[None] / sigma[:, None]) ** 2).to(x)
+    kernel = (kernel / kernel.sum(1, keepdim=True)).repeat_interleave(c, 0)
+    y = F.pad(x.reshape(1, n * c, side, side), (reach,) * 4, mode="replicate")
+    y = F.conv2d(y, kernel[:, None, None, :], groups=n * c)
+    return F.conv2d(y, kernel[:, None, :, None], groups=n * c).view_as(x)
+
+
+def _uniform(n: int, low: float, high: float, generator: Generator) -> Tensor:
+    return torch.rand(n, generator=generator) * (high - low) + low
+
+
+def _where(probability: float, changed: Tensor, x: Tensor, generator: Generator) -> Tensor:
+    return torch.where((torch.rand(len(x), generator=generator) < probability).to(x.device).view(-1, 1, 1, 1), changed, x)
