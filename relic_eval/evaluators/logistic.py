@@ -12,7 +12,7 @@ from relic_eval.files import digest_bytes
 from relic_eval.records import Cell, Embeddings, Measurement
 
 if TYPE_CHECKING:
-    from relic_eval.probes.logistic import Path
+    from relic_eval.probes.logistic import PenaltyPath
 
 _fitted: OrderedDict[str, tuple] = OrderedDict()  # by content: tasks that differ only in their test rows share a fit
 REMEMBERED = 2
@@ -56,7 +56,7 @@ class Logistic:
         }
         return Cell(rows, predictions(test, predicted_N, right_N, p_NC.max(1)), curves)
 
-    def _fit(self, train: Embeddings, valid: Embeddings) -> tuple[Path, np.ndarray, Path]:
+    def _fit(self, train: Embeddings, valid: Embeddings) -> tuple[PenaltyPath, np.ndarray, PenaltyPath]:
         from relic_eval.probes.logistic import fit_path, predict
 
         content = (np.ascontiguousarray(a).tobytes() for e in (train, valid) for a in (e.x_ND, e.y_N))

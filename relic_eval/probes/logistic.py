@@ -25,7 +25,7 @@ COARSE = 4  # every fourth penalty is solved first; the rest start from a cubic 
 
 
 @dataclass(frozen=True)
-class Path:
+class PenaltyPath:
     """One fit a penalty (L), for each training subset (S): weights, intercepts and the proof of convergence."""
 
     penalties_L: np.ndarray
@@ -41,7 +41,7 @@ class Path:
 def fit_path(
     x_ND: Float[np.ndarray, "N D"], y_N: Int[np.ndarray, " N"], *, classes: int | None = None,
     penalties: tuple[float, ...] = PENALTIES, tol: float = 1e-4, device: str = "cpu",
-) -> Path:
+) -> PenaltyPath:
     """Fit all penalties on the same rows; the subset axis S has length 1.
 
     `tol` bounds the largest gradient entry of the mean loss. Raises ArgumentError for fewer than two classes among the rows.
@@ -57,7 +57,7 @@ def fit_path(
 def fit_subsets(
     x_ND: Float[np.ndarray, "N D"], y_N: Int[np.ndarray, " N"], rows_SM: Int[np.ndarray, "S M"], *,
     classes: int | None = None, penalties: tuple[float, ...] = PENALTIES, tol: float = 1e-4, device: str = "cpu",
-) -> Path:
+) -> PenaltyPath:
     """Fit all penalties on S subsets of M rows each, all in one batch.
 
     >>> x, y = np.array([[0.0], [1.0], [4.0], [5.0]]), np.array([0, 0, 1, 1])
@@ -68,7 +68,7 @@ def fit_subsets(
     return _fit(x_ND[rows_SM], y_N[rows_SM], classes or int(y_N.max()) + 1, penalties, tol, device)
 
 
-def predict(path: Path, x_ND: Float[np.ndarray, "N D"]) -> Int[np.ndarray, "S L N"]:
+def predict(path: PenaltyPath, x_ND: Float[np.ndarray, "N D"]) -> Int[np.ndarray, "S L N"]:
     """Class numbers for every subset and penalty, in blocks of rows.
 
     >>> path = fit_path(np.array([[0.0], [1.0], [4.0], [5.0]]), np.array([0, 0, 1, 1]), penalties=(1.0,))
@@ -79,7 +79,7 @@ def predict(path: Path, x_ND: Float[np.ndarray, "N D"]) -> Int[np.ndarray, "S L 
     return np.concatenate(list(scores), axis=2)
 
 
-def probabilities(path: Path, x_ND: Float[np.ndarray, "N D"]) -> Float[np.ndarray, "S L N C"]:
+def probabilities(path: PenaltyPath, x_ND: Float[np.ndarray, "N D"]) -> Float[np.ndarray, "S L N C"]:
     """Class probabilities for every subset and penalty; keep the path to a few penalties for many rows.
 
     >>> path = fit_path(np.array([[0.0], [1.0]]), np.array([0, 1]), penalties=(1.0,))
@@ -90,7 +90,7 @@ def probabilities(path: Path, x_ND: Float[np.ndarray, "N D"]) -> Float[np.ndarra
     return np.concatenate(blocks, axis=2)
 
 
-def _score_blocks(path: Path, x_ND: np.ndarray):
+def _score_blocks(path: PenaltyPath, x_ND: np.ndarray):
     weights = torch.from_numpy(path.weights_SLDC)
     subsets, penalties, dims, classes = weights.shape
     flat_DK = weights.permute(2, 0, 1, 3).reshape(dims, -1)
@@ -102,7 +102,7 @@ def _score_blocks(path: Path, x_ND: np.ndarray):
         yield logits.permute(1, 2, 0, 3).contiguous().numpy()
 
 
-def _fit(x_SND, y_SN, classes, penalties, tol, device) -> Path:
+def _fit(x_SND, y_SN, classes, penalties, tol, device) -> PenaltyPath:
     if any(len(np.unique(y)) < 2 for y in y_SN):
         raise ArgumentError("y_N", "at least two classes among the training rows", "one", "A probe needs something to tell apart.")
     classes = classes or int(y_SN.max()) + 1
@@ -117,7 +117,7 @@ def _fit(x_SND, y_SN, classes, penalties, tol, device) -> Path:
                   "calls": solved["calls"] + later["calls"]}
     back = np.argsort(np.concatenate([coarse, fine]))
     weights, bias = problem.original(solved["point"][:, back])
-    return Path(
+    return PenaltyPath(
         np.asarray(penalties, np.float64), weights, bias, solved["value"][:, back], solved["gradient"][:, back],
         solved["iterations"][:, back], solved["gradient"][:, back] <= tol, solved["calls"],
     )
