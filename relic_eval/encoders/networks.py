@@ -48,14 +48,14 @@ class ResNet(nn.Module):
         return self.stages(F.relu(self.norm(self.stem(x)))).mean((2, 3))
 
 
-NETWORKS = {"thin-resnet": ((48, 96, 192), (1, 1, 1))}  # widths and blocks of the stages
+NETWORKS = {"thin-resnet": ((32, 64, 128), (1, 1, 1))}  # widths and blocks of the stages
 
 
 def build_network(name: str, channels: int, seed: int = 0) -> ResNet:
     """A network with He-normal weights drawn from `seed`, whatever the global random state; `dims` is its width.
 
     >>> build_network("thin-resnet", 1)(torch.zeros(2, 1, 28, 28)).shape
-    torch.Size([2, 192])
+    torch.Size([2, 128])
     """
     network = ResNet(channels, *look_up("network", name, NETWORKS)).to(memory_format=torch.channels_last)
     initialise(network, torch.Generator().manual_seed(seed))
