@@ -1,0 +1,244 @@
+"""Tables of accuracies -> changes against a baseline, paired intervals, ranks and ties. Reports only draw them.
+
+All encoders of a column are resampled with the same weights: images within classes, and training draws where there are
+several. Columns that test the same images share the weights too, so that means over tasks keep their correlation.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from relic_eval.errors import ArgumentError, DataError, UnknownNameError
+from relic_eval.files import digest_json
+from relic_eval.metrics.statistics import interval, paired_bootstrap
+from relic_eval.results import Result
+
+PROTOCOLS = ("linear-byol", "fewshot-5")  # of the board; others are shown apart
+BASELINE = "supervised"
+
+
+@dataclass(frozen=True)
+class Column:
+    """A task under a protocol."""
+
+    task: str
+    protocol: str
+    title: str
+    n: int
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One accuracy (fraction) with its interval, its change against the baseline in per cent, and ties."""
+
+    value: float
+    low: float
+    high: float
+    change: float | None
+    change_low: float | None
+    change_high: float | None
+    tied_with_best: bool  # the 95% interval of the difference to the best of the column includes 0, or it is the best
+
+
+@dataclass(frozen=True)
+class Row:
+    """One encoder: an entry a column (None where the cell is missing), mean change in per cent, and rank."""
+
+    encoder: str
+    entries: tuple[Entry | None, ...]
+    change: float | None  # mean over all columns; None unless the row is complete
+    change_low: float | None
+    change_high: float | None
+    rank: int | None  # 1 + number of encoders whose mean change is surely larger
+    rank_last: int | None  # number of encoders that are not surely worse, itself included
+    wins: int  # columns with a higher value than the baseline
+    tied_with_best: bool
+
+
+@dataclass(frozen=True)
+class Difference:
+    """Accuracy of `better` less that of `worse` in one column (fractions); sure where the interval excludes 0."""
+
+    column: int
+    better: str
+    worse: str
+    value: float
+    low: float
+    high: float
+
+    @property
+    def sure(self) -> bool:
+        """Whether the paired 95% interval excludes 0."""
+        return self.low > 0
+
+
+@dataclass(frozen=True)
+class Board:
+    """Rows from the best mean change down; `differences` holds each pair of encoders in each column once."""
+
+    baseline: str | None
+    columns: tuple[Column, ...]
+    rows: tuple[Row, ...]
+    differences: tuple[Difference, ...]
+
+    def difference(self, one: str, other: str, column: int) -> Difference | None:
+        """The pair in this column, whichever of the two is better; None where a cell is missing."""
+        found = (d for d in self.differences if d.column == column and {d.better, d.worse} == {one, other})
+        return next(found, None)
+
+
+def make_board(
+    results: Iterable[Result], *, baseline: str | None = None, protocols: Sequence[str] = PROTOCOLS, draws: int = 10_000,
+    seed: int = 0,
+) -> Board:
+    """The board of all cells with these protocols. The baseline is `supervised` where there is one, else the first encoder.
+
+    Raises DataError where no cell has one of the protocols, UnknownNameError for a baseline that is not there.
+    """
+    chosen = [r for r in results if r.protocol in protocols and r.cell.predictions is not None]
+    if not chosen:
+        raise DataError(f"expected cells of {' or '.join(protocols)}, received none. Evaluate with one of these protocols first.")
+    encoders = sorted({r.encoder for r in chosen})
+    if baseline is None:
+        baseline = BASELINE if BASELINE in encoders else encoders[0]
+    elif baseline not in encoders:
+        raise UnknownNameError("baseline", baseline, encoders)
+    order = {name: number for number, name in enumerate(protocols)}
+    keys = sorted({(order[r.protocol], r.task) for r in chosen})
+    cells = {(r.encoder, order[r.protocol], r.task): r for r in chosen}
+    columns, samples, values, strata = [], {}, {}, _strata(chosen)
+    for number, (protocol, task) in enumerate(keys):
+        here = [cells[(e, protocol, task)] for e in encoders if (e, protocol, task) in cells]
+        columns.append(Column(task, protocols[protocol], here[0].about.get("title", task), here[0].cell.rows[0].n))
+        for result, sample in zip(here, _resample(here, strata, draws, seed), strict=True):
+            samples[(result.encoder, number)] = sample
+            values[(result.encoder, number)] = result.cell.rows[0].value
+    differences = _differences(encoders, len(columns), values, samples)
+    entries = {e: _entries(e, encoders, baseline, here_of(cells, e, keys), values, samples, differences) for e in encoders}
+    rows = _ranked(encoders, entries, baseline, samples, values, len(columns))
+    return Board(baseline, tuple(columns), tuple(rows), tuple(differences))
+
+
+def here_of(cells: dict, encoder: str, keys: list) -> list[Result | None]:
+    """The cells of an encoder, one a column, None where there is none.
+
+    >>> here_of({}, "pixels", [(0, "fashion")])
+    [None]
+    """
+    return [cells.get((encoder, *key)) for key in keys]
+
+
+def _trains(result: Result) -> int:
+    table = result.cell.predictions or {}
+    return 1 if "draw" not in table else int(table["draw"].max()) + 1
+
+
+def _items(result: Result) -> np.ndarray:
+    table = result.cell.predictions or {}
+    return table["item"][: len(table["item"]) // _trains(result)]
+
+
+def _strata(chosen: list[Result]) -> dict[str, np.ndarray]:
+    """By test set, the finest labels that any of its columns has: all columns of a test set are resampled alike."""
+    finest: dict[str, np.ndarray] = {}
+    for result in chosen:
+        items = _items(result)
+        key, true = digest_json(items.tolist()), (result.cell.predictions or {})["true"][: len(items)]
+        if key not in finest or len(np.unique(true)) > len(np.unique(finest[key])):
+            finest[key] = true
+    return finest
+
+
+def _resample(here: list[Result], strata: dict[str, np.ndarray], draws: int, seed: int) -> np.ndarray:
+    items = _items(here[0])
+    for result in here:
+        if not np.array_equal(_items(result), items):
+            raise ArgumentError(
+                f"{result.task} / {result.protocol}", f"the same test images for {here[0].encoder} and {result.encoder}",
+                "different ones", "Embed both from the same data set, or compare them on their own boards.",
+            )
+    values = np.stack([(r.cell.predictions or {})["correct"].reshape(_trains(r), -1) for r in here])
+    key = digest_json(items.tolist())
+    return paired_bootstrap(values, strata[key], draws=draws, seed=seed + int(key[:8], 16))
+
+
+def _differences(encoders, count, values, samples) -> list[Difference]:
+    found = []
+    for column in range(count):
+        there = [e for e in encoders if (e, column) in values]
+        for place, one in enumerate(there):
+            for other in there[place + 1 :]:
+                a, b = (one, other) if values[(one, column)] >= values[(other, column)] else (other, one)
+                low, high = interval(samples[(a, column)] - samples[(b, column)])
+                value = values[(a, column)] - values[(b, column)]
+                found.append(Difference(column, a, b, value, float(low), float(high)))
+    return found
+
+
+def _entries(encoder, encoders, baseline, cells, values, samples, differences) -> tuple[Entry | None, ...]:
+    entries: list[Entry | None] = []
+    for column, result in enumerate(cells):
+        if result is None:
+            entries.append(None)
+            continue
+        best = max((e for e in encoders if (e, column) in values), key=lambda e: values[(e, column)])
+        surely_worse = any(
+            d.column == column and d.better == best and d.worse == encoder and d.sure for d in differences
+        )
+        row, change = result.cell.rows[0], (None, None, None)
+        if (baseline, column) in values and values[(baseline, column)] > 0:
+            base = samples[(baseline, column)]
+            low, high = interval(100 * (samples[(encoder, column)] - base) / np.maximum(base, 1e-9))
+            point = 100 * (row.value - values[(baseline, column)]) / values[(baseline, column)]
+            change = (point, float(low), float(high))
+        entries.append(Entry(row.value, row.low, row.high, *change, tied_with_best=not surely_worse))
+    return tuple(entries)
+
+
+def _ranked(encoders, entries, baseline, samples, values, count) -> list[Row]:
+    complete = [e for e in encoders if all(x is not None and x.change is not None for x in entries[e])]
+    mean = {e: float(np.mean([x.change for x in entries[e]])) for e in complete}
+    sample = {
+        e: np.mean([100 * (samples[(e, c)] / np.maximum(samples[(baseline, c)], 1e-9) - 1) for c in range(count)], axis=0)
+        for e in complete
+    }
+    surely = {(a, b): interval(sample[a] - sample[b])[0] > 0 for a in complete for b in complete if a != b}
+    rank = {e: 1 + sum(surely[(o, e)] for o in complete if o != e) for e in complete}
+    last = {e: len(complete) - sum(surely[(e, o)] for o in complete if o != e) for e in complete}
+    best = max(complete, key=lambda e: mean[e], default=None)
+    rows = []
+    for e in sorted(encoders, key=lambda e: (-mean.get(e, -np.inf), e)):
+        low, high = interval(sample[e]) if e in mean else (None, None)
+        wins = sum(x is not None and (baseline, c) in values and x.value > values[(baseline, c)] for c, x in enumerate(entries[e]))
+        tied = e in mean and (e == best or not surely[(best, e)])
+        rows.append(Row(
+            e, entries[e], mean.get(e), None if low is None else float(low), None if high is None else float(high),
+            rank.get(e), last.get(e), wins, tied,
+        ))
+    return rows
+
+
+def board_table(board: Board) -> list[dict[str, object]]:
+    """One flat record for each encoder and column: what the CSV and the DataFrame hold.
+
+    >>> board_table(Board(None, (), (), ()))
+    []
+    """
+    return [
+        {
+            "encoder": row.encoder, "task": column.task, "protocol": column.protocol, "n": column.n,
+            "top1": None if entry is None else entry.value, "low": None if entry is None else entry.low,
+            "high": None if entry is None else entry.high,
+            "change_percent": None if entry is None else entry.change,
+            "change_low": None if entry is None else entry.change_low,
+            "change_high": None if entry is None else entry.change_high,
+            "tied_with_best": None if entry is None else entry.tied_with_best,
+            "mean_change_percent": row.change, "mean_change_low": row.change_low, "mean_change_high": row.change_high,
+            "rank": row.rank, "rank_last": row.rank_last,
+        }
+        for row in board.rows
+        for column, entry in zip(board.columns, row.entries, strict=True)
+    ]

@@ -1,0 +1,140 @@
+"""Pictures -> encoder -> store. Each picture is opened once, and not at all where the store is there."""
+
+from __future__ import annotations
+
+import dataclasses
+import io
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from relic_eval.data.pictures import Pictures
+from relic_eval.data.sources import dataset_name, dataset_splits, pictures, split_digest
+from relic_eval.devices import versions
+from relic_eval.encoders.load import Encoder
+from relic_eval.errors import ArgumentError, DataError
+from relic_eval.files import digest_bytes
+from relic_eval.progress import say, track
+from relic_eval.records import EncodeRequest, settings_key
+from relic_eval.store import finish, has_part, part_table, store_path, write_part, write_table
+
+THUMBNAIL = 64  # longest side kept; smaller pictures stay as they are
+
+
+def embed(
+    encoder: Encoder, data: str, out: Path, *, device: str = "cpu", batch: int = 256, on_error: str = "fail"
+) -> list[Path]:
+    """Embed every split of a data set into stores under `out`, skipping those that are there; returns their paths."""
+    if on_error not in ("fail", "skip"):
+        raise ArgumentError("on_error", "fail or skip", repr(on_error))
+    made = []
+    for split in dataset_splits(data):
+        notes = out / "data"
+        digest = split_digest(data, split, notes)
+        request = EncodeRequest(
+            encoder=encoder.name, weights=encoder.digest, dataset=dataset_name(data), split=split, data=digest,
+            resolution=encoder.side or 0, batch=batch, device=device, on_error=on_error,
+        )
+        path = store_path(out, encoder.name, request.dataset, split, settings_key(request))
+        if (path / "manifest.json").exists():
+            say(f"embed {encoder.name} {request.dataset} {split}: already there")
+        else:
+            _encode(encoder, pictures(data, split, notes), request, path)
+        made.append(path)
+    return made
+
+
+def _encode(encoder: Encoder, source: Pictures, request: EncodeRequest, path: Path) -> None:
+    channels, side = encoder.channels or source.channels, encoder.side or source.side
+    function: Any = encoder.build(channels)
+    dims = encode_batch(function, source.read(np.arange(1), side)[0], channels, request.device).shape[1]
+    rows_a_part, problems = store_rows(dims), {}
+    for number, start in enumerate(range(0, len(source), rows_a_part)):
+        rows = np.arange(start, min(start + rows_a_part, len(source)))
+        if has_part(path, number):
+            continue
+        x_ND, shas, kept = np.empty((len(rows), dims), np.float32), [], np.ones(len(rows), bool)
+        starts = range(0, len(rows), request.batch)
+        for place in track(starts, f"embed {encoder.name} {source.dataset} {source.split}"):
+            part = rows[place : place + request.batch]
+            pixels, wrong = source.read(part, side)
+            if wrong and request.on_error == "fail":
+                first = next(iter(wrong.values()))
+                raise DataError(f"expected readable pictures, received {len(wrong)} that are not: {first}. Mend or remove them, or use --on-error skip.")
+            problems.update(wrong)
+            kept[place : place + len(part)] = [row not in wrong for row in part.tolist()]
+            x_ND[place : place + len(part)] = encode_batch(function, pixels, channels, request.device)
+            shas += [digest_bytes(p.tobytes()) for p in pixels]
+        refuse_nonfinite(x_ND, encoder.name, source)
+        table = part_table(
+            source.ids[rows][kept], source.paths[rows][kept], source.y_N[rows][kept], source.classes, source.superclasses,
+            "whole", np.array(shas)[kept], np.full(int(kept.sum()), side, np.int32),
+        )
+        write_part(path, number, x_ND[kept], table)
+    if request.thumbnails:
+        _write_thumbnails(source, path, request.thumbnails, set(problems))
+    finish(path, {
+        "key": settings_key(request), "request": dataclasses.asdict(request), "versions": versions(),
+        "encoder": {"name": encoder.name, "kind": encoder.kind, "parameters": encoder.parameters, "training": encoder.training},
+        "data": {"name": source.dataset, "split": source.split, "digest": source.digest, "classes": list(source.classes),
+                 "superclasses": None if source.superclasses is None else list(source.superclasses),
+                 "unreadable": sorted(problems.values())},
+    })
+
+
+def store_rows(dims: int) -> int:
+    """Rows in a part of float32 embeddings.
+
+    >>> store_rows(128)
+    65536
+    """
+    from relic_eval.store import part_rows
+
+    return part_rows(dims)
+
+
+def encode_batch(function: Any, pixels_NHWC: np.ndarray, channels: int, device: str) -> np.ndarray:
+    """Features (N, D) float32 of uint8 pixels, grey made RGB or RGB made grey as the encoder wants it.
+
+    >>> encode_batch(lambda x: x.flatten(1), np.full((1, 1, 1, 1), 255, np.uint8), 1, "cpu")
+    array([[1.]], dtype=float32)
+    """
+    import torch
+
+    x = torch.from_numpy(np.ascontiguousarray(pixels_NHWC)).to(device).permute(0, 3, 1, 2).float() / 255
+    if x.shape[1] != channels:
+        weights = x.new_tensor([0.2989, 0.5870, 0.1140]).view(1, 3, 1, 1)
+        x = x.expand(-1, 3, -1, -1) if channels == 3 else (x * weights).sum(1, keepdim=True)
+    with torch.inference_mode():
+        features = function(x)
+    features = torch.as_tensor(features).float().cpu().numpy()
+    if features.ndim != 2 or len(features) != len(pixels_NHWC):
+        raise ArgumentError("encoder", f"features ({len(pixels_NHWC)}, D)", f"shape {features.shape}", "Pool the feature map.")
+    return features
+
+
+def refuse_nonfinite(x_ND: np.ndarray, name: str, source: Pictures) -> None:
+    """An error that names the first picture whose embedding is not finite."""
+    bad_N = ~np.isfinite(x_ND).all(1)
+    if bad_N.any():
+        raise DataError(
+            f"{name}: expected finite embeddings, received NaN or infinity for {int(bad_N.sum())} pictures "
+            f"(the first is {source.paths[int(np.flatnonzero(bad_N)[0])]}). Check the encoder's weights and precision."
+        )
+
+
+def _write_thumbnails(source: Pictures, path: Path, per_class: int, left_out: set[int]) -> None:
+    from PIL import Image
+
+    rows = np.concatenate([np.flatnonzero(source.y_N == c)[:per_class] for c in range(len(source.classes))])
+    rows = np.array([r for r in rows.tolist() if r not in left_out], int)
+    pixels, _ = source.read(rows, min(source.side, THUMBNAIL))
+    files = []
+    for picture in pixels:
+        file = io.BytesIO()
+        Image.fromarray(picture[..., 0] if picture.shape[2] == 1 else picture).convert("RGB").save(file, "WEBP", quality=80)
+        files.append(file.getvalue())
+    content = np.empty(len(files), object)
+    content[:] = files
+    write_table(path / "thumbnails.parquet", {"id": source.ids[rows], "webp": content})

@@ -1,0 +1,75 @@
+"""What `relic-eval list` and `relic-eval doctor` print."""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+
+from relic_eval.data.bundled import SPLITS
+from relic_eval.data.tasks import TASKS
+from relic_eval.devices import faiss_flavour, try_faiss, versions
+from relic_eval.encoders.load import KNOWN
+from relic_eval.errors import RelicError, look_up
+from relic_eval.evaluators.table import PROTOCOLS, describe
+from relic_eval.store import find_stores
+
+
+def lines(what: str, out: Path) -> list[str]:
+    """The lines of one list, by its name.
+
+    >>> lines("encoders", Path("."))[0]
+    'pixels'
+    """
+    return look_up("list", what, _LISTS)(out)
+
+
+def _protocols(out: Path) -> list[str]:
+    return [f"{name}: {', '.join(f'{k} = {v}' for k, v in describe(name).items())}" for name in PROTOCOLS]
+
+
+def _settings(out: Path) -> list[str]:
+    import dataclasses
+
+    from pretrain.config import PRESETS
+
+    return [
+        f"{method}.{f.name} = {getattr(config, f.name)} ({f.metadata['source']})"
+        for method, config in PRESETS.items()
+        for f in dataclasses.fields(config)
+    ]
+
+
+def _methods(out: Path) -> list[str]:
+    from pretrain.config import PRESETS
+
+    return [f"{name}: {(type(config).__doc__ or '').splitlines()[0]}" for name, config in PRESETS.items()]
+
+
+_LISTS = {
+    "protocols": _protocols,
+    "settings": _settings,
+    "methods": _methods,
+    "tasks": lambda out: [f"{t.name}: {t.title} ({t.dataset}, {t.train} -> {t.test})" for t in TASKS.values()],
+    "datasets": lambda out: [*(f"{n}: {', '.join(s)}" for n, s in SPLITS.items()), "PATH: a folder of class folders"],
+    "encoders": lambda out: [*KNOWN, "FILE.npy: embeddings made elsewhere, with --labels"],
+    "stores": lambda out: [f"{s.encoder}  {s.dataset}  {s.split}  {s.path}" for s in find_stores(out)],
+}
+
+
+def diagnosis() -> tuple[list[str], bool]:
+    """What is installed and which search is in use, and whether all is well."""
+    found = [f"{name} {version}" for name, version in versions().items()]
+    try:
+        flavour, state = faiss_flavour(), try_faiss()
+    except RelicError as error:
+        return [*found, f"FAISS: {error}"], False
+    if flavour is None:
+        found.append("neighbours: exact blocked search in torch (no FAISS; pip install 'relic-eval[faiss]' for it)")
+    else:
+        found.append(f"neighbours: {flavour}, which {state}")
+    import torch
+
+    found.append(f"devices: cpu ({torch.get_num_threads()} threads){', cuda' if torch.cuda.is_available() else ''}")
+    found.append(f"python: {sys.executable}, {os.cpu_count()} cores")
+    return found, flavour is None or state == "works"

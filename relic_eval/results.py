@@ -1,0 +1,137 @@
+"""Cells on disk: one folder each, whole or absent, and the failures beside them."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+import numpy as np
+
+from relic_eval.errors import DataError
+from relic_eval.files import read_json, whole_folder, write_json
+from relic_eval.records import FORMAT, Cell, Measurement, Table
+from relic_eval.store import read_table, write_table
+
+TABLES = ("predictions", "curves", "neighbours")
+
+
+@dataclass(frozen=True)
+class Result:
+    """A cell and what it is about; `about` is the content of cell.json."""
+
+    encoder: str
+    task: str
+    protocol: str
+    cell: Cell
+    about: Mapping[str, Any]
+
+
+def cell_path(out: Path, encoder: str, task: str, protocol: str) -> Path:
+    """`out`/cells/ENCODER/TASK/PROTOCOL, names quoted.
+
+    >>> cell_path(Path("o"), "a/b", "fashion", "knn").as_posix()
+    'o/cells/a%2Fb/fashion/knn'
+    """
+    return out / "cells" / quote(encoder, safe=" ") / quote(task, safe=" ") / quote(protocol, safe="")
+
+
+def write_cell(out: Path, encoder: str, task: str, protocol: str, cell: Cell, about: Mapping[str, Any]) -> Path:
+    """Write a cell whole or not at all, in the place of an older one, and forget an earlier failure."""
+    path = cell_path(out, encoder, task, protocol)
+    with whole_folder(path) as new:
+        write_table(new / "rows.parquet", rows_table(cell.rows))
+        for name in TABLES:
+            table = getattr(cell, name)
+            if table is not None:
+                write_table(new / f"{name}.parquet", table)
+        content = {**about, "format": FORMAT, "encoder": encoder, "task": task, "protocol": protocol}
+        write_json(new / "cell.json", content)
+    failure_path(out, encoder, task, protocol).unlink(missing_ok=True)
+    return path
+
+
+def failure_path(out: Path, encoder: str, task: str, protocol: str) -> Path:
+    """Where the message of a failed cell lies.
+
+    >>> failure_path(Path("o"), "e", "t", "p").as_posix()
+    'o/failures/e/t/p.json'
+    """
+    path = cell_path(out, encoder, task, protocol).relative_to(out / "cells")
+    return out / "failures" / path.with_name(path.name + ".json")
+
+
+def write_failure(out: Path, encoder: str, task: str, protocol: str, message: str) -> None:
+    """Note why a cell failed; it is tried again in the next run."""
+    content = {"encoder": encoder, "task": task, "protocol": protocol, "error": message}
+    write_json(failure_path(out, encoder, task, protocol), content)
+
+
+def read_failures(out: Path) -> list[dict[str, str]]:
+    """The failures under `out`.
+
+    >>> read_failures(Path("/nowhere"))
+    []
+    """
+    return [read_json(path) for path in sorted(out.glob("failures/*/*/*.json"))]
+
+
+def rows_table(rows: tuple[Measurement, ...]) -> Table:
+    """Measurements as columns; a missing number is NaN in the file and None in the record.
+
+    >>> rows_table((Measurement("top1", 0.5, n=2),))["metric"].tolist()
+    ['top1']
+    """
+    number = {name: np.array([_nan(getattr(r, name)) for r in rows]) for name in ("value", "low", "high")}
+    converged = np.array(["" if r.converged is None else str(bool(r.converged)) for r in rows])
+    params = np.array([json.dumps(dict(r.params), sort_keys=True) for r in rows])
+    n = np.array([r.n for r in rows], np.int64)
+    return {"metric": np.array([r.metric for r in rows]), **number, "n": n, "params": params, "converged": converged}
+
+
+def _nan(value: float | None) -> float:
+    return np.nan if value is None else float(value)
+
+
+def read_cell(path: Path) -> Result:
+    """A cell with its tables; a DataError where it is damaged or made by a newer version."""
+    about = migrate(read_json(path / "cell.json"), path)
+    try:
+        table = read_table(path / "rows.parquet")
+        others = {n: read_table(f) if (f := path / f"{n}.parquet").exists() else None for n in TABLES}
+    except (OSError, ValueError) as error:
+        raise DataError(f"{path}: expected a whole cell, received a damaged one ({error}). Delete it and evaluate again.") from None
+    rows = tuple(
+        Measurement(
+            str(table["metric"][i]), *(None if np.isnan(v := float(table[c][i])) else v for c in ("value", "low", "high")),
+            int(table["n"][i]), json.loads(table["params"][i]),
+            None if table["converged"][i] == "" else table["converged"][i] == "True",
+        )
+        for i in range(len(table["metric"]))
+    )
+    return Result(about["encoder"], about["task"], about["protocol"], Cell(rows, **others), about)
+
+
+def migrate(about: dict[str, Any], path: Path) -> dict[str, Any]:
+    """The content of cell.json in today's format; steps for older formats stand here.
+
+    >>> migrate({"format": 1}, Path("x"))
+    {'format': 1}
+    """
+    if about.get("format", 0) > FORMAT:
+        raise DataError(
+            f"{path}: expected format {FORMAT} or older, received {about['format']}, made by a newer relic-eval. "
+            "Update relic-eval; the cell is left as it is."
+        )
+    return about
+
+
+def read_results(out: Path) -> list[Result]:
+    """All cells under `out`, in the order of their names; a DataError where there are none."""
+    results = [read_cell(path.parent) for path in sorted(out.glob("cells/*/*/*/cell.json"))]
+    if not results:
+        raise DataError(f"{out}: expected cells, received none. Run 'relic-eval evaluate --out {out}' first.")
+    return results

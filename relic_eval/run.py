@@ -1,0 +1,165 @@
+"""Encoders x tasks x protocols -> cells. Skips what is there without reading an embedding; notes what fails and goes on."""
+
+from __future__ import annotations
+
+import dataclasses
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from relic_eval.data.tasks import Task, block_rows, split_task, tasks_of
+from relic_eval.devices import versions
+from relic_eval.errors import DataError, RelicError, UnknownNameError
+from relic_eval.evaluators.table import PROTOCOLS, describe
+from relic_eval.files import digest_json, read_json
+from relic_eval.progress import say
+from relic_eval.records import Embeddings
+from relic_eval.results import cell_path, write_cell, write_failure
+from relic_eval.store import find_stores, read_manifest, read_store
+
+
+@dataclasses.dataclass(frozen=True)
+class Job:
+    """One cell to make."""
+
+    encoder: str
+    task: Task
+    protocol: str
+    train: Path
+    test: Path
+
+
+@dataclasses.dataclass(frozen=True)
+class Outcome:
+    """How many cells were made, were there already, and failed."""
+
+    made: int
+    skipped: int
+    failed: int
+
+
+def plan(
+    out: Path, encoders: Sequence[str] = (), tasks: Sequence[str] = (), protocols: Sequence[str] = ()
+) -> list[Job]:
+    """Every cell that the stores under `out` allow, or those chosen; unknown names are errors."""
+    stores = find_stores(out)
+    if not stores:
+        raise DataError(f"{out}: expected embedding stores, received none. Run 'relic-eval embed ... --out {out}' first.")
+    known: dict[str, list[Task]] = {}
+    for name in sorted({s.encoder for s in stores}):
+        sets: dict[str, set[str]] = {}
+        for store in (s for s in stores if s.encoder == name):
+            sets.setdefault(store.dataset, set()).add(store.split)
+        known[name] = [task for dataset, splits in sets.items() for task in tasks_of(dataset, splits)]
+    _check_names("encoder", encoders, known)
+    _check_names("task", tasks, {t.name for all_tasks in known.values() for t in all_tasks})
+    _check_names("protocol", protocols, PROTOCOLS)
+    place = {(s.encoder, s.dataset, s.split): s for s in stores}
+    return [
+        Job(encoder, task, protocol, place[(encoder, task.dataset, task.train)].path, place[(encoder, task.dataset, task.test)].path)
+        for encoder, its_tasks in known.items() if not encoders or encoder in encoders
+        for task in its_tasks if not tasks or task.name in tasks
+        for protocol in PROTOCOLS if not protocols or protocol in protocols
+        if _applies(task, protocol)
+    ]
+
+
+def _applies(task: Task, protocol: str) -> bool:
+    """Distances are measured between classes; few shots are drawn where the question is the classes of untouched images."""
+    if PROTOCOLS[protocol].kind == "measure" or protocol == "fewshot-5":
+        return task.level == "class" and not (protocol == "fewshot-5" and task.test.endswith("-shifted"))
+    return True
+
+
+def _too_few(job: Job, rows: tuple[Embeddings, Embeddings, Embeddings]) -> bool:
+    """Whether a class has fewer training images than the protocol draws: such a cell is left out, and said."""
+    shots = getattr(PROTOCOLS[job.protocol], "shots", 0)
+    return shots > 0 and int(np.bincount(rows[0].y_N, minlength=len(rows[0].classes)).min()) < shots
+
+
+def _check_names(kind: str, asked: Sequence[str], known: Any) -> None:
+    for name in asked:
+        if name not in known:
+            raise UnknownNameError(kind, name, known)
+
+
+def evaluate(
+    out: Path, encoders: Sequence[str] = (), tasks: Sequence[str] = (), protocols: Sequence[str] = (), *, seed: int = 0
+) -> Outcome:
+    """Make every planned cell that is not there with the same key; a failed one is noted and the others go on."""
+    counts, last = {"made": 0, "skipped": 0, "failed": 0}, ("", None)
+    manifests: dict[Path, dict[str, Any]] = {}
+    for job in plan(out, encoders, tasks, protocols):
+        for path in (job.train, job.test):
+            if path not in manifests:
+                manifests[path] = read_manifest(path)
+        key = cell_key(job, manifests)
+        where = cell_path(out, job.encoder, job.task.name, job.protocol) / "cell.json"
+        label = f"evaluate {job.encoder} {job.task.name} {job.protocol}"
+        if where.exists() and read_json(where).get("key") == key:
+            counts["skipped"] += 1
+            continue
+        try:
+            if last[0] != f"{job.train}\n{job.test}\n{job.task}":
+                last = (f"{job.train}\n{job.test}\n{job.task}", _rows(job))  # type: ignore[assignment]
+            if _too_few(job, last[1]):  # type: ignore[arg-type]
+                say(f"{label}: left out, a class has too few training images")
+                continue
+            began = time.perf_counter()
+            _make(out, job, key, last[1], manifests)  # type: ignore[arg-type]
+            counts["made"] += 1
+            say(f"{label}: {time.perf_counter() - began:.1f} s")
+            note_time(out, label, time.perf_counter() - began)
+        except (RelicError, ArithmeticError, ValueError, RuntimeError) as error:
+            counts["failed"] += 1
+            message = " ".join(str(error).split())
+            write_failure(out, job.encoder, job.task.name, job.protocol, message)
+            say(f"{label}: failed: {message}")
+    if counts["skipped"]:
+        say(f"evaluate: {counts['skipped']} cells already there")
+    return Outcome(**counts)
+
+
+def cell_key(job: Job, manifests: dict[Path, dict[str, Any]]) -> str:
+    """Digest of all that decides a cell: the stores' contents, the task, the protocol's settings."""
+    contents = [manifests[path]["content"] for path in (job.train, job.test)]
+    return digest_json([contents, dataclasses.asdict(job.task), job.protocol, describe(job.protocol)])
+
+
+def _rows(job: Job) -> tuple[Embeddings, Embeddings, Embeddings]:
+    train = read_store(job.train)
+    return split_task(job.task, train, train if job.train == job.test else read_store(job.test))
+
+
+def _make(out: Path, job: Job, key: str, rows: tuple[Embeddings, Embeddings, Embeddings], manifests: dict) -> None:
+    evaluator, test = PROTOCOLS[job.protocol], rows[2]
+    if evaluator.kind == "probe":
+        cell = evaluator(*rows)
+    else:
+        test = block_rows(job.task, rows[2]) if job.protocol == "blocks" else rows[2]
+        cell = evaluator(test)
+    about = {
+        "key": key, "title": _title(job), "settings": describe(job.protocol), "task_settings": dataclasses.asdict(job.task),
+        "classes": list(test.classes), "superclasses": None if test.superclasses is None else list(test.superclasses),
+        "counts": {"train": len(rows[0]), "valid": len(rows[1]), "test": len(rows[2])},
+        "stores": {"train": manifests[job.train]["content"], "test": manifests[job.test]["content"]},
+        "data": {"train": manifests[job.train]["data"]["digest"], "test": manifests[job.test]["data"]["digest"]},
+        "versions": versions(),
+    }
+    write_cell(out, job.encoder, job.task.name, job.protocol, cell, about)
+
+
+def _title(job: Job) -> str:
+    return f"{job.task.title}, five labelled a class" if job.protocol == "fewshot-5" else job.task.title
+
+
+def note_time(out: Path, what: str, seconds: float) -> None:
+    """Add a line to timings.jsonl, which no result depends on."""
+    import json
+
+    out.mkdir(parents=True, exist_ok=True)
+    with open(out / "timings.jsonl", "a", encoding="utf-8") as file:
+        file.write(json.dumps({"what": what, "seconds": round(seconds, 3), "at": round(time.time())}) + "\n")
