@@ -1,0 +1,1 @@
+"""Show results: one page, figures, tables. Nothing is recomputed here."""

@@ -1,0 +1,78 @@
+"""Write the page, the figures as PNG and SVG, and the tables as CSV; nothing where they are there already."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from relic_eval.files import digest_file, digest_json, read_json, whole_folder, write_bytes, write_json
+from relic_eval.progress import say
+from relic_eval.store import find_stores, read_manifest, read_thumbnails
+
+
+def write_report(out: Path, *, baseline: str | None = None) -> Path:
+    """Make `out`/report/index.html with figures/ and tables/ beside it from the cells and stores; returns the page."""
+    place, key = out / "report", report_key(out, baseline)
+    if (place / "report.json").exists() and read_json(place / "report.json")["key"] == key:
+        say("report: already there")
+        return place / "index.html"
+    from relic_eval.board import make_board
+    from relic_eval.results import read_failures, read_results
+    from reports.page import to_html
+    from reports.tables import board_csv, rows_csv
+
+    results = read_results(out)
+    board = make_board(results, baseline=baseline)
+    manifests, thumbnails = _stores(out, {r.encoder for r in results})
+    page = to_html(results, board, manifests=manifests, thumbnails=thumbnails, failures=read_failures(out))
+    with whole_folder(place) as new:
+        write_bytes(new / "index.html", page.encode())
+        write_bytes(new / "tables" / "board.csv", board_csv(board).encode())
+        write_bytes(new / "tables" / "measurements.csv", rows_csv(results).encode())
+        _figures(new / "figures", results, board, manifests)
+        write_json(new / "report.json", {"key": key})
+    return place / "index.html"
+
+
+def report_key(out: Path, baseline: str | None) -> str:
+    """Digest of what the report is made of, reading no table: cells' and stores' keys, failures, and this package."""
+    cells = sorted(out.glob("cells/*/*/*/cell.json")) + sorted(out.glob("failures/*/*/*.json"))
+    here = Path(__file__).parent
+    sources = sorted(p for p in here.rglob("*") if p.suffix in (".py", ".html", ".css", ".js"))
+    return digest_json([
+        baseline, [(str(p.relative_to(out)), digest_file(p)) for p in cells],
+        [(s.encoder, s.dataset, s.split, read_manifest(s.path)["content"]) for s in find_stores(out)],
+        [(str(p.relative_to(here)), digest_file(p)) for p in sources],
+    ])
+
+
+def _stores(out: Path, encoders: set[str]) -> tuple[dict[str, Any], dict[str, bytes]]:
+    manifests: dict[str, Any] = {}
+    thumbnails: dict[str, bytes] = {}
+    for store in find_stores(out):
+        if store.encoder in encoders:
+            manifests.setdefault(store.encoder, read_manifest(store.path))
+            if store.split in ("test", "all"):
+                thumbnails.update({k: v for k, v in read_thumbnails(store.path).items() if k not in thumbnails})
+    return manifests, thumbnails
+
+
+def _figures(folder: Path, results: list, board: Any, manifests: dict[str, Any]) -> None:
+    from reports.figures.discriminability import discriminability_figure
+    from reports.figures.leaderboard import leaderboard_figure
+    from reports.figures.losses import losses_figure
+    from reports.figures.neighbour_blocks import neighbour_blocks_figure
+    from reports.figures.style import save
+    from reports.sections import first_task, of_protocol, read_blocks
+
+    save(leaderboard_figure(board), folder / "leaderboard")
+    order = [row.encoder for row in board.rows]
+    blocks = read_blocks(of_protocol(results, "blocks", first_task(results, "blocks")), order)
+    if blocks:
+        save(neighbour_blocks_figure(blocks), folder / "neighbour_blocks")
+    ratios = of_protocol(results, "discriminability", first_task(results, "discriminability"))
+    if ratios:
+        save(discriminability_figure(ratios), folder / "discriminability")
+    training = {n: m["encoder"]["training"] for n, m in manifests.items() if m["encoder"].get("training")}
+    if training:
+        save(losses_figure(training), folder / "losses")
