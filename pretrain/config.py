@@ -45,7 +45,7 @@ class Training:
 class Supervised(Training):
     """Cross-entropy on the labels, on one augmented view."""
 
-    steps: int = value(240, "chosen")
+    steps: int = value(150, "chosen")
     area_low: float = value(0.5, "chosen")
     solarise: float = value(0.0, "chosen")
 
@@ -54,17 +54,20 @@ class Supervised(Training):
 class Byol(Training):
     """2 - 2 cos of prediction and target projection, both ways (Grill et al. 2020)."""
 
-    steps: int = value(420, "chosen")
+    steps: int = value(200, "chosen")
+    lr: float = value(4e-3, "chosen")
     hidden: int = value(512, "chosen")  # 4096 for 2048 features
     out: int = value(128, "chosen")  # 256 for 2048 features
-    ema: float = value(0.98, "chosen")  # 0.996 for 1000 epochs
+    ema: float = value(0.95, "chosen")  # 0.996 for 1000 epochs
 
 
 @dataclass(frozen=True)
 class Relicv2(Training):
     """Contrastive likelihood over few negatives and invariance of its distribution (Tomasev et al. 2022)."""
 
-    steps: int = value(420, "chosen")
+    steps: int = value(200, "chosen")
+    lr: float = value(4e-3, "chosen")
+    area_low: float = value(0.15, "chosen")
     hidden: int = value(512, "chosen")
     out: int = value(128, "chosen")
     ema: float = value(0.98, "chosen")
