@@ -1,1 +1,34 @@
-"""Which representation is better, and why?"""
+"""Which representation is better, and why? Public functions, loaded on first use: importing this imports nothing heavy."""
+
+from __future__ import annotations
+
+import importlib
+from typing import Any
+
+__version__ = "0.1.0"
+
+_PUBLIC = {
+    "compare": "relic_eval.compare",
+    "embed": "relic_eval.library",
+    "store": "relic_eval.library",
+    "evaluate": "relic_eval.library",
+    "leaderboard": "relic_eval.library",
+    "report": "relic_eval.library",
+    "pretrain": "relic_eval.library",
+    "linear_probe": "relic_eval.library",
+    "knn": "relic_eval.library",
+    "blocks": "relic_eval.library",
+    "distances": "relic_eval.library",
+    "load": "relic_eval.library",
+}
+__all__ = sorted(_PUBLIC)
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _PUBLIC:
+        raise AttributeError(f"module 'relic_eval' has no attribute {name!r}; it has {', '.join(__all__)}")
+    return getattr(importlib.import_module(_PUBLIC[name]), name)
+
+
+def __dir__() -> list[str]:
+    return [*__all__, "__version__"]

@@ -107,7 +107,8 @@ def make_board(
     elif baseline not in encoders:
         raise UnknownNameError("baseline", baseline, encoders)
     order = {name: number for number, name in enumerate(protocols)}
-    keys = sorted({(order[r.protocol], r.task) for r in chosen})
+    tests = {r.task: r.cell.rows[0].n for r in chosen}  # the largest test sets first
+    keys = sorted({(order[r.protocol], r.task) for r in chosen}, key=lambda key: (key[0], -tests[key[1]], key[1]))
     cells = {(r.encoder, order[r.protocol], r.task): r for r in chosen}
     columns, samples, values, strata = [], {}, {}, _strata(chosen)
     for number, (protocol, task) in enumerate(keys):

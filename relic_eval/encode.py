@@ -73,7 +73,9 @@ def _encode(encoder: Encoder, source: Pictures, request: EncodeRequest, path: Pa
         )
         write_part(path, number, x_ND[kept], table)
     if request.thumbnails:
-        _write_thumbnails(source, path, request.thumbnails, set(problems))
+        # of a split that is divided later, the test images may be any: keep as many as five splits would
+        per_class = request.thumbnails * (5 if source.split == "all" else 1)
+        _write_thumbnails(source, path, per_class, set(problems))
     finish(path, {
         "key": settings_key(request), "request": dataclasses.asdict(request), "versions": versions(),
         "encoder": {"name": encoder.name, "kind": encoder.kind, "parameters": encoder.parameters, "training": encoder.training},

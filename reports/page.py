@@ -38,7 +38,8 @@ def to_html(
     results, order = list(results), [row.encoder for row in board.rows]
     blocks = read_blocks(of_protocol(results, "blocks", first_task(results, "blocks")), order)
     shown = blocks_section(blocks, thumbnails)
-    ratios = of_protocol(results, "discriminability", first_task(results, "discriminability"))
+    ratios = [r for r in of_protocol(results, "discriminability", first_task(results, "discriminability"))
+              if r.cell.rows[0].value is not None]  # a missing ratio stands in no figure
     sheet = shown["sprite"] if shown else ""
     style = _text("page.css").replace("{{ sprite_rule }}", f".pic{{background-image:url({sheet})}}" if sheet else "")
     script = _text("page.js")

@@ -34,9 +34,10 @@ def of_protocol(results: Iterable[Result], protocol: str, task: str | None) -> l
 
 
 def first_task(results: list[Result], protocol: str) -> str | None:
-    """The task shown first: that of most encoders, then by name."""
-    names = [r.task for r in results if r.protocol == protocol]
-    return min(set(names), key=lambda n: (-names.count(n), n)) if names else None
+    """The task shown first: that of most encoders, then of most test images, then by name."""
+    here = [r for r in results if r.protocol == protocol]
+    names, tests = [r.task for r in here], {r.task: r.about["counts"]["test"] for r in here}
+    return min(set(names), key=lambda n: (-names.count(n), -tests[n], n)) if names else None
 
 
 def board_section(board: Board) -> dict[str, Any]:
@@ -90,12 +91,11 @@ def blocks_section(blocks: list[Block], thumbnails: Mapping[str, bytes]) -> dict
         figures.append({"title": title(b.encoder), "svg": drawing, "purity": purity, "confusion": table})
     starts = [0, *ends.tolist()]
     data = {
-        "classes": classes, "true": true.tolist(), "names": items, "pictures": [i if i in thumbnails else None for i in items],
+        "classes": classes, "true": true.tolist(), "names": items,
         "encoders": [title(b.encoder) for b in blocks], "neighbours": [b.index_NK.tolist() for b in blocks],
         "distances": [[[round(float(d), 3) for d in row] for row in b.distance_NK] for b in blocks],
         "shown": [item in thumbnails for item in items],
     }
-    data.pop("pictures")
     labels = [{"name": classes[true[s]], "above": above[true[s]], "share": 100 * (e - s) / len(true)}
               for s, e in zip(starts, [*starts[1:], len(true)], strict=True)]
     return {"figures": figures, "data": data, "labels": labels, "classes": classes, "k": blocks[0].index_NK.shape[1],

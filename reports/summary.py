@@ -36,6 +36,8 @@ def _range(row: Row) -> str:
 def _largest(board: Board) -> str:
     sure = [d for d in board.differences if d.sure and "pixels" not in (d.better, d.worse) and "random" not in (d.better, d.worse)]
     pool = sure or [d for d in board.differences if d.sure]
+    if not board.differences:
+        return ""
     if not pool:
         return "No two encoders differ for certain on any task."
     d = max(pool, key=lambda d: d.value)

@@ -18,6 +18,7 @@ def write_report(out: Path, *, baseline: str | None = None) -> Path:
         return place / "index.html"
     from relic_eval.board import make_board
     from relic_eval.results import read_failures, read_results
+    from reports.figures.style import save
     from reports.page import to_html
     from reports.tables import board_csv, rows_csv
 
@@ -29,7 +30,8 @@ def write_report(out: Path, *, baseline: str | None = None) -> Path:
         write_bytes(new / "index.html", page.encode())
         write_bytes(new / "tables" / "board.csv", board_csv(board).encode())
         write_bytes(new / "tables" / "measurements.csv", rows_csv(results).encode())
-        _figures(new / "figures", results, board, manifests)
+        for name, figure in figures(results, board, manifests).items():
+            save(figure, new / "figures" / name)
         write_json(new / "report.json", {"key": key})
     return place / "index.html"
 
@@ -57,22 +59,23 @@ def _stores(out: Path, encoders: set[str]) -> tuple[dict[str, Any], dict[str, by
     return manifests, thumbnails
 
 
-def _figures(folder: Path, results: list, board: Any, manifests: dict[str, Any]) -> None:
+def figures(results: list, board: Any, manifests: dict[str, Any]) -> dict[str, Any]:
+    """Every figure that the results allow, by name."""
     from reports.figures.discriminability import discriminability_figure
     from reports.figures.leaderboard import leaderboard_figure
     from reports.figures.losses import losses_figure
     from reports.figures.neighbour_blocks import neighbour_blocks_figure
-    from reports.figures.style import save
     from reports.sections import first_task, of_protocol, read_blocks
 
-    save(leaderboard_figure(board), folder / "leaderboard")
-    order = [row.encoder for row in board.rows]
+    made, order = {"leaderboard": leaderboard_figure(board)}, [row.encoder for row in board.rows]
     blocks = read_blocks(of_protocol(results, "blocks", first_task(results, "blocks")), order)
     if blocks:
-        save(neighbour_blocks_figure(blocks), folder / "neighbour_blocks")
-    ratios = of_protocol(results, "discriminability", first_task(results, "discriminability"))
+        made["neighbour_blocks"] = neighbour_blocks_figure(blocks)
+    ratios = [r for r in of_protocol(results, "discriminability", first_task(results, "discriminability"))
+              if r.cell.rows[0].value is not None]
     if ratios:
-        save(discriminability_figure(ratios), folder / "discriminability")
+        made["discriminability"] = discriminability_figure(ratios)
     training = {n: m["encoder"]["training"] for n, m in manifests.items() if m["encoder"].get("training")}
     if training:
-        save(losses_figure(training), folder / "losses")
+        made["losses"] = losses_figure(training)
+    return made

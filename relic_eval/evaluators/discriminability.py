@@ -30,12 +30,16 @@ class Discriminability:
         means_2B = np.concatenate(
             [values_2N @ w.T for w in resample_weights(split.y_N[usable_N], self.draws, self.seed)], 1
         )
-        low, high = interval(means_2B[0] / means_2B[1])
-        n, ratio_N = int(usable_N.sum()), d.ratio_N[usable_N]
-        rows = [
-            Measurement("distance_ratio", d.ratio, float(low), float(high), n),
-            Measurement("distance_ratio_median", float(np.median(ratio_N)), *_median_interval(ratio_N), n),
-        ]
+        ratio_N = d.ratio_N[np.isfinite(d.ratio_N)]
+        n = len(ratio_N)
+        if not n or (means_2B[1] <= 0).any():  # all images of a class coincide: the ratio has no bound
+            rows = [Measurement("distance_ratio", None, n=n), Measurement("distance_ratio_median", None, n=n)]
+        else:
+            low, high = interval(means_2B[0] / means_2B[1])
+            rows = [
+                Measurement("distance_ratio", d.ratio, float(low), float(high), n),
+                Measurement("distance_ratio_median", float(np.median(ratio_N)), *_median_interval(ratio_N), n),
+            ]
         for number, name in enumerate(split.classes):
             if number < len(d.ratio_C) and np.isfinite(d.ratio_C[number]):
                 count = int((split.y_N == number).sum())

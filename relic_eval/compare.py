@@ -1,0 +1,83 @@
+"""Two representations of the same labelled images, side by side."""
+
+from __future__ import annotations
+
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from relic_eval.board import Board, make_board
+from relic_eval.errors import DataError
+from relic_eval.results import Result, read_failures, read_results
+from relic_eval.run import evaluate
+from relic_eval.store import import_arrays
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from matplotlib.figure import Figure
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """A board of two encoders with the cells behind it; shows itself in a notebook."""
+
+    board: Board
+    results: tuple[Result, ...]
+    out: Path
+
+    @property
+    def table(self) -> pd.DataFrame:
+        """One row an encoder and task."""
+        import pandas as pd
+
+        from relic_eval.board import board_table
+
+        return pd.DataFrame(board_table(self.board))
+
+    def figures(self) -> dict[str, Figure]:
+        """Every figure by name."""
+        from reports.write import figures
+
+        return figures(list(self.results), self.board, {})
+
+    def report(self) -> Path:
+        """Write the page beside the cells; returns it."""
+        from reports.write import write_report
+
+        return write_report(self.out)
+
+    def __repr__(self) -> str:
+        from reports.tables import board_text
+
+        return board_text(self.board)
+
+    def _repr_html_(self) -> str:
+        from html import escape
+
+        from reports.summary import sentences
+
+        said = "".join(f"<li>{escape(s)}</li>" for s in sentences(self.board, []))
+        return f"<ul>{said}</ul>{self.table.to_html(index=False, float_format='{:.3f}'.format)}"
+
+
+def compare(a: Any, b: Any, labels: Any, *, names: tuple[str, str] = ("a", "b"), out: str | Path | None = None) -> Comparison:
+    """Every measure for two embeddings of the same images, divided 60 / 20 / 20 alike; the first is the baseline.
+
+    `a` and `b` are (N, D) arrays, tensors or DataFrames, of any D each; `labels` N numbers or names. Cells go to `out`, or
+    to a temporary folder.
+
+    >>> import numpy as np
+    >>> x = np.repeat(np.eye(2), 30, 0)
+    >>> both = compare(x, x[:, :1], ["ant"] * 30 + ["bee"] * 30)
+    >>> [round(row.change, 1) for row in both.board.rows]
+    [0.0, 0.0]
+    """
+    folder = Path(out) if out is not None else Path(tempfile.mkdtemp(prefix="relic-eval-"))
+    for name, x in zip(names, (a, b), strict=True):
+        import_arrays(folder, name, "compared", x, labels)
+    done = evaluate(folder)
+    if done.failed:
+        raise DataError(f"{done.failed} cells failed, first: {read_failures(folder)[0]['error']}")
+    results = read_results(folder)
+    return Comparison(make_board(results, baseline=names[0]), tuple(results), folder)

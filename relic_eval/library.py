@@ -1,0 +1,185 @@
+"""The command line's work from Python: arrays, tensors or DataFrames in, DataFrames, dataclasses and paths out."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from relic_eval.arrays import class_numbers, matrix
+from relic_eval.records import Cell, Embeddings
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from relic_eval.metrics.blocks import Blocks
+    from relic_eval.metrics.discriminability import Discriminability
+
+
+def embed(
+    encoder: str | Callable[[Any], Any], data: str, out: str | Path, *, name: str = "mine", version: str = "1",
+    side: int | None = None, device: str = "cpu",
+) -> list[Path]:
+    """Embed a data set (`fashion`, `digits` or a folder of class folders) into stores under `out`.
+
+    `encoder` is a name or any function from pictures (N, C, H, W) in [0, 1] to features (N, D); then `name` is what the
+    board calls it and `version` is yours to change when its weights change.
+
+    >>> import tempfile
+    >>> [p.parent.name for p in embed(lambda x: x.mean((2, 3)), "digits", tempfile.mkdtemp(), name="mean")]
+    ['digits']
+    """
+    from relic_eval.encode import embed as encode
+    from relic_eval.encoders.load import find_encoder, from_callable
+
+    if not isinstance(encoder, str):
+        if hasattr(encoder, "eval"):
+            encoder.eval()  # batch statistics and dropout belong to training
+        found = from_callable(name, encoder, digest=version, side=side)
+    else:
+        found = find_encoder(encoder)
+    return encode(found, data, Path(out), device=device)
+
+
+def store(x: Any, labels: Any, out: str | Path, *, name: str, dataset: str = "mine", superclasses: dict[str, str] | None = None) -> Path:
+    """Make a store from embeddings computed elsewhere, one label (number or name) a row; returns its path.
+
+    >>> import tempfile
+    >>> load(store([[0.0], [1.0]], ["a", "b"], tempfile.mkdtemp(), name="mine")).classes
+    ('a', 'b')
+    """
+    from relic_eval.store import import_arrays
+
+    return import_arrays(Path(out), name, dataset, x, labels, superclasses=superclasses)
+
+
+def load(path: str | Path) -> Embeddings:
+    """The embeddings of a store: x_ND, y_N, classes, superclasses, ids.
+
+    >>> import tempfile
+    >>> load(store([[0.0], [1.0]], [3, 4], tempfile.mkdtemp(), name="m")).x_ND.shape
+    (2, 1)
+    """
+    from relic_eval.store import read_store
+
+    return read_store(Path(path))
+
+
+def evaluate(out: str | Path, *, encoders: Sequence[str] = (), tasks: Sequence[str] = (), protocols: Sequence[str] = ()) -> pd.DataFrame:
+    """Make every missing cell from the stores under `out`; returns the board as a DataFrame (see `leaderboard`).
+
+    >>> import numpy as np, tempfile
+    >>> out, x = tempfile.mkdtemp(), np.repeat(np.eye(2), 30, 0)
+    >>> _ = store(x, ["a"] * 30 + ["b"] * 30, out, name="mine")
+    >>> float(evaluate(out, protocols=["linear-byol"])["top1"].iloc[0])
+    1.0
+    """
+    from relic_eval.board import PROTOCOLS
+    from relic_eval.run import evaluate as run
+
+    run(Path(out), encoders, tasks, protocols)
+    return leaderboard(out, protocols=[p for p in protocols if p in (*PROTOCOLS, "knn")] or PROTOCOLS)
+
+
+def leaderboard(out: str | Path, *, protocols: Sequence[str] = ("linear-byol", "fewshot-5"), baseline: str | None = None) -> pd.DataFrame:
+    """One row an encoder and column: accuracy, interval, change against the baseline, rank.
+
+    >>> leaderboard("/nowhere")
+    Traceback (most recent call last):
+    ...
+    relic_eval.errors.DataError: /nowhere: expected cells, received none. ...
+    """
+    import pandas as pd
+
+    from relic_eval.board import board_table, make_board
+    from relic_eval.results import read_results
+
+    return pd.DataFrame(board_table(make_board(read_results(Path(out)), protocols=tuple(protocols), baseline=baseline)))
+
+
+def report(out: str | Path, *, baseline: str | None = None) -> Path:
+    """Write the page with its figures and tables; returns the page.
+
+    >>> report("/nowhere")
+    Traceback (most recent call last):
+    ...
+    relic_eval.errors.DataError: /nowhere: expected cells, received none. ...
+    """
+    from reports.write import write_report
+
+    return write_report(Path(out), baseline=baseline)
+
+
+def pretrain(method: str, images: Any, labels: Any, out: str | Path, **settings: Any) -> Path:
+    """Train an encoder on uint8 pictures (N, H, W) or (N, H, W, C); returns its last checkpoint.
+
+    >>> import numpy as np, tempfile
+    >>> pictures = np.random.default_rng(0).integers(0, 255, (32, 28, 28)).astype(np.uint8)
+    >>> pretrain("byol", pictures, None, tempfile.mkdtemp(), steps=1, batch=16).name
+    'step-00000001'
+    """
+    from pretrain.config import override, preset
+    from pretrain.train import pretrain as train
+    from relic_eval.arrays import asarray
+    from relic_eval.files import digest_bytes
+
+    pixels = asarray(images)
+    y_N = None if labels is None else class_numbers("labels", labels, len(pixels))[0]
+    config = override(preset(method), {name: str(v) for name, v in settings.items()})
+    digest = digest_bytes(pixels.tobytes() + (b"" if y_N is None else y_N.tobytes()))
+    return train(config, pixels, y_N, Path(out), data={"name": "arrays", "digest": digest})
+
+
+def linear_probe(x: Any, labels: Any, *, seed: int = 0) -> Cell:
+    """The linear-byol protocol on rows divided 60 / 20 / 20; `cell.rows[0]` is top-1 with its interval.
+
+    >>> import numpy as np
+    >>> linear_probe(np.repeat(np.eye(2), 10, 0), [0] * 10 + [1] * 10).rows[0].value
+    1.0
+    """
+    return _probe("linear-byol", x, labels, seed)
+
+
+def knn(x: Any, labels: Any, *, seed: int = 0) -> Cell:
+    """The knn protocol on rows divided 60 / 20 / 20.
+
+    >>> import numpy as np
+    >>> knn(np.repeat(np.eye(2), 10, 0), [0] * 10 + [1] * 10).rows[0].value
+    1.0
+    """
+    return _probe("knn", x, labels, seed)
+
+
+def _probe(protocol: str, x: Any, labels: Any, seed: int) -> Cell:
+    from relic_eval.data.tasks import Task, split_task
+    from relic_eval.evaluators.table import PROTOCOLS
+
+    x_ND = matrix("x", x)
+    y_N, classes = class_numbers("labels", labels, len(x_ND))
+    rows = Embeddings(x_ND, y_N, classes)
+    return PROTOCOLS[protocol](*split_task(Task("mine", "mine", "mine", "all", "all", seed=seed), rows, rows))
+
+
+def blocks(x: Any, labels: Any, *, k: int = 5) -> Blocks:
+    """Nearest neighbours of all rows among themselves, purity and confusion.
+
+    >>> float(blocks([[0.0], [1.0], [5.0], [6.0]], ["a", "a", "b", "b"], k=1).purity_N.mean())
+    1.0
+    """
+    from relic_eval.metrics.blocks import neighbour_blocks
+
+    x_ND = matrix("x", x)
+    y_N, classes = class_numbers("labels", labels, len(x_ND))
+    return neighbour_blocks(x_ND, y_N, k=k, classes=len(classes))
+
+
+def distances(x: Any, labels: Any) -> Discriminability:
+    """Ratio of inter- to intra-class distance per image, per class and over all.
+
+    >>> distances([[0.0], [2.0], [10.0], [12.0]], ["a", "a", "b", "b"]).ratio
+    5.0
+    """
+    from relic_eval.metrics.discriminability import discriminability
+
+    x_ND = matrix("x", x)
+    return discriminability(x_ND, class_numbers("labels", labels, len(x_ND))[0])
