@@ -8,9 +8,9 @@ from typing import Any
 __version__ = "0.1.0"
 
 _PUBLIC = {
-    "compare": "relic_eval.compare",
+    "compare": "relic_eval.comparison",
     "embed": "relic_eval.library",
-    "store": "relic_eval.library",
+    "save_embeddings": "relic_eval.library",
     "evaluate": "relic_eval.library",
     "leaderboard": "relic_eval.library",
     "report": "relic_eval.library",

@@ -41,11 +41,11 @@ def embed(
     return encode(found, data, Path(out), device=device)
 
 
-def store(x: Any, labels: Any, out: str | Path, *, name: str, dataset: str = "mine", superclasses: dict[str, str] | None = None) -> Path:
+def save_embeddings(x: Any, labels: Any, out: str | Path, *, name: str, dataset: str = "mine", superclasses: dict[str, str] | None = None) -> Path:
     """Make a store from embeddings computed elsewhere, one label (number or name) a row; returns its path.
 
     >>> import tempfile
-    >>> load(store([[0.0], [1.0]], ["a", "b"], tempfile.mkdtemp(), name="mine")).classes
+    >>> load(save_embeddings([[0.0], [1.0]], ["a", "b"], tempfile.mkdtemp(), name="mine")).classes
     ('a', 'b')
     """
     from relic_eval.store import import_arrays
@@ -57,7 +57,7 @@ def load(path: str | Path) -> Embeddings:
     """The embeddings of a store: x_ND, y_N, classes, superclasses, ids.
 
     >>> import tempfile
-    >>> load(store([[0.0], [1.0]], [3, 4], tempfile.mkdtemp(), name="m")).x_ND.shape
+    >>> load(save_embeddings([[0.0], [1.0]], [3, 4], tempfile.mkdtemp(), name="m")).x_ND.shape
     (2, 1)
     """
     from relic_eval.store import read_store
@@ -70,7 +70,7 @@ def evaluate(out: str | Path, *, encoders: Sequence[str] = (), tasks: Sequence[s
 
     >>> import numpy as np, tempfile
     >>> out, x = tempfile.mkdtemp(), np.repeat(np.eye(2), 30, 0)
-    >>> _ = store(x, ["a"] * 30 + ["b"] * 30, out, name="mine")
+    >>> _ = save_embeddings(x, ["a"] * 30 + ["b"] * 30, out, name="mine")
     >>> float(evaluate(out, protocols=["linear-byol"])["top1"].iloc[0])
     1.0
     """

@@ -15,8 +15,8 @@ from markupsafe import Markup
 from relic_eval.board import Board
 from relic_eval.results import Result
 from reports.sections import (
-    board_section,
     blocks_section,
+    board_section,
     discriminability_section,
     first_task,
     of_protocol,

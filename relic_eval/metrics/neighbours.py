@@ -49,8 +49,12 @@ def nearest(
         raise ArgumentError("query_QD", f"the {len(train)} training rows (exclude_self)", f"{len(query)} rows")
     available = len(train) - exclude_self
     if not 1 <= k <= available:
-        raise ArgumentError("k", f"1 to {available}, the rows there are to find", f"{k}", "Use a smaller k or more rows.")
-    search = _Search(train, query, similarity, *_PREPARE[similarity](train, query), propose, exclude_self, max_memory)
+        raise ArgumentError(
+            "k", f"1 to {available}, the rows there are to find", f"{k}", "Use a smaller k or more rows."
+        )
+    train32, query32, scale = _PREPARE[similarity](train, query)
+    longest = float(np.sqrt(np.einsum("nd,nd->n", train32, train32).max())) * (1 + 1e-3)  # summed in float32
+    search = _Search(train, query, similarity, train32, query32, scale, propose, exclude_self, max_memory, longest)
     index_QK, score_QK = np.empty((len(query), k), np.int64), np.empty((len(query), k))
     todo, width = np.arange(len(query)), min(len(train), k + exclude_self + MARGIN)
     while len(todo):
@@ -92,14 +96,15 @@ class _Search:
     train32: np.ndarray  # what the backend sees
     query32: np.ndarray
     scale: float  # of its squares: given / seen
-    propose: Callable[[np.ndarray, np.ndarray, int, bool], np.ndarray]
+    propose: Callable[[np.ndarray, np.ndarray, int, bool, int], np.ndarray]
     exclude_self: bool
     max_memory: int
+    longest: float  # norm among the training rows as seen
 
     def lists(self, part: np.ndarray, k: int, width: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """The k best of `width` candidates of these queries, their scores, and which may lack one that was left out."""
         euclid = self.similarity == "euclid"
-        found_QW = self.propose(self.train32, self.query32[part], width, euclid)
+        found_QW = self.propose(self.train32, self.query32[part], width, euclid, self.max_memory)
         if (found_QW < 0).any():  # FAISS says -1 where it found nothing; labels[-1] would be a wrong vote
             raise ArgumentError("train_ND", f"{width} candidates for every query", "fewer", "Look for extreme values.")
         score_QW = self._scores(part, found_QW)
@@ -137,8 +142,7 @@ class _Search:
     def _error(self, part: np.ndarray) -> np.ndarray:
         """Bound of the rounding error of a proposed score: D products and sums (Higham, section 3.1), and the casts."""
         q_Q = np.linalg.norm(self.query32[part].astype(np.float64), axis=1)
-        x = float(np.sqrt(np.einsum("nd,nd->n", self.train32, self.train32, dtype=np.float64).max()))
-        size_Q = (q_Q + x) ** 2 if self.similarity == "euclid" else q_Q * x
+        size_Q = (q_Q + self.longest) ** 2 if self.similarity == "euclid" else q_Q * self.longest
         return (self.train.shape[1] + 8) * HALF_ULP * size_Q * self.scale
 
 
@@ -162,19 +166,19 @@ def _float32(x: np.ndarray) -> np.ndarray:
     return np.ascontiguousarray(x, np.float32)
 
 
-def _faiss(train: np.ndarray, query: np.ndarray, width: int, euclid: bool) -> np.ndarray:
+def _faiss(train: np.ndarray, query: np.ndarray, width: int, euclid: bool, max_memory: int) -> np.ndarray:
     import torch  # noqa: F401, I001  torch first: FAISS wheels that load their CUDA before it have crashed
     import faiss
 
     return faiss.knn(query, train, width, metric=faiss.METRIC_L2 if euclid else faiss.METRIC_INNER_PRODUCT)[1]
 
 
-def _torch(train: np.ndarray, query: np.ndarray, width: int, euclid: bool) -> np.ndarray:
+def _torch(train: np.ndarray, query: np.ndarray, width: int, euclid: bool, max_memory: int) -> np.ndarray:
     import torch
 
     x, found = torch.from_numpy(train), []
     offset = (x * x).sum(1) / 2 if euclid else None
-    rows = max(1, MAX_MEMORY // (4 * len(train)))
+    rows = max(1, max_memory // (4 * len(train)))
     for start in range(0, len(query), rows):
         score = torch.from_numpy(query[start : start + rows]) @ x.T
         if offset is not None:  # the order of qx - |x|^2 / 2 is that of the distance

@@ -13,7 +13,6 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 from jaxtyping import Float, Int
-from torch import Tensor
 
 from relic_eval.arrays import labels, matrix, paired
 from relic_eval.errors import ArgumentError

@@ -1,0 +1,41 @@
+"""Shapes in signatures are checked while tests run; shared fixtures."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import numpy as np
+import pytest
+from jaxtyping import install_import_hook
+
+install_import_hook(["relic_eval.metrics", "relic_eval.probes"], "beartype.beartype")
+
+
+@pytest.fixture(scope="session")
+def board_folder(tmp_path_factory):
+    """Two made-up encoders of the same 300 images, three classes, evaluated under every protocol."""
+    from relic_eval.run import evaluate
+    from relic_eval.store import import_arrays
+
+    out, rng = tmp_path_factory.mktemp("board"), np.random.default_rng(0)
+    y = np.repeat(np.arange(3), 100)
+    names = np.array(["ant", "bee", "cat"])[y]
+    above = {"ant": "insect", "bee": "insect", "cat": "mammal"}
+    for name, spread in (("near", 0.5), ("far", 3.0)):
+        import_arrays(out, name, "animals", np.eye(3)[y] * 4 + rng.normal(0, spread, (300, 3)), names, superclasses=above)
+    done = evaluate(out)
+    assert done.failed == 0
+    assert done.made == 10
+    return out
+
+
+@pytest.fixture(scope="session")
+def data_folder():
+    """The folder of real image sets that RELIC_EVAL_DATA names; skips where there is none, except in CI."""
+    place = os.environ.get("RELIC_EVAL_DATA")
+    if place is None or not Path(place).is_dir():
+        if os.environ.get("CI"):
+            pytest.fail("RELIC_EVAL_DATA must name the folder of image sets in CI")
+        pytest.skip("RELIC_EVAL_DATA names no folder of image sets")
+    return Path(place)
