@@ -47,7 +47,8 @@ def check_same(step: Path, config: Training, data: dict[str, str]) -> dict[str, 
     differ = [name for name in wanted if name not in NO_DIFFERENCE and wanted[name] != found.get(name)]
     if differ:
         raise ArgumentError(
-            str(step.parent), ", ".join(f"{n} = {wanted[n]}" for n in differ),
+            str(step.parent),
+            ", ".join(f"{n} = {wanted[n]}" for n in differ),
             ", ".join(f"{n} = {found.get(n)}" for n in differ) + " in the run that is there",
             "Give this run another --name, or delete that folder.",
         )

@@ -26,7 +26,13 @@ LOG_EVERY = 5
 
 
 def pretrain(
-    config: Training, images: np.ndarray, labels: np.ndarray | None, out: Path, *, data: dict[str, str], device: str = "cpu"
+    config: Training,
+    images: np.ndarray,
+    labels: np.ndarray | None,
+    out: Path,
+    *,
+    data: dict[str, str],
+    device: str = "cpu",
 ) -> Path:
     """Train an encoder for `config.steps` steps and return the folder of its last checkpoint.
 
@@ -47,9 +53,13 @@ def pretrain(
     history: dict[str, list] = {}
     begin = resume(out, online, target, optimizer, history)
     about = {
-        "method": method_of(config), "config": config_dict(config), "steps": config.steps, "data": data,
+        "method": method_of(config),
+        "config": config_dict(config),
+        "steps": config.steps,
+        "data": data,
         "network": {"name": config.network, "channels": pixels.shape[1], "dims": online["encoder"].dims},
-        "input": {"size": config.side, "mean": mean, "std": std}, "versions": versions(),
+        "input": {"size": config.side, "mean": mean, "std": std},
+        "versions": versions(),
         "parameters": sum(p.numel() for p in online["encoder"].parameters()),
     }
 
@@ -83,10 +93,14 @@ def check(config: Training, images: np.ndarray, labels: np.ndarray | None) -> No
     if len(images) < config.batch:
         raise ArgumentError("--set batch", f"at most {len(images)}, the pictures there are", f"{config.batch}")
     if min(images.shape[1:3]) < config.side:
-        raise ArgumentError("--set side", f"at most {min(images.shape[1:3])}, the side of the pictures", f"{config.side}")
+        raise ArgumentError(
+            "--set side", f"at most {min(images.shape[1:3])}, the side of the pictures", f"{config.side}"
+        )
     negatives = getattr(config, "negatives", 0)
     if config.batch < max(2, negatives + 1):
-        raise ArgumentError("--set batch", f"at least {max(2, negatives + 1)}: a picture and its negatives", f"{config.batch}")
+        raise ArgumentError(
+            "--set batch", f"at least {max(2, negatives + 1)}: a picture and its negatives", f"{config.batch}"
+        )
     if method_of(config) == "supervised" and (labels is None or len(np.unique(labels)) < 2):
         raise ArgumentError("labels", "at least two classes for supervised", "none" if labels is None else "one class")
 

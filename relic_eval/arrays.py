@@ -72,7 +72,9 @@ def labels(name: str, value: Any, rows: int | None = None) -> np.ndarray:
     if y_N.ndim != 1:
         raise ArgumentError(name, "a 1-D array of class numbers", f"shape {y_N.shape}", "Pass one label per image.")
     if rows is not None and len(y_N) != rows:
-        raise ArgumentError(name, f"{rows} labels, one a row", f"{len(y_N)}", "Rows and labels must be in the same order.")
+        raise ArgumentError(
+            name, f"{rows} labels, one a row", f"{len(y_N)}", "Rows and labels must be in the same order."
+        )
     if y_N.dtype.kind not in "iub" and not (y_N.dtype.kind == "f" and np.array_equal(y_N, np.floor(y_N))):
         raise ArgumentError(name, "whole numbers", f"dtype {y_N.dtype}", "Use class_numbers() for names.")
     if len(y_N) and y_N.min() < 0:
@@ -92,7 +94,9 @@ def class_numbers(name: str, value: Any, rows: int | None = None) -> tuple[np.nd
         raise ArgumentError(name, expected, f"shape {given_N.shape}", "Rows and labels must be in the same order.")
     missing = [i for i, v in enumerate(given_N.tolist()) if v is None or v != v or v == ""]
     if missing:
-        raise ArgumentError(name, "a label for every row", f"none in {len(missing)} rows (the first is row {missing[0]})")
+        raise ArgumentError(
+            name, "a label for every row", f"none in {len(missing)} rows (the first is row {missing[0]})"
+        )
     if given_N.dtype.kind == "f" and np.array_equal(given_N, np.floor(given_N)):
         given_N = given_N.astype(np.int64)
     names, y_N = np.unique(given_N if given_N.dtype.kind in "iub" else given_N.astype(str), return_inverse=True)

@@ -91,7 +91,11 @@ class Board:
 
 
 def make_board(
-    results: Iterable[Result], *, baseline: str | None = None, protocols: Sequence[str] = PROTOCOLS, draws: int = 10_000,
+    results: Iterable[Result],
+    *,
+    baseline: str | None = None,
+    protocols: Sequence[str] = PROTOCOLS,
+    draws: int = 10_000,
     seed: int = 0,
 ) -> Board:
     """The board of all cells with these protocols. The baseline is `supervised` where there is one, else the first encoder.
@@ -100,7 +104,9 @@ def make_board(
     """
     chosen = [r for r in results if r.protocol in protocols and r.cell.predictions is not None]
     if not chosen:
-        raise DataError(f"expected cells of {' or '.join(protocols)}, received none. Evaluate with one of these protocols first.")
+        raise DataError(
+            f"expected cells of {' or '.join(protocols)}, received none. Evaluate with one of these protocols first."
+        )
     encoders = sorted({r.encoder for r in chosen})
     if baseline is None:
         baseline = BASELINE if BASELINE in encoders else encoders[0]
@@ -118,7 +124,9 @@ def make_board(
             samples[(result.encoder, number)] = sample
             values[(result.encoder, number)] = result.cell.rows[0].value
     differences = _differences(encoders, len(columns), values, samples)
-    entries = {e: _entries(e, encoders, baseline, here_of(cells, e, keys), values, samples, differences) for e in encoders}
+    entries = {
+        e: _entries(e, encoders, baseline, here_of(cells, e, keys), values, samples, differences) for e in encoders
+    }
     rows = _ranked(encoders, entries, baseline, samples, values, len(columns))
     return Board(baseline, tuple(columns), tuple(rows), tuple(differences))
 
@@ -158,8 +166,10 @@ def _resample(here: list[Result], strata: dict[str, np.ndarray], draws: int, see
     for result in here:
         if not np.array_equal(_items(result), items):
             raise ArgumentError(
-                f"{result.task} / {result.protocol}", f"the same test images for {here[0].encoder} and {result.encoder}",
-                "different ones", "Embed both from the same data set, or compare them on their own boards.",
+                f"{result.task} / {result.protocol}",
+                f"the same test images for {here[0].encoder} and {result.encoder}",
+                "different ones",
+                "Embed both from the same data set, or compare them on their own boards.",
             )
     values = np.stack([(r.cell.predictions or {})["correct"].reshape(_trains(r), -1) for r in here])
     key = digest_json(items.tolist())
@@ -203,7 +213,9 @@ def _ranked(encoders, entries, baseline, samples, values, count) -> list[Row]:
     complete = [e for e in encoders if all(x is not None and x.change is not None for x in entries[e])]
     mean = {e: float(np.mean([x.change for x in entries[e]])) for e in complete}
     sample = {
-        e: np.mean([100 * (samples[(e, c)] / np.maximum(samples[(baseline, c)], 1e-9) - 1) for c in range(count)], axis=0)
+        e: np.mean(
+            [100 * (samples[(e, c)] / np.maximum(samples[(baseline, c)], 1e-9) - 1) for c in range(count)], axis=0
+        )
         for e in complete
     }
     surely = {(a, b): interval(sample[a] - sample[b])[0] > 0 for a in complete for b in complete if a != b}
@@ -213,12 +225,24 @@ def _ranked(encoders, entries, baseline, samples, values, count) -> list[Row]:
     rows = []
     for e in sorted(encoders, key=lambda e: (-mean.get(e, -np.inf), e)):
         low, high = interval(sample[e]) if e in mean else (None, None)
-        wins = sum(x is not None and (baseline, c) in values and x.value > values[(baseline, c)] for c, x in enumerate(entries[e]))
+        wins = sum(
+            x is not None and (baseline, c) in values and x.value > values[(baseline, c)]
+            for c, x in enumerate(entries[e])
+        )
         tied = e in mean and (e == best or not surely[(best, e)])
-        rows.append(Row(
-            e, entries[e], mean.get(e), None if low is None else float(low), None if high is None else float(high),
-            rank.get(e), last.get(e), wins, tied,
-        ))
+        rows.append(
+            Row(
+                e,
+                entries[e],
+                mean.get(e),
+                None if low is None else float(low),
+                None if high is None else float(high),
+                rank.get(e),
+                last.get(e),
+                wins,
+                tied,
+            )
+        )
     return rows
 
 
@@ -230,15 +254,22 @@ def board_table(board: Board) -> list[dict[str, object]]:
     """
     return [
         {
-            "encoder": row.encoder, "task": column.task, "protocol": column.protocol, "n": column.n,
-            "top1": None if entry is None else entry.value, "low": None if entry is None else entry.low,
+            "encoder": row.encoder,
+            "task": column.task,
+            "protocol": column.protocol,
+            "n": column.n,
+            "top1": None if entry is None else entry.value,
+            "low": None if entry is None else entry.low,
             "high": None if entry is None else entry.high,
             "change_percent": None if entry is None else entry.change,
             "change_low": None if entry is None else entry.change_low,
             "change_high": None if entry is None else entry.change_high,
             "tied_with_best": None if entry is None else entry.tied_with_best,
-            "mean_change_percent": row.change, "mean_change_low": row.change_low, "mean_change_high": row.change_high,
-            "rank": row.rank, "rank_last": row.rank_last,
+            "mean_change_percent": row.change,
+            "mean_change_low": row.change_low,
+            "mean_change_high": row.change_high,
+            "rank": row.rank,
+            "rank_last": row.rank_last,
         }
         for row in board.rows
         for column, entry in zip(board.columns, row.entries, strict=True)

@@ -14,7 +14,11 @@ import typer
 from relic_eval.errors import ArgumentError, RelicError, UnknownNameError
 
 app = typer.Typer(
-    name="relic-eval", no_args_is_help=True, add_completion=False, rich_markup_mode=None, pretty_exceptions_enable=False,
+    name="relic-eval",
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
     help="Which representation is better, and why?\n\nExample: relic-eval quickstart",
 )
 OUT = Path("runs/quickstart")
@@ -43,7 +47,10 @@ def quickstart(
     runs = [str(out / "pretrain" / name) for name in methods]
     commands = [
         *(["pretrain", name, "--data", "fashion", "--out", str(out), *extra] for name in methods),
-        *(["embed", "pixels", "random:thin-resnet", *runs, "--data", data, "--out", str(out)] for data in ("fashion", "digits")),
+        *(
+            ["embed", "pixels", "random:thin-resnet", *runs, "--data", data, "--out", str(out)]
+            for data in ("fashion", "digits")
+        ),
         ["evaluate", "--out", str(out)],
         ["report", "--out", str(out)],
     ]
@@ -94,7 +101,9 @@ def _train(config, data: str, split: str, run: Path, about: dict[str, str], devi
     source, began = pictures(data, split, run.parent.parent / "data"), time.perf_counter()
     images, problems = source.read(np.arange(len(source)), max(source.side, config.side))
     if problems:
-        raise DataError(f"expected readable pictures, received {len(problems)} that are not: {next(iter(problems.values()))}. Mend or remove them.")
+        raise DataError(
+            f"expected readable pictures, received {len(problems)} that are not: {next(iter(problems.values()))}. Mend or remove them."
+        )
     train(config, images, source.y_N, run, data=about, device=find_device(device))
     note_time(run.parent.parent, f"pretrain {run.name}", time.perf_counter() - began)
 
@@ -106,14 +115,18 @@ def _pair(text: str) -> tuple[str, str]:
     return name, value
 
 
-@app.command(epilog="Example: relic-eval embed pixels runs/quickstart/pretrain/byol --data folder/of/class/folders\n\n"
-             "Example: relic-eval embed mine.npy --labels labels.csv:label --name mine --data birds")
+@app.command(
+    epilog="Example: relic-eval embed pixels runs/quickstart/pretrain/byol --data folder/of/class/folders\n\n"
+    "Example: relic-eval embed mine.npy --labels labels.csv:label --name mine --data birds"
+)
 def embed(
-    encoders: Annotated[list[str], typer.Argument(help="pixels, random:thin-resnet, a pretraining run, or a .npy file.")],
+    encoders: Annotated[
+        list[str], typer.Argument(help="pixels, random:thin-resnet, a pretraining run, or a .npy file.")
+    ],
     data: Data = "fashion",
     out: Out = OUT,
     labels: Annotated[Optional[str], typer.Option(help="For .npy files: FILE.csv:COLUMN or FILE.npy.")] = None,  # noqa: UP045
-    name: Annotated[Optional[str], typer.Option(help="For a .npy file: the encoder's name; default: the file's.")] = None,  # noqa: UP045
+    name: Annotated[str | None, typer.Option(help="For a .npy file: the encoder's name; default: the file's.")] = None,
     device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "cpu",
     batch: Annotated[int, typer.Option(help="Pictures in one forward pass.")] = 256,
     on_error: Annotated[str, typer.Option(help="An unreadable picture: fail or skip.")] = "fail",
@@ -146,7 +159,9 @@ def _take_in(text: str, labels: str | None, name: str | None, out: Path, data: s
 
     if labels is None:
         raise ArgumentError("--labels", "FILE.csv:COLUMN or FILE.npy beside a .npy file", "nothing")
-    return import_arrays(out, name or Path(text).stem, "mine" if data == "fashion" else data, _read_npy(text), _read_labels(labels))
+    return import_arrays(
+        out, name or Path(text).stem, "mine" if data == "fashion" else data, _read_npy(text), _read_labels(labels)
+    )
 
 
 def _read_npy(text: str):
@@ -204,7 +219,9 @@ def report(
     from relic_eval.errors import DataError
 
     if not out.is_dir():
-        raise DataError(f"expected a folder {out}, received nothing there. 'relic-eval quickstart --out {out}' makes one.")
+        raise DataError(
+            f"expected a folder {out}, received nothing there. 'relic-eval quickstart --out {out}' makes one."
+        )
     from reports.write import write_report
 
     print(write_report(out, baseline=baseline))
@@ -229,7 +246,9 @@ def leaderboard(
 
 @app.command("list", epilog="Example: relic-eval list protocols")
 def list_(
-    what: Annotated[str, typer.Argument(help="protocols, tasks, datasets, methods, encoders, settings or stores.")] = "protocols",
+    what: Annotated[
+        str, typer.Argument(help="protocols, tasks, datasets, methods, encoders, settings or stores.")
+    ] = "protocols",
     out: Out = OUT,
 ) -> None:
     """What there is to choose from."""
@@ -288,7 +307,9 @@ def _os_error(error: OSError) -> str:
     where = f" at {error.filename}" if error.filename else ""
     if error.errno == errno.ENOSPC:
         return f"expected room on the disk, received none{where}. Free some and run the command again; what was there is as it was."
-    return f"expected to read and write{where}, received '{os.strerror(error.errno or 0)}'. What was there is as it was."
+    return (
+        f"expected to read and write{where}, received '{os.strerror(error.errno or 0)}'. What was there is as it was."
+    )
 
 
 if __name__ == "__main__":

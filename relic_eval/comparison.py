@@ -61,7 +61,9 @@ class Comparison:
         return f"<ul>{said}</ul>{self.table.to_html(index=False, float_format='{:.3f}'.format)}"
 
 
-def compare(a: Any, b: Any, labels: Any, *, names: tuple[str, str] = ("a", "b"), out: str | Path | None = None) -> Comparison:
+def compare(
+    a: Any, b: Any, labels: Any, *, names: tuple[str, str] = ("a", "b"), out: str | Path | None = None
+) -> Comparison:
     """Every measure for two embeddings of the same images, divided 60 / 20 / 20 alike; the first is the baseline.
 
     `a` and `b` are (N, D) arrays, tensors or DataFrames, of any D each; `labels` N numbers or names. Cells go to `out`, or

@@ -33,8 +33,15 @@ def embed(
         notes = out / "data"
         digest = split_digest(data, split, notes)
         request = EncodeRequest(
-            encoder=encoder.name, weights=encoder.digest, dataset=dataset_name(data), split=split, data=digest,
-            resolution=encoder.side or 0, batch=batch, device=device, on_error=on_error,
+            encoder=encoder.name,
+            weights=encoder.digest,
+            dataset=dataset_name(data),
+            split=split,
+            data=digest,
+            resolution=encoder.side or 0,
+            batch=batch,
+            device=device,
+            on_error=on_error,
         )
         path = store_path(out, encoder.name, request.dataset, split, settings_key(request))
         if (path / "manifest.json").exists():
@@ -61,28 +68,51 @@ def _encode(encoder: Encoder, source: Pictures, request: EncodeRequest, path: Pa
             pixels, wrong = source.read(part, side)
             if wrong and request.on_error == "fail":
                 first = next(iter(wrong.values()))
-                raise DataError(f"expected readable pictures, received {len(wrong)} that are not: {first}. Mend or remove them, or use --on-error skip.")
+                raise DataError(
+                    f"expected readable pictures, received {len(wrong)} that are not: {first}. Mend or remove them, or use --on-error skip."
+                )
             problems.update(wrong)
             kept[place : place + len(part)] = [row not in wrong for row in part.tolist()]
             x_ND[place : place + len(part)] = encode_batch(function, pixels, channels, request.device)
             shas += [digest_bytes(p.tobytes()) for p in pixels]
         refuse_nonfinite(x_ND, encoder.name, source)
         table = part_table(
-            source.ids[rows][kept], source.paths[rows][kept], source.y_N[rows][kept], source.classes, source.superclasses,
-            "whole", np.array(shas)[kept], np.full(int(kept.sum()), side, np.int32),
+            source.ids[rows][kept],
+            source.paths[rows][kept],
+            source.y_N[rows][kept],
+            source.classes,
+            source.superclasses,
+            "whole",
+            np.array(shas)[kept],
+            np.full(int(kept.sum()), side, np.int32),
         )
         write_part(path, number, x_ND[kept], table)
     if request.thumbnails:
         # of a split that is divided later, the test images may be any: keep as many as five splits would
         per_class = request.thumbnails * (5 if source.split == "all" else 1)
         _write_thumbnails(source, path, per_class, set(problems))
-    finish(path, {
-        "key": settings_key(request), "request": dataclasses.asdict(request), "versions": versions(),
-        "encoder": {"name": encoder.name, "kind": encoder.kind, "parameters": encoder.parameters, "training": encoder.training},
-        "data": {"name": source.dataset, "split": source.split, "digest": source.digest, "classes": list(source.classes),
-                 "superclasses": None if source.superclasses is None else list(source.superclasses),
-                 "unreadable": sorted(problems.values())},
-    })
+    finish(
+        path,
+        {
+            "key": settings_key(request),
+            "request": dataclasses.asdict(request),
+            "versions": versions(),
+            "encoder": {
+                "name": encoder.name,
+                "kind": encoder.kind,
+                "parameters": encoder.parameters,
+                "training": encoder.training,
+            },
+            "data": {
+                "name": source.dataset,
+                "split": source.split,
+                "digest": source.digest,
+                "classes": list(source.classes),
+                "superclasses": None if source.superclasses is None else list(source.superclasses),
+                "unreadable": sorted(problems.values()),
+            },
+        },
+    )
 
 
 def store_rows(dims: int) -> int:
@@ -112,7 +142,9 @@ def encode_batch(function: Any, pixels_NHWC: np.ndarray, channels: int, device: 
         features = function(x)
     features = torch.as_tensor(features).float().cpu().numpy()
     if features.ndim != 2 or len(features) != len(pixels_NHWC):
-        raise ArgumentError("encoder", f"features ({len(pixels_NHWC)}, D)", f"shape {features.shape}", "Pool the feature map.")
+        raise ArgumentError(
+            "encoder", f"features ({len(pixels_NHWC)}, D)", f"shape {features.shape}", "Pool the feature map."
+        )
     return features
 
 
@@ -135,7 +167,9 @@ def _write_thumbnails(source: Pictures, path: Path, per_class: int, left_out: se
     files = []
     for picture in pixels:
         file = io.BytesIO()
-        Image.fromarray(picture[..., 0] if picture.shape[2] == 1 else picture).convert("RGB").save(file, "WEBP", quality=80)
+        Image.fromarray(picture[..., 0] if picture.shape[2] == 1 else picture).convert("RGB").save(
+            file, "WEBP", quality=80
+        )
         files.append(file.getvalue())
     content = np.empty(len(files), object)
     content[:] = files

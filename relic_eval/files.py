@@ -90,7 +90,9 @@ def read_json(path: Path) -> Any:
     except FileNotFoundError:
         raise DataError(f"expected a file {path}, received nothing there.") from None
     except (json.JSONDecodeError, UnicodeDecodeError) as error:
-        raise DataError(f"{path}: expected JSON, received something else ({error}). Delete it and make it again.") from None
+        raise DataError(
+            f"{path}: expected JSON, received something else ({error}). Delete it and make it again."
+        ) from None
 
 
 @contextlib.contextmanager

@@ -17,8 +17,14 @@ if TYPE_CHECKING:
 
 
 def embed(
-    encoder: str | Callable[[Any], Any], data: str, out: str | Path, *, name: str = "mine", version: str = "1",
-    side: int | None = None, device: str = "cpu",
+    encoder: str | Callable[[Any], Any],
+    data: str,
+    out: str | Path,
+    *,
+    name: str = "mine",
+    version: str = "1",
+    side: int | None = None,
+    device: str = "cpu",
 ) -> list[Path]:
     """Embed a data set (`fashion`, `digits` or a folder of class folders) into stores under `out`.
 
@@ -41,7 +47,15 @@ def embed(
     return encode(found, data, Path(out), device=device)
 
 
-def save_embeddings(x: Any, labels: Any, out: str | Path, *, name: str, dataset: str = "mine", superclasses: dict[str, str] | None = None) -> Path:
+def save_embeddings(
+    x: Any,
+    labels: Any,
+    out: str | Path,
+    *,
+    name: str,
+    dataset: str = "mine",
+    superclasses: dict[str, str] | None = None,
+) -> Path:
     """Make a store from embeddings computed elsewhere, one label (number or name) a row; returns its path.
 
     >>> import tempfile
@@ -65,7 +79,9 @@ def load(path: str | Path) -> Embeddings:
     return read_store(Path(path))
 
 
-def evaluate(out: str | Path, *, encoders: Sequence[str] = (), tasks: Sequence[str] = (), protocols: Sequence[str] = ()) -> pd.DataFrame:
+def evaluate(
+    out: str | Path, *, encoders: Sequence[str] = (), tasks: Sequence[str] = (), protocols: Sequence[str] = ()
+) -> pd.DataFrame:
     """Make every missing cell from the stores under `out`; returns the board as a DataFrame (see `leaderboard`).
 
     >>> import numpy as np, tempfile
@@ -81,7 +97,9 @@ def evaluate(out: str | Path, *, encoders: Sequence[str] = (), tasks: Sequence[s
     return leaderboard(out, protocols=[p for p in protocols if p in (*PROTOCOLS, "knn")] or PROTOCOLS)
 
 
-def leaderboard(out: str | Path, *, protocols: Sequence[str] = ("linear-byol", "fewshot-5"), baseline: str | None = None) -> pd.DataFrame:
+def leaderboard(
+    out: str | Path, *, protocols: Sequence[str] = ("linear-byol", "fewshot-5"), baseline: str | None = None
+) -> pd.DataFrame:
     """One row an encoder and column: accuracy, interval, change against the baseline, rank.
 
     >>> leaderboard("/nowhere")

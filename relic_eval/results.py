@@ -103,11 +103,15 @@ def read_cell(path: Path) -> Result:
         table = read_table(path / "rows.parquet")
         others = {n: read_table(f) if (f := path / f"{n}.parquet").exists() else None for n in TABLES}
     except (OSError, ValueError) as error:
-        raise DataError(f"{path}: expected a whole cell, received a damaged one ({error}). Delete it and evaluate again.") from None
+        raise DataError(
+            f"{path}: expected a whole cell, received a damaged one ({error}). Delete it and evaluate again."
+        ) from None
     rows = tuple(
         Measurement(
-            str(table["metric"][i]), *(None if np.isnan(v := float(table[c][i])) else v for c in ("value", "low", "high")),
-            int(table["n"][i]), json.loads(table["params"][i]),
+            str(table["metric"][i]),
+            *(None if np.isnan(v := float(table[c][i])) else v for c in ("value", "low", "high")),
+            int(table["n"][i]),
+            json.loads(table["params"][i]),
             None if table["converged"][i] == "" else table["converged"][i] == "True",
         )
         for i in range(len(table["metric"]))

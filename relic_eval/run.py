@@ -47,7 +47,9 @@ def plan(
     """Every cell that the stores under `out` allow, or those chosen; unknown names are errors."""
     stores = find_stores(out)
     if not stores:
-        raise DataError(f"{out}: expected embedding stores, received none. Run 'relic-eval embed ... --out {out}' first.")
+        raise DataError(
+            f"{out}: expected embedding stores, received none. Run 'relic-eval embed ... --out {out}' first."
+        )
     known: dict[str, list[Task]] = {}
     for name in sorted({s.encoder for s in stores}):
         sets: dict[str, set[str]] = {}
@@ -59,10 +61,19 @@ def plan(
     _check_names("protocol", protocols, PROTOCOLS)
     place = {(s.encoder, s.dataset, s.split): s for s in stores}
     return [
-        Job(encoder, task, protocol, place[(encoder, task.dataset, task.train)].path, place[(encoder, task.dataset, task.test)].path)
-        for encoder, its_tasks in known.items() if not encoders or encoder in encoders
-        for task in its_tasks if not tasks or task.name in tasks
-        for protocol in PROTOCOLS if not protocols or protocol in protocols
+        Job(
+            encoder,
+            task,
+            protocol,
+            place[(encoder, task.dataset, task.train)].path,
+            place[(encoder, task.dataset, task.test)].path,
+        )
+        for encoder, its_tasks in known.items()
+        if not encoders or encoder in encoders
+        for task in its_tasks
+        if not tasks or task.name in tasks
+        for protocol in PROTOCOLS
+        if not protocols or protocol in protocols
         if _applies(task, protocol)
     ]
 
@@ -142,8 +153,12 @@ def _make(out: Path, job: Job, key: str, rows: tuple[Embeddings, Embeddings, Emb
         test = block_rows(job.task, rows[2]) if job.protocol == "blocks" else rows[2]
         cell = evaluator(test)
     about = {
-        "key": key, "title": _title(job), "settings": describe(job.protocol), "task_settings": dataclasses.asdict(job.task),
-        "classes": list(test.classes), "superclasses": None if test.superclasses is None else list(test.superclasses),
+        "key": key,
+        "title": _title(job),
+        "settings": describe(job.protocol),
+        "task_settings": dataclasses.asdict(job.task),
+        "classes": list(test.classes),
+        "superclasses": None if test.superclasses is None else list(test.superclasses),
         "counts": {"train": len(rows[0]), "valid": len(rows[1]), "test": len(rows[2])},
         "stores": {"train": manifests[job.train]["content"], "test": manifests[job.test]["content"]},
         "data": {"train": manifests[job.train]["data"]["digest"], "test": manifests[job.test]["data"]["digest"]},

@@ -35,7 +35,9 @@ def store_path(out: Path, encoder: str, dataset: str, split: str, key: str) -> P
     >>> store_path(Path("o"), "file:a/b", "birds", "test", "0123456789abcdef").as_posix()
     'o/embeddings/file%3Aa%2Fb/birds/test.0123456789ab'
     """
-    return out / "embeddings" / quote(encoder, safe=" ") / quote(dataset, safe=" ") / f"{quote(split, safe='')}.{key[:12]}"
+    return (
+        out / "embeddings" / quote(encoder, safe=" ") / quote(dataset, safe=" ") / f"{quote(split, safe='')}.{key[:12]}"
+    )
 
 
 def find_stores(out: Path) -> list[StoreName]:
@@ -46,7 +48,11 @@ def find_stores(out: Path) -> list[StoreName]:
     """
     found: dict[tuple[str, str, str], Path] = {}
     for manifest in sorted(out.glob("embeddings/*/*/*/manifest.json"), key=lambda p: p.stat().st_mtime_ns):
-        split, dataset, encoder = manifest.parent.name.rpartition(".")[0], manifest.parents[1].name, manifest.parents[2].name
+        split, dataset, encoder = (
+            manifest.parent.name.rpartition(".")[0],
+            manifest.parents[1].name,
+            manifest.parents[2].name,
+        )
         found[(unquote(encoder), unquote(dataset), unquote(split))] = manifest.parent
     return [StoreName(path, *names) for names, path in sorted(found.items())]
 
@@ -54,7 +60,9 @@ def find_stores(out: Path) -> list[StoreName]:
 def read_manifest(path: Path) -> dict[str, Any]:
     """The manifest of a complete store; a DataError where it is missing, or made by a newer version."""
     if not (path / "manifest.json").exists():
-        raise DataError(f"{path}: expected a complete store with manifest.json, received none. Run 'relic-eval embed' again.")
+        raise DataError(
+            f"{path}: expected a complete store with manifest.json, received none. Run 'relic-eval embed' again."
+        )
     manifest = read_json(path / "manifest.json")
     if manifest.get("format", 0) > FORMAT:
         raise DataError(
@@ -97,7 +105,10 @@ def finish(path: Path, about: Mapping[str, Any]) -> None:
     parts = sorted(path.glob("part-*.npy"))
     shapes = [np.load(part, mmap_mode="r", allow_pickle=False).shape for part in parts]
     content = {
-        **about, "format": FORMAT, "rows": sum(s[0] for s in shapes), "dims": shapes[0][1],
+        **about,
+        "format": FORMAT,
+        "rows": sum(s[0] for s in shapes),
+        "dims": shapes[0][1],
         "parts": {f.name: digest_file(f) for p in parts for f in (p, p.with_suffix(".parquet"))},
     }
     content["content"] = digest_json(content["parts"])
@@ -113,14 +124,20 @@ def read_store(path: Path) -> Embeddings:
             arrays.append(np.load(file, mmap_mode="r", allow_pickle=False))
             tables.append(read_table(file.with_suffix(".parquet")))
         except (OSError, ValueError) as error:
-            raise DataError(f"{file}: expected a whole part, received a damaged one ({error}). Delete {path} and embed again.") from None
+            raise DataError(
+                f"{file}: expected a whole part, received a damaged one ({error}). Delete {path} and embed again."
+            ) from None
     x_ND = arrays[0] if len(arrays) == 1 else np.concatenate(arrays)
     if x_ND.shape != (manifest["rows"], manifest["dims"]):
-        raise DataError(f"{path}: expected {manifest['rows']} x {manifest['dims']} numbers, received {x_ND.shape}. Delete it and embed again.")
+        raise DataError(
+            f"{path}: expected {manifest['rows']} x {manifest['dims']} numbers, received {x_ND.shape}. Delete it and embed again."
+        )
     column = {name: np.concatenate([t[name] for t in tables]) for name in ("id", "label")}
     data = manifest["data"]
     superclasses = None if data["superclasses"] is None else tuple(data["superclasses"])
-    return Embeddings(x_ND, column["label"].astype(np.int64), tuple(data["classes"]), superclasses, column["id"].astype(str))
+    return Embeddings(
+        x_ND, column["label"].astype(np.int64), tuple(data["classes"]), superclasses, column["id"].astype(str)
+    )
 
 
 def verify(path: Path) -> list[str]:
@@ -175,7 +192,14 @@ def read_thumbnails(path: Path) -> dict[str, bytes]:
 
 
 def import_arrays(
-    out: Path, encoder: str, dataset: str, x_ND: Any, labels: Any, *, split: str = "all", ids: Any = None,
+    out: Path,
+    encoder: str,
+    dataset: str,
+    x_ND: Any,
+    labels: Any,
+    *,
+    split: str = "all",
+    ids: Any = None,
     superclasses: Mapping[str, str] | None = None,
 ) -> Path:
     """Make a store from embeddings computed elsewhere: an array and one label a row. Returns its path.
@@ -189,7 +213,9 @@ def import_arrays(
     x_ND = matrix("embeddings", x_ND)
     x_ND = x_ND.astype(np.float32, copy=False)
     y_N, classes = class_numbers("labels", labels, len(x_ND))
-    names = np.array([f"{dataset}/{split}/{row}" for row in range(len(x_ND))]) if ids is None else asarray(ids).astype(str)
+    names = (
+        np.array([f"{dataset}/{split}/{row}" for row in range(len(x_ND))]) if ids is None else asarray(ids).astype(str)
+    )
     above = None if superclasses is None else [superclasses[name] for name in classes]
     content = digest_bytes(np.ascontiguousarray(x_ND).tobytes())
     data_digest = digest_json([classes, y_N.tolist(), names.tolist(), above])
@@ -199,12 +225,21 @@ def import_arrays(
     rows = part_rows(x_ND.shape[1])
     for number, start in enumerate(range(0, len(x_ND), rows)):
         part = slice(start, start + rows)
-        write_part(path, number, x_ND[part], part_table(names[part], names[part], y_N[part], classes, above, "imported"))
+        write_part(
+            path, number, x_ND[part], part_table(names[part], names[part], y_N[part], classes, above, "imported")
+        )
     about = {
         "encoder": {"name": encoder, "kind": "imported", "parameters": None, "training": None},
-        "data": {"name": dataset, "split": split, "digest": data_digest, "classes": list(classes), "superclasses": above,
-                 "unreadable": []},
-        "key": digest_json([content, data_digest]), "request": {"encoder": encoder, "dataset": dataset, "split": split},
+        "data": {
+            "name": dataset,
+            "split": split,
+            "digest": data_digest,
+            "classes": list(classes),
+            "superclasses": above,
+            "unreadable": [],
+        },
+        "key": digest_json([content, data_digest]),
+        "request": {"encoder": encoder, "dataset": dataset, "split": split},
         "versions": {},
     }
     finish(path, about)
@@ -220,7 +255,14 @@ def part_table(ids, paths, y_N, classes, superclasses, view: str, shas=None, sid
     n, sides = len(y_N), np.zeros(len(y_N), np.int32) if sides is None else sides
     above = np.full(n, "") if superclasses is None else np.array(superclasses)[y_N]
     return {
-        "id": ids, "path": paths, "label": y_N, "class": np.array(classes)[y_N], "superclass": above,
-        "view": np.full(n, view), "sha256": np.full(n, "") if shas is None else shas, "width": sides, "height": sides,
+        "id": ids,
+        "path": paths,
+        "label": y_N,
+        "class": np.array(classes)[y_N],
+        "superclass": above,
+        "view": np.full(n, view),
+        "sha256": np.full(n, "") if shas is None else shas,
+        "width": sides,
+        "height": sides,
         "status": np.full(n, "ok"),
     }

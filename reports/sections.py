@@ -45,10 +45,22 @@ def board_section(board: Board) -> dict[str, Any]:
     colour = colours([r.encoder for r in board.rows])
     limit = max([abs(e.change) for r in board.rows for e in r.entries if e and e.change is not None] + [1.0])
     rows = [
-        {"encoder": r.encoder, "title": title(r.encoder), "colour": colour[r.encoder], "row": r, "cells": [
-            None if e is None else {"entry": e, "bar": interval_bar(e.value, e.low, e.high, colour[r.encoder]),
-                                    "change": None if e.change is None else change_bar(e.change, limit)}
-            for e in r.entries]}
+        {
+            "encoder": r.encoder,
+            "title": title(r.encoder),
+            "colour": colour[r.encoder],
+            "row": r,
+            "cells": [
+                None
+                if e is None
+                else {
+                    "entry": e,
+                    "bar": interval_bar(e.value, e.low, e.high, colour[r.encoder]),
+                    "change": None if e.change is None else change_bar(e.change, limit),
+                }
+                for e in r.entries
+            ],
+        }
         for r in board.rows
     ]
     return {"columns": board.columns, "rows": rows, "baseline": title(board.baseline or "")}
@@ -83,7 +95,9 @@ def blocks_section(blocks: list[Block], thumbnails: Mapping[str, bytes]) -> dict
     above_ends = [int(e) for e in ends if above[true[e - 1]] != above[true[e]]]
     figures = []
     for b in blocks:
-        drawing = block_matrix(title(b.encoder), b.index_NK, b.distance_NK / np.median(b.distance_NK), ends.tolist(), above_ends)
+        drawing = block_matrix(
+            title(b.encoder), b.index_NK, b.distance_NK / np.median(b.distance_NK), ends.tolist(), above_ends
+        )
         rows = b.result.cell.rows
         purity = {m.metric: m for m in rows if not m.params.get("query") and m.metric.endswith("purity")}
         confusion = {(m.params["query"], m.params["neighbour"]): m.value for m in rows if m.metric == "confusion"}
@@ -91,15 +105,27 @@ def blocks_section(blocks: list[Block], thumbnails: Mapping[str, bytes]) -> dict
         figures.append({"title": title(b.encoder), "svg": drawing, "purity": purity, "confusion": table})
     starts = [0, *ends.tolist()]
     data = {
-        "classes": classes, "true": true.tolist(), "names": items,
-        "encoders": [title(b.encoder) for b in blocks], "neighbours": [b.index_NK.tolist() for b in blocks],
+        "classes": classes,
+        "true": true.tolist(),
+        "names": items,
+        "encoders": [title(b.encoder) for b in blocks],
+        "neighbours": [b.index_NK.tolist() for b in blocks],
         "distances": [[[round(float(d), 3) for d in row] for row in b.distance_NK] for b in blocks],
         "shown": [item in thumbnails for item in items],
     }
-    labels = [{"name": classes[true[s]], "above": above[true[s]], "share": 100 * (e - s) / len(true)}
-              for s, e in zip(starts, [*starts[1:], len(true)], strict=True)]
-    return {"figures": figures, "data": data, "labels": labels, "classes": classes, "k": blocks[0].index_NK.shape[1],
-            "n": len(true), "sprite": sprite(items, thumbnails)}
+    labels = [
+        {"name": classes[true[s]], "above": above[true[s]], "share": 100 * (e - s) / len(true)}
+        for s, e in zip(starts, [*starts[1:], len(true)], strict=True)
+    ]
+    return {
+        "figures": figures,
+        "data": data,
+        "labels": labels,
+        "classes": classes,
+        "k": blocks[0].index_NK.shape[1],
+        "n": len(true),
+        "sprite": sprite(items, thumbnails),
+    }
 
 
 def sprite(items: list[str], thumbnails: Mapping[str, bytes]) -> str:
@@ -135,14 +161,26 @@ def discriminability_section(results: list[Result]) -> dict[str, Any] | None:
     names = [r.encoder for r in results]
     median = {r.encoder: next(m for m in r.cell.rows if m.metric == "distance_ratio_median") for r in results}
     svg = outlines(
-        density(results), {n: float(m.value or 0) for n, m in median.items()}, colours(names), {n: title(n) for n in names},
-        "mean distance to other classes / to the own class", "% of test images", "Histograms of distance ratios",
+        density(results),
+        {n: float(m.value or 0) for n, m in median.items()},
+        colours(names),
+        {n: title(n) for n in names},
+        "mean distance to other classes / to the own class",
+        "% of test images",
+        "Histograms of distance ratios",
     )
     rows = []
     for r in results:
         per_class = sorted((m for m in r.cell.rows if "class" in m.params), key=lambda m: m.value or 0)
-        rows.append({"title": title(r.encoder), "overall": r.cell.rows[0], "median": median[r.encoder],
-                     "worst": per_class[0] if per_class else None, "best": per_class[-1] if per_class else None})
+        rows.append(
+            {
+                "title": title(r.encoder),
+                "overall": r.cell.rows[0],
+                "median": median[r.encoder],
+                "worst": per_class[0] if per_class else None,
+                "best": per_class[-1] if per_class else None,
+            }
+        )
     return {"svg": svg, "rows": rows, "n": results[0].cell.rows[0].n}
 
 
@@ -153,10 +191,20 @@ def training_section(manifests: Mapping[str, Mapping[str, Any]]) -> list[dict[st
         training = manifest["encoder"].get("training")
         if not training or not training["history"]:
             continue
-        curves = {term: (np.array([p[0] for p in pts], float), np.array([p[1] for p in pts])) for term, pts in training["history"].items()}
+        curves = {
+            term: (np.array([p[0] for p in pts], float), np.array([p[1] for p in pts]))
+            for term, pts in training["history"].items()
+        }
         palette = dict(zip(curves, ("#d55e00", "#0072b2", "#009e73", "#cc79a7"), strict=False))
         last = training["history"]["loss"][-1][1]
-        found.append({"title": title(name), "method": training["method"], "steps": training["steps"], "last": last,
-                      "svg": outlines(curves, {}, palette, {t: t for t in curves}, "step", "loss", f"Loss of {title(name)}"),
-                      "config": training["config"]})
+        found.append(
+            {
+                "title": title(name),
+                "method": training["method"],
+                "steps": training["steps"],
+                "last": last,
+                "svg": outlines(curves, {}, palette, {t: t for t in curves}, "step", "loss", f"Loss of {title(name)}"),
+                "config": training["config"],
+            }
+        )
     return found

@@ -2,7 +2,13 @@
 
 from __future__ import annotations
 
-TITLES = {"pixels": "Pixels", "random": "Random initialisation", "supervised": "Supervised", "byol": "BYOL", "relicv2": "RELICv2"}
+TITLES = {
+    "pixels": "Pixels",
+    "random": "Random initialisation",
+    "supervised": "Supervised",
+    "byol": "BYOL",
+    "relicv2": "RELICv2",
+}
 # Okabe and Ito's colours, fixed by name; names that are not here take the others in the order of the alphabet
 COLOURS = {"relicv2": "#d55e00", "byol": "#0072b2", "supervised": "#009e73", "random": "#7f7f7f", "pixels": "#cc79a7"}
 OTHERS = ("#e69f00", "#56b4e9", "#b8a900", "#332288", "#882255", "#44aa99")

@@ -34,7 +34,11 @@ def _range(row: Row) -> str:
 
 
 def _largest(board: Board) -> str:
-    sure = [d for d in board.differences if d.sure and "pixels" not in (d.better, d.worse) and "random" not in (d.better, d.worse)]
+    sure = [
+        d
+        for d in board.differences
+        if d.sure and "pixels" not in (d.better, d.worse) and "random" not in (d.better, d.worse)
+    ]
     pool = sure or [d for d in board.differences if d.sure]
     if not board.differences:
         return ""
@@ -58,16 +62,27 @@ def _plain_wins(board: Board) -> str:
     trained = [r.encoder for r in board.rows if r.encoder not in ("pixels", "random")]
     found = [d for d in board.differences if d.sure and d.better in ("pixels", "random") and d.worse in trained]
     if not found:
-        return "No trained encoder loses for certain to pixels or to random initialisation." if {"pixels", "random"} & {
-            r.encoder for r in board.rows} and trained else ""
+        return (
+            "No trained encoder loses for certain to pixels or to random initialisation."
+            if {"pixels", "random"} & {r.encoder for r in board.rows} and trained
+            else ""
+        )
     d = max(found, key=lambda d: d.value)
-    more = f" and {len(found) - 1} more such {'case' if len(found) == 2 else 'cases'} stand on the board" if len(found) > 1 else ""
+    more = (
+        f" and {len(found) - 1} more such {'case' if len(found) == 2 else 'cases'} stand on the board"
+        if len(found) > 1
+        else ""
+    )
     return f"{title(d.better)} beats {title(d.worse)} by {points(d)} on {board.columns[d.column].title}{more}."
 
 
 def _missing(board: Board) -> str:
     lacking = [title(r.encoder) for r in board.rows if any(e is None for e in r.entries)]
-    return f"{_and(lacking)} {'lacks' if len(lacking) == 1 else 'lack'} results on some tasks and {'has' if len(lacking) == 1 else 'have'} no rank." if lacking else ""
+    return (
+        f"{_and(lacking)} {'lacks' if len(lacking) == 1 else 'lack'} results on some tasks and {'has' if len(lacking) == 1 else 'have'} no rank."
+        if lacking
+        else ""
+    )
 
 
 def _failed(failures: list[dict[str, str]]) -> str:

@@ -31,7 +31,9 @@ def change_bar(change: float, limit: float) -> Markup:
     )
 
 
-def block_matrix(name: str, index_NK: np.ndarray, relative_NK: np.ndarray, class_ends: Sequence[int], above_ends: Sequence[int]) -> Markup:
+def block_matrix(
+    name: str, index_NK: np.ndarray, relative_NK: np.ndarray, class_ends: Sequence[int], above_ends: Sequence[int]
+) -> Markup:
     """A dot a neighbour: row = image, column = neighbour, coloured by distance over the encoder's median neighbour distance."""
     n = len(index_NK)
     shade_NK = np.clip((relative_NK / 2 * len(CIVIDIS)).astype(int), 0, len(CIVIDIS) - 1)
@@ -42,7 +44,9 @@ def block_matrix(name: str, index_NK: np.ndarray, relative_NK: np.ndarray, class
         if dots:
             paths.append(f'<path d="{dots}" fill="{colour}"/>')
     lines = "".join(
-        f'<path d="M0 {e}H{n}M{e} 0V{n}" class="{"thick" if e in above_ends else "thin"}"/>' for e in class_ends if 0 < e < n
+        f'<path d="M0 {e}H{n}M{e} 0V{n}" class="{"thick" if e in above_ends else "thin"}"/>'
+        for e in class_ends
+        if 0 < e < n
     )
     return Markup(
         f'<svg class="blocks" viewBox="0 0 {n} {n}" role="img" tabindex="0" data-encoder="{escape(name)}" aria-label="Neighbour '
@@ -51,8 +55,15 @@ def block_matrix(name: str, index_NK: np.ndarray, relative_NK: np.ndarray, class
     )
 
 
-def outlines(curves: dict[str, tuple[np.ndarray, np.ndarray]], marks: dict[str, float], colours: dict[str, str],
-             titles: dict[str, str], x_title: str, y_title: str, label: str) -> Markup:
+def outlines(
+    curves: dict[str, tuple[np.ndarray, np.ndarray]],
+    marks: dict[str, float],
+    colours: dict[str, str],
+    titles: dict[str, str],
+    x_title: str,
+    y_title: str,
+    label: str,
+) -> Markup:
     """Lines over each other with a tick a mark, direct labels stacked at the right, axes without boxes."""
     width, height, left, right, bottom = 640, 300, 54, 150, 44
     all_x = np.concatenate([x for x, _ in curves.values()])
@@ -66,10 +77,14 @@ def outlines(curves: dict[str, tuple[np.ndarray, np.ndarray]], marks: dict[str, 
     parts = []
     for value in _ticks(x0, x1):
         px, py = at(value, y0)
-        parts.append(f'<line x1="{px:.1f}" x2="{px:.1f}" y1="{py:.1f}" y2="{py + 4:.1f}" class="axis"/><text x="{px:.1f}" y="{py + 17:.1f}" text-anchor="middle">{value:g}</text>')
+        parts.append(
+            f'<line x1="{px:.1f}" x2="{px:.1f}" y1="{py:.1f}" y2="{py + 4:.1f}" class="axis"/><text x="{px:.1f}" y="{py + 17:.1f}" text-anchor="middle">{value:g}</text>'
+        )
     for value in _ticks(y0, y1):
         px, py = at(x0, value)
-        parts.append(f'<line x1="{px:.1f}" x2="{width - right}" y1="{py:.1f}" y2="{py:.1f}" class="grid"/><text x="{px - 6:.1f}" y="{py + 4:.1f}" text-anchor="end">{value:g}</text>')
+        parts.append(
+            f'<line x1="{px:.1f}" x2="{width - right}" y1="{py:.1f}" y2="{py:.1f}" class="grid"/><text x="{px - 6:.1f}" y="{py + 4:.1f}" text-anchor="end">{value:g}</text>'
+        )
     for place, (name, (x, y)) in enumerate(curves.items()):
         points = " ".join("{:.1f},{:.1f}".format(*at(a, b)) for a, b in zip(x, y, strict=True))
         dash = f' stroke-dasharray="{d}"' if (d := DASHES.get(name, "")) else ""
@@ -78,8 +93,10 @@ def outlines(curves: dict[str, tuple[np.ndarray, np.ndarray]], marks: dict[str, 
             px, py = at(marks[name], y0)
             parts.append(f'<path d="M{px:.1f} {py:.1f}l-5 -9h10z" fill="{colours[name]}"/>')
         py = 22 + 20 * place
-        parts.append(f'<line x1="{width - right + 12}" x2="{width - right + 36}" y1="{py - 4}" y2="{py - 4}" stroke="{colours[name]}" stroke-width="2"{dash}/>'
-                     f'<text x="{width - right + 42}" y="{py}">{escape(titles[name])}</text>')
+        parts.append(
+            f'<line x1="{width - right + 12}" x2="{width - right + 36}" y1="{py - 4}" y2="{py - 4}" stroke="{colours[name]}" stroke-width="2"{dash}/>'
+            f'<text x="{width - right + 42}" y="{py}">{escape(titles[name])}</text>'
+        )
     middle = (left + width - right) / 2
     return Markup(
         f'<svg class="plot" viewBox="0 0 {width} {height}" role="img" aria-label="{escape(label)}">{"".join(parts)}'

@@ -20,10 +20,20 @@ def board_text(board: Board) -> str:
     head = ["encoder", *(c.title for c in board.columns), "mean change %", "rank"]
     lines = [head]
     for row in board.rows:
-        cells = ["-" if e is None else f"{percent(e.value)} ({percent(e.low)} to {percent(e.high)}){'*' if e.tied_with_best else ''}"
-                 for e in row.entries]
+        cells = [
+            "-"
+            if e is None
+            else f"{percent(e.value)} ({percent(e.low)} to {percent(e.high)}){'*' if e.tied_with_best else ''}"
+            for e in row.entries
+        ]
         change = "-" if row.change is None else f"{row.change:+.1f} ({row.change_low:+.1f} to {row.change_high:+.1f})"
-        rank = "-" if row.rank is None else f"{row.rank}" if row.rank == row.rank_last else f"{row.rank} to {row.rank_last}"
+        rank = (
+            "-"
+            if row.rank is None
+            else f"{row.rank}"
+            if row.rank == row.rank_last
+            else f"{row.rank} to {row.rank_last}"
+        )
         lines.append([title(row.encoder), *cells, change, rank])
     widths = [max(len(line[i]) for line in lines) for i in range(len(head))]
     return "".join("  ".join(t.ljust(w) for t, w in zip(line, widths, strict=True)).rstrip() + "\n" for line in lines)
@@ -54,8 +64,21 @@ def board_csv(board: Board) -> str:
 
 def rows_csv(results: Iterable[Result]) -> str:
     """Every measurement of every cell as CSV."""
-    return to_csv([
-        {"encoder": r.encoder, "task": r.task, "protocol": r.protocol, "metric": m.metric, "value": m.value, "low": m.low,
-         "high": m.high, "n": m.n, "params": "; ".join(f"{k}={v}" for k, v in m.params.items()), "converged": m.converged}
-        for r in results for m in r.cell.rows
-    ])
+    return to_csv(
+        [
+            {
+                "encoder": r.encoder,
+                "task": r.task,
+                "protocol": r.protocol,
+                "metric": m.metric,
+                "value": m.value,
+                "low": m.low,
+                "high": m.high,
+                "n": m.n,
+                "params": "; ".join(f"{k}={v}" for k, v in m.params.items()),
+                "converged": m.converged,
+            }
+            for r in results
+            for m in r.cell.rows
+        ]
+    )

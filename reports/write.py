@@ -41,11 +41,14 @@ def report_key(out: Path, baseline: str | None) -> str:
     cells = sorted(out.glob("cells/*/*/*/cell.json")) + sorted(out.glob("failures/*/*/*.json"))
     here = Path(__file__).parent
     sources = sorted(p for p in here.rglob("*") if p.suffix in (".py", ".html", ".css", ".js"))
-    return digest_json([
-        baseline, [(str(p.relative_to(out)), digest_file(p)) for p in cells],
-        [(s.encoder, s.dataset, s.split, read_manifest(s.path)["content"]) for s in find_stores(out)],
-        [(str(p.relative_to(here)), digest_file(p)) for p in sources],
-    ])
+    return digest_json(
+        [
+            baseline,
+            [(str(p.relative_to(out)), digest_file(p)) for p in cells],
+            [(s.encoder, s.dataset, s.split, read_manifest(s.path)["content"]) for s in find_stores(out)],
+            [(str(p.relative_to(here)), digest_file(p)) for p in sources],
+        ]
+    )
 
 
 def _stores(out: Path, encoders: set[str]) -> tuple[dict[str, Any], dict[str, bytes]]:
@@ -71,8 +74,11 @@ def figures(results: list, board: Any, manifests: dict[str, Any]) -> dict[str, A
     blocks = read_blocks(of_protocol(results, "blocks", first_task(results, "blocks")), order)
     if blocks:
         made["neighbour_blocks"] = neighbour_blocks_figure(blocks)
-    ratios = [r for r in of_protocol(results, "discriminability", first_task(results, "discriminability"))
-              if r.cell.rows[0].value is not None]
+    ratios = [
+        r
+        for r in of_protocol(results, "discriminability", first_task(results, "discriminability"))
+        if r.cell.rows[0].value is not None
+    ]
     if ratios:
         made["discriminability"] = discriminability_figure(ratios)
     training = {n: m["encoder"]["training"] for n, m in manifests.items() if m["encoder"].get("training")}

@@ -23,7 +23,9 @@ def board_folder(tmp_path_factory):
     names = np.array(["ant", "bee", "cat"])[y]
     above = {"ant": "insect", "bee": "insect", "cat": "mammal"}
     for name, spread in (("near", 0.5), ("far", 3.0)):
-        import_arrays(out, name, "animals", np.eye(3)[y] * 4 + rng.normal(0, spread, (300, 3)), names, superclasses=above)
+        import_arrays(
+            out, name, "animals", np.eye(3)[y] * 4 + rng.normal(0, spread, (300, 3)), names, superclasses=above
+        )
     done = evaluate(out)
     assert done.failed == 0
     assert done.made == 10

@@ -19,16 +19,29 @@ from relic_eval.evaluators.table import EVALUATORS, PROTOCOLS, SOURCES
 from relic_eval.records import EncodeRequest, setting, settings_key
 
 ROOT = Path(__file__).parents[1]
-MODULES = sorted(f for p in ("relic_eval/metrics", "relic_eval/probes", "relic_eval/arrays.py", "relic_eval/files.py",
-                             "relic_eval/library.py", "relic_eval/views.py") for f in
-                 ([ROOT / p] if p.endswith(".py") else (ROOT / p).glob("*.py")))
+MODULES = sorted(
+    f
+    for p in (
+        "relic_eval/metrics",
+        "relic_eval/probes",
+        "relic_eval/arrays.py",
+        "relic_eval/files.py",
+        "relic_eval/library.py",
+        "relic_eval/views.py",
+    )
+    for f in ([ROOT / p] if p.endswith(".py") else (ROOT / p).glob("*.py"))
+)
 
 
 def test_every_evaluator_is_in_the_table():
     found = set()
     for info in pkgutil.iter_modules(relic_eval.evaluators.__path__):
         module = importlib.import_module(f"relic_eval.evaluators.{info.name}")
-        found |= {c for _, c in inspect.getmembers(module, dataclasses.is_dataclass) if c.__module__ == module.__name__ and hasattr(c, "kind")}
+        found |= {
+            c
+            for _, c in inspect.getmembers(module, dataclasses.is_dataclass)
+            if c.__module__ == module.__name__ and hasattr(c, "kind")
+        }
     assert found == set(EVALUATORS.values())
 
 
@@ -71,7 +84,14 @@ def test_a_field_without_a_class_is_refused():
         settings_key(Request())
 
 
-@pytest.mark.parametrize("code", ["import relic_eval", "import relic_eval.cli", "import relic_eval.run, relic_eval.encode, pretrain.checkpoint, reports.write"])
+@pytest.mark.parametrize(
+    "code",
+    [
+        "import relic_eval",
+        "import relic_eval.cli",
+        "import relic_eval.run, relic_eval.encode, pretrain.checkpoint, reports.write",
+    ],
+)
 def test_nothing_heavy_is_imported_before_it_is_needed(code):
     check = f"{code}; import sys; print([m for m in ('torch', 'pandas', 'sklearn', 'matplotlib', 'PIL') if m in sys.modules])"
     done = subprocess.run([sys.executable, "-c", check], capture_output=True, text=True, check=True)

@@ -8,11 +8,45 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[1]
-ORDER = ["errors", "files", "arrays records devices progress", "views", "metrics", "probes", "store", "evaluators | data encoders",
-         "tuning | monitor", "results", "board", "encode", "run", "listing comparison library", "cli __init__"]
-PRETRAIN = {"errors", "files", "arrays", "records", "devices", "progress", "data", "views", "encoders", "metrics", "probes", "monitor"}
+ORDER = [
+    "errors",
+    "files",
+    "arrays records devices progress",
+    "views",
+    "metrics",
+    "probes",
+    "store",
+    "evaluators | data encoders",
+    "tuning | monitor",
+    "results",
+    "board",
+    "encode",
+    "run",
+    "listing comparison library",
+    "cli __init__",
+]
+PRETRAIN = {
+    "errors",
+    "files",
+    "arrays",
+    "records",
+    "devices",
+    "progress",
+    "data",
+    "views",
+    "encoders",
+    "metrics",
+    "probes",
+    "monitor",
+}
 REPORTS = {"errors", "files", "records", "progress", "results", "board", "store"}
-LOOK_UP = {"cli", "__init__", "library", "comparison", "listing"}  # the public face: these offer what the other packages make
+LOOK_UP = {
+    "cli",
+    "__init__",
+    "library",
+    "comparison",
+    "listing",
+}  # the public face: these offer what the other packages make
 
 
 def rank() -> dict[str, tuple[int, int]]:

@@ -1,4 +1,4 @@
-"""A file a method. Each is a module with `TARGET` (parts that have a moving average), `heads`, `views` and `loss`."""
+"""A file a method: `parts` of the networks, `make_views`, `loss`. Listed by hand in `method`."""
 
 from __future__ import annotations
 

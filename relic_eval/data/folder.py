@@ -36,11 +36,15 @@ def folder_pictures(folder: Path, split: str, cache: Path | None = None) -> Pict
     """
     folder = folder.expanduser()
     if not folder.is_dir():
-        raise DataError(f"expected a folder {folder}, received {'a file' if folder.exists() else 'nothing there'}. Check the path.")
+        raise DataError(
+            f"expected a folder {folder}, received {'a file' if folder.exists() else 'nothing there'}. Check the path."
+        )
     top = folder if split == "all" else folder / split
     classes = tuple(sorted(p.name for p in top.iterdir() if p.is_dir() and not p.name.startswith(".")))
     if len(classes) < 2:
-        raise DataError(f"{top}: expected at least two class folders, received {len(classes)}. Make one folder a class.")
+        raise DataError(
+            f"{top}: expected at least two class folders, received {len(classes)}. Make one folder a class."
+        )
     files = [sorted(f for f in (top / name).iterdir() if f.suffix.lower() in ENDINGS) for name in classes]
     for name, found in zip(classes, files, strict=True):
         if len(found) < FEWEST[split]:
@@ -52,9 +56,17 @@ def folder_pictures(folder: Path, split: str, cache: Path | None = None) -> Pict
     y_N = np.repeat(np.arange(len(classes)), [len(found) for found in files])
     names = np.array([str(p.relative_to(folder)) for p in paths])
     return Pictures(
-        dataset=folder.resolve().name, split=split, digest=_digest(folder, paths, split, cache), ids=names,
-        paths=np.array([str(p) for p in paths]), y_N=y_N, classes=classes, superclasses=_superclasses(folder, classes),
-        side=SIDE, channels=3, read=lambda rows, side: _read([paths[r] for r in rows], rows, side),
+        dataset=folder.resolve().name,
+        split=split,
+        digest=_digest(folder, paths, split, cache),
+        ids=names,
+        paths=np.array([str(p) for p in paths]),
+        y_N=y_N,
+        classes=classes,
+        superclasses=_superclasses(folder, classes),
+        side=SIDE,
+        channels=3,
+        read=lambda rows, side: _read([paths[r] for r in rows], rows, side),
     )
 
 
@@ -77,7 +89,9 @@ def _superclasses(folder: Path, classes: tuple[str, ...]) -> tuple[str, ...] | N
         above = {row[0].strip(): row[1].strip() for row in csv.reader(rows) if len(row) >= 2}
     missing = [name for name in classes if name not in above]
     if missing:
-        raise DataError(f"{file}: expected a line 'class,superclass' for every class, received none for {missing[0]!r}.")
+        raise DataError(
+            f"{file}: expected a line 'class,superclass' for every class, received none for {missing[0]!r}."
+        )
     return tuple(above[name] for name in classes)
 
 

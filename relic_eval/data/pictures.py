@@ -33,8 +33,14 @@ class Pictures:
 
 
 def from_array(
-    dataset: str, split: str, images: np.ndarray, y_N: np.ndarray, classes: tuple[str, ...], *,
-    digest: str, superclasses: tuple[str, ...] | None = None,
+    dataset: str,
+    split: str,
+    images: np.ndarray,
+    y_N: np.ndarray,
+    classes: tuple[str, ...],
+    *,
+    digest: str,
+    superclasses: tuple[str, ...] | None = None,
 ) -> Pictures:
     """A split held in memory: uint8 (N, H, W) or (N, H, W, C); other sides than H are made by antialiased resizing.
 
@@ -87,6 +93,8 @@ def shifted(pictures: Pictures, *, seed: int = 0) -> Pictures:
         return padded[np.arange(len(rows))[:, None, None], down, right], problems
 
     return replace(
-        pictures, split=f"{pictures.split}-shifted", read=read,
+        pictures,
+        split=f"{pictures.split}-shifted",
+        read=read,
         digest=digest_json([pictures.digest, "shifted", SHIFT, seed]),
     )

@@ -80,11 +80,15 @@ def _file(path: Path) -> Encoder:
     if not (step / "checkpoint.json").exists():
         steps = sorted(p.parent for p in step.glob("step-*/checkpoint.json")) if step.is_dir() else []
         if not steps:
-            raise DataError(f"{path}: expected a pretraining run or checkpoint, received neither. 'relic-eval pretrain' makes one.")
+            raise DataError(
+                f"{path}: expected a pretraining run or checkpoint, received neither. 'relic-eval pretrain' makes one."
+            )
         step = steps[-1]
     about = read_json(step / "checkpoint.json")
     if about.get("format", 0) > FORMAT:
-        raise DataError(f"{step}: expected format {FORMAT} or older, received {about['format']}, made by a newer relic-eval.")
+        raise DataError(
+            f"{step}: expected format {FORMAT} or older, received {about['format']}, made by a newer relic-eval."
+        )
     network, seen = about["network"], about["input"]
 
     def build(channels: int) -> Callable[[Any], Any]:
@@ -94,7 +98,9 @@ def _file(path: Path) -> Encoder:
 
         file = step / "checkpoint.safetensors"
         if not file.exists() or digest_file(file) != about["sha256"]:
-            raise DataError(f"{file}: expected the weights that checkpoint.json describes, received others. Train again.")
+            raise DataError(
+                f"{file}: expected the weights that checkpoint.json describes, received others. Train again."
+            )
         module = build_network(network["name"], network["channels"]).eval()
         weights = {n.removeprefix("encoder."): t for n, t in load_file(file).items() if n.startswith("encoder.")}
         missing = set(module.state_dict()) ^ set(weights)
@@ -106,4 +112,13 @@ def _file(path: Path) -> Encoder:
     run = step.parent if step.name.startswith("step-") else step
     training = {key: about[key] for key in ("method", "config", "step", "steps", "data", "history")}
     digest = digest_json([about["sha256"], network, seen])
-    return Encoder(run.name, digest, build, seen["size"], network["channels"], f"file:{network['name']}", training, about["parameters"])
+    return Encoder(
+        run.name,
+        digest,
+        build,
+        seen["size"],
+        network["channels"],
+        f"file:{network['name']}",
+        training,
+        about["parameters"],
+    )

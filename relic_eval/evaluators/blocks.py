@@ -41,8 +41,10 @@ class Blocks:
         table = predictions(shown, majority(found_NK, len(split.classes)), blocks.purity_N, blocks.distance_NK.mean(1))
         ids = table["item"]
         neighbours = {
-            "query": np.repeat(ids, self.k), "item": ids[blocks.index_NK].ravel(),
-            "rank": np.tile(np.arange(self.k), len(shown)), "distance": blocks.distance_NK.ravel().astype(np.float32),
+            "query": np.repeat(ids, self.k),
+            "item": ids[blocks.index_NK].ravel(),
+            "rank": np.tile(np.arange(self.k), len(shown)),
+            "distance": blocks.distance_NK.ravel().astype(np.float32),
         }
         return Cell(tuple(rows), table, None, neighbours)
 

@@ -34,13 +34,19 @@ class FewShot:
         right_SN = predicted_SN == test.y_N
         low, high = interval(paired_bootstrap(right_SN[None], test.y_N, draws=self.samples, seed=self.seed)[0])
         params = {
-            "shots": self.shots, "draws": self.draws, "penalty": float(path.penalties_L[best]),
-            "edge": int(best in (0, len(PENALTIES) - 1)), "std_over_draws": float(right_SN.mean(1).std(ddof=1)),
+            "shots": self.shots,
+            "draws": self.draws,
+            "penalty": float(path.penalties_L[best]),
+            "edge": int(best in (0, len(PENALTIES) - 1)),
+            "std_over_draws": float(right_SN.mean(1).std(ddof=1)),
         }
         row = Measurement(
             "top1", float(right_SN.mean()), float(low), float(high), len(test), params, bool(path.converged_SL.all())
         )
-        tables = [predictions(test, p_N, r_N, np.full(len(test), np.nan)) for p_N, r_N in zip(predicted_SN, right_SN, strict=True)]
+        tables = [
+            predictions(test, p_N, r_N, np.full(len(test), np.nan))
+            for p_N, r_N in zip(predicted_SN, right_SN, strict=True)
+        ]
         table = {name: np.concatenate([t[name] for t in tables]) for name in tables[0]}
         table["draw"] = np.repeat(np.arange(self.draws), len(test))
         curves = {"name": np.repeat(["validation top1"], len(PENALTIES)), "x": path.penalties_L, "y": valid_top1_L}
@@ -52,7 +58,9 @@ class FewShot:
             rows = np.flatnonzero(train.y_N == number)
             if len(rows) < self.shots:
                 raise ArgumentError(
-                    f"class {name!r}", f"at least {self.shots} training images", f"{len(rows)}",
+                    f"class {name!r}",
+                    f"at least {self.shots} training images",
+                    f"{len(rows)}",
                     "Leave this protocol or this class out.",
                 )
             members.append(rows)

@@ -42,7 +42,8 @@ class Knn:
         share_N = (both_y[index_QK[:, : ks[best]]] == votes[best][:, None]).mean(1)
         table = predictions(test, votes[best], votes[best] == test.y_N, share_N)
         curves = {
-            "name": np.repeat(["validation top1", "top1"], len(ks)), "x": np.tile(np.array(ks, float), 2),
+            "name": np.repeat(["validation top1", "top1"], len(ks)),
+            "x": np.tile(np.array(ks, float), 2),
             "y": np.array(valid_top1 + [float((v == test.y_N).mean()) for v in votes]),
         }
         return Cell(tuple(rows), table, curves, self._shown(table["item"], train, valid, index_QK, score_QK))
@@ -54,6 +55,8 @@ class Knn:
         kept = min(SHOWN, index_QK.shape[1])
         ids = np.concatenate([train.ids, valid.ids])
         return {
-            "query": np.repeat(items, kept), "item": ids[index_QK[:, :kept]].ravel(),
-            "rank": np.tile(np.arange(kept), len(items)), "distance": (1 - score_QK[:, :kept]).ravel().astype(np.float32),
+            "query": np.repeat(items, kept),
+            "item": ids[index_QK[:, :kept]].ravel(),
+            "rank": np.tile(np.arange(kept), len(items)),
+            "distance": (1 - score_QK[:, :kept]).ravel().astype(np.float32),
         }

@@ -40,14 +40,17 @@ class Logistic:
         predicted_N = p_NC.argmax(1)
         right_N = predicted_N == test.y_N
         params = {
-            "penalty": path.penalties_L[best].item(), "edge": int(best in (0, self.count - 1)),
+            "penalty": path.penalties_L[best].item(),
+            "edge": int(best in (0, self.count - 1)),
             "gradient": refit.gradient_SL[0, 0].item(),
         }
         n, converged = len(test), bool(refit.converged_SL[0, 0] and path.converged_SL.all())
         low, high = wilson(right_N.sum(), n)
         rows = (
             Measurement("top1", accuracy(test.y_N, predicted_N), low, high, n, params, converged),
-            Measurement("mean_per_class", mean_per_class(test.y_N, predicted_N), n=n, params=params, converged=converged),
+            Measurement(
+                "mean_per_class", mean_per_class(test.y_N, predicted_N), n=n, params=params, converged=converged
+            ),
         )
         curves = {
             "name": np.repeat(["validation top1", "gradient"], self.count),
@@ -84,6 +87,9 @@ def predictions(test: Embeddings, predicted_N: np.ndarray, correct_N: np.ndarray
     """
     ids = np.arange(len(test)).astype(str) if test.ids is None else test.ids
     return {
-        "item": ids, "true": test.y_N, "predicted": predicted_N.astype(np.int64),
-        "correct": correct_N.astype(np.float32), "score": score_N.astype(np.float32),
+        "item": ids,
+        "true": test.y_N,
+        "predicted": predicted_N.astype(np.int64),
+        "correct": correct_N.astype(np.float32),
+        "score": score_N.astype(np.float32),
     }

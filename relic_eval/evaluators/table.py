@@ -12,10 +12,17 @@ from relic_eval.evaluators.knn import Knn
 from relic_eval.evaluators.logistic import Logistic
 
 EVALUATORS: dict[str, type] = {
-    "logistic": Logistic, "knn": Knn, "blocks": Blocks, "discriminability": Discriminability, "fewshot": FewShot,
+    "logistic": Logistic,
+    "knn": Knn,
+    "blocks": Blocks,
+    "discriminability": Discriminability,
+    "fewshot": FewShot,
 }
 PROTOCOLS: dict[str, Any] = {
-    "linear-byol": Logistic(), "fewshot-5": FewShot(shots=5), "knn": Knn(), "blocks": Blocks(),
+    "linear-byol": Logistic(),
+    "fewshot-5": FewShot(shots=5),
+    "knn": Knn(),
+    "blocks": Blocks(),
     "discriminability": Discriminability(),
 }
 SOURCES = {
@@ -26,8 +33,11 @@ SOURCES = {
     "discriminability": "RELICv2's figure: mean inter-class over mean intra-class Euclidean distance",
 }
 TITLES = {
-    "linear-byol": "linear probe", "fewshot-5": "five labelled a class", "knn": "nearest neighbours",
-    "blocks": "neighbour blocks", "discriminability": "distance between / within classes",
+    "linear-byol": "linear probe",
+    "fewshot-5": "five labelled a class",
+    "knn": "nearest neighbours",
+    "blocks": "neighbour blocks",
+    "discriminability": "distance between / within classes",
 }
 
 

@@ -5,87 +5,84 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from jaxtyping import Float, Int, Real
+from jaxtyping import Float, Int
 
 from relic_eval.arrays import labels, matrix, paired
-from relic_eval.metrics.pairwise import MAX_MEMORY, tiles
+
+BLOCK_BYTES = 64 << 20
 
 
 @dataclass(frozen=True)
 class Discriminability:
-    """Ratios of mean distances, inter over intra; larger is more separable.
-
-    Missing (NaN) where there is no second image of the class or no other class; infinite where a class has collapsed to
-    one point.
-    """
+    """Ratios of mean distances, inter over intra. Missing (NaN) where there is no second image or no other class."""
 
     ratio: float  # mean of all inter-class distances / mean of all intra-class distances
-    ratio_C: np.ndarray  # the same over the images of one class
-    ratio_N: np.ndarray  # the same for one image
+    ratio_C: np.ndarray
+    ratio_N: np.ndarray
     inter_N: np.ndarray  # mean distance of each image to those of other classes
     intra_N: np.ndarray  # to the other images of its class
     mean_NC: np.ndarray  # mean distance of each image to each class (its own: without itself)
 
 
-def discriminability(
-    x_ND: Real[np.ndarray, "N D"], y_N: Int[np.ndarray, " N"], *, max_memory: int = MAX_MEMORY
-) -> Discriminability:
+def discriminability(x_ND: Float[np.ndarray, "N D"], y_N: Int[np.ndarray, " N"]) -> Discriminability:
     """Ratio of inter- to intra-class Euclidean distance per image, per class and over all; never an N x N array.
 
-    Each image meets every other once; the ratio over all is the mean over all pairs of different classes divided by the
-    mean over all pairs of one class, so classes count by their number of pairs.
+    The default reading of RELICv2's figure: the mean of all inter-class over the mean of all intra-class distances.
 
     >>> d = discriminability(np.array([[0.0], [2.0], [10.0], [12.0]]), np.array([0, 0, 1, 1]))
     >>> d.ratio, d.ratio_N.tolist()
     (5.0, [5.5, 4.5, 4.5, 5.5])
     """
     x_ND, y_N = paired(matrix("x_ND", x_ND), labels("y_N", y_N))
-    sum_NC, count_C = class_distance_sums(x_ND, y_N, max_memory=max_memory), np.bincount(y_N)
+    sum_NC, count_C = class_distance_sums(x_ND, y_N), np.bincount(y_N)
+    own_N = count_C[y_N] - 1
     rows = np.arange(len(y_N))
-    intra_sum_N, own_N = sum_NC[rows, y_N], count_C[y_N] - 1
-    others_NC = sum_NC.copy()
-    others_NC[rows, y_N] = 0  # left out, not subtracted: a distant class would drown the rest
-    inter_sum_N, other_N = others_NC.sum(1), len(y_N) - count_C[y_N]
-    inter_C, other_C, intra_C, own_C = (
-        np.bincount(y_N, weights=w_N, minlength=len(count_C)) for w_N in (inter_sum_N, other_N, intra_sum_N, own_N)
-    )
-    inter_N, intra_N = _divide(inter_sum_N, other_N), _divide(intra_sum_N, own_N)
-    size_NC = np.tile(count_C, (len(y_N), 1))
-    size_NC[rows, y_N] -= 1
+    intra_sum_N = sum_NC[rows, y_N]
+    inter_sum_N = sum_NC.sum(1) - intra_sum_N
+    other_N = len(y_N) - count_C[y_N]
+    intra_N, inter_N = _divide(intra_sum_N, own_N), _divide(inter_sum_N, other_N)
+    per_class = [
+        np.bincount(y_N, weights=w, minlength=len(count_C)) for w in (inter_sum_N, other_N, intra_sum_N, own_N)
+    ]
+    ratio_C = _divide(_divide(per_class[0], per_class[1]), _divide(per_class[2], per_class[3]))
+    ratio = _divide(_divide(inter_sum_N.sum(), other_N.sum()), _divide(intra_sum_N.sum(), own_N.sum()))
+    divisor_NC = np.tile(count_C.astype(float), (len(y_N), 1))
+    divisor_NC[rows, y_N] -= 1
     return Discriminability(
-        ratio=float(_ratio(_divide(inter_C.sum(), other_C.sum()), _divide(intra_C.sum(), own_C.sum()))),
-        ratio_C=_ratio(_divide(inter_C, other_C), _divide(intra_C, own_C)),
-        ratio_N=_ratio(inter_N, intra_N),
-        inter_N=inter_N,
-        intra_N=intra_N,
-        mean_NC=_divide(sum_NC, size_NC),
+        float(ratio), ratio_C, _divide(inter_N, intra_N), inter_N, intra_N, _divide(sum_NC, divisor_NC)
     )
 
 
-def class_distance_sums(
-    x_ND: Real[np.ndarray, "N D"], y_N: Int[np.ndarray, " N"], *, max_memory: int = MAX_MEMORY
-) -> Float[np.ndarray, "N C"]:
-    """Sum of the Euclidean distances of each row to the rows of each class, a block of rows at a time.
+def class_distance_sums(x_ND: Float[np.ndarray, "N D"], y_N: Int[np.ndarray, " N"]) -> Float[np.ndarray, "N C"]:
+    """Sum of the Euclidean distances of each row to the rows of each class, in blocks of rows.
 
     >>> class_distance_sums(np.array([[0.0], [2.0], [7.0]]), np.array([0, 0, 1]))
     array([[ 2.,  7.],
            [ 2.,  5.],
            [12.,  0.]])
     """
-    x_ND, y_N = paired(matrix("x_ND", x_ND), labels("y_N", y_N))
+    import torch
+
+    classes = int(y_N.max()) + 1
     order = np.argsort(y_N, kind="stable")
-    present, first = np.unique(y_N[order], return_index=True)
-    sum_NC = np.zeros((len(y_N), int(y_N.max()) + 1))
-    for part, distance_BN in tiles(x_ND[order], x_ND[order], max_memory=max_memory):
-        sum_NC[np.ix_(order[part], present)] = np.add.reduceat(distance_BN, first, axis=1)
-    return sum_NC
+    ends = np.searchsorted(y_N[order], np.arange(classes), side="right")
+    # about the mean and in float64: |a|^2 + |b|^2 - 2ab loses what is small beside the distance from the origin
+    x = torch.from_numpy(np.ascontiguousarray(x_ND[order], np.float64))
+    x -= x.mean(0)
+    norm = (x * x).sum(1)
+    sums = np.zeros((len(x), classes))
+    rows = max(1, BLOCK_BYTES // (8 * len(x)))
+    for start in range(0, len(x), rows):
+        block = slice(start, start + rows)
+        square = torch.addmm(norm[block, None] + norm[None], x[block], x.T, alpha=-2)
+        here = torch.arange(start, start + len(square))
+        square[here - start, here] = 0.0
+        running = torch.nn.functional.pad(square.clamp_min_(0).sqrt_().cumsum(1), (1, 0)).numpy()
+        edges = running[:, np.concatenate([[0], ends])]
+        sums[order[block]] = np.diff(edges, axis=1)
+    return sums
 
 
-def _divide(total: np.ndarray, count: np.ndarray) -> np.ndarray:
-    """Means; NaN where there is nothing to average."""
-    return np.divide(total, count, out=np.full(np.shape(total), np.nan), where=np.asarray(count) > 0)
-
-
-def _ratio(inter: np.ndarray, intra: np.ndarray) -> np.ndarray:
-    with np.errstate(divide="ignore", invalid="ignore"):  # x / 0 is a collapsed class, 0 / 0 is missing: as documented
-        return np.divide(inter, intra)
+def _divide(a, b):
+    a, b = np.asarray(a, float), np.asarray(b, float)
+    return np.divide(a, b, out=np.full(np.broadcast(a, b).shape, np.nan), where=b > 0)

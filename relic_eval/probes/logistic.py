@@ -38,8 +38,13 @@ class PenaltyPath:
 
 
 def fit_path(
-    x_ND: Float[np.ndarray, "N D"], y_N: Int[np.ndarray, " N"], *, classes: int | None = None,
-    penalties: tuple[float, ...] = PENALTIES, tol: float = 1e-4, device: str = "cpu",
+    x_ND: Float[np.ndarray, "N D"],
+    y_N: Int[np.ndarray, " N"],
+    *,
+    classes: int | None = None,
+    penalties: tuple[float, ...] = PENALTIES,
+    tol: float = 1e-4,
+    device: str = "cpu",
 ) -> PenaltyPath:
     """Fit all penalties on the same rows; the subset axis S has length 1.
 
@@ -54,8 +59,14 @@ def fit_path(
 
 
 def fit_subsets(
-    x_ND: Float[np.ndarray, "N D"], y_N: Int[np.ndarray, " N"], rows_SM: Int[np.ndarray, "S M"], *,
-    classes: int | None = None, penalties: tuple[float, ...] = PENALTIES, tol: float = 1e-4, device: str = "cpu",
+    x_ND: Float[np.ndarray, "N D"],
+    y_N: Int[np.ndarray, " N"],
+    rows_SM: Int[np.ndarray, "S M"],
+    *,
+    classes: int | None = None,
+    penalties: tuple[float, ...] = PENALTIES,
+    tol: float = 1e-4,
+    device: str = "cpu",
 ) -> PenaltyPath:
     """Fit all penalties on S subsets of M rows each, all in one batch.
 
@@ -103,7 +114,9 @@ def _score_blocks(path: PenaltyPath, x_ND: np.ndarray):
 
 def _fit(x_SND, y_SN, classes, penalties, tol, device) -> PenaltyPath:
     if any(len(np.unique(y)) < 2 for y in y_SN):
-        raise ArgumentError("y_N", "at least two classes among the training rows", "one", "A probe needs something to tell apart.")
+        raise ArgumentError(
+            "y_N", "at least two classes among the training rows", "one", "A probe needs something to tell apart."
+        )
     classes = classes or int(y_SN.max()) + 1
     problem = _Problem(x_SND, y_SN, classes, np.asarray(penalties, np.float64), tol, device)
     order = np.arange(len(penalties))
@@ -112,13 +125,21 @@ def _fit(x_SND, y_SN, classes, penalties, tol, device) -> PenaltyPath:
     solved = problem.solve(coarse, None)
     if len(fine):
         later = problem.solve(fine, _interpolate(problem, coarse, solved, fine))
-        solved = {**{k: np.concatenate([solved[k], later[k]], 1) for k in solved if k != "calls"},
-                  "calls": solved["calls"] + later["calls"]}
+        solved = {
+            **{k: np.concatenate([solved[k], later[k]], 1) for k in solved if k != "calls"},
+            "calls": solved["calls"] + later["calls"],
+        }
     back = np.argsort(np.concatenate([coarse, fine]))
     weights, bias = problem.original(solved["point"][:, back])
     return PenaltyPath(
-        np.asarray(penalties, np.float64), weights, bias, solved["value"][:, back], solved["gradient"][:, back],
-        solved["iterations"][:, back], solved["gradient"][:, back] <= tol, solved["calls"],
+        np.asarray(penalties, np.float64),
+        weights,
+        bias,
+        solved["value"][:, back],
+        solved["gradient"][:, back],
+        solved["iterations"][:, back],
+        solved["gradient"][:, back] <= tol,
+        solved["calls"],
     )
 
 
@@ -182,7 +203,9 @@ class _Problem:
         g_P = gradient[s, place]
         g_P[:, :-1] += lam[problems_P % penalties, None, None] * weights
         # the certificate is taken in the coordinates of the embedding, where the reader can check it
-        outside = torch.einsum("pdr,prc->pdc", self.basis[s], g_P[:, :-1]) if subsets > 1 else self.basis[0] @ g_P[:, :-1]
+        outside = (
+            torch.einsum("pdr,prc->pdc", self.basis[s], g_P[:, :-1]) if subsets > 1 else self.basis[0] @ g_P[:, :-1]
+        )
         largest = torch.maximum(outside.abs().amax((1, 2)), g_P[:, -1].abs().amax(1)) / self.rows
         return value, (g_P / scale).reshape(len(point_PV), -1), largest
 

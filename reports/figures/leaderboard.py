@@ -19,7 +19,9 @@ def leaderboard_figure(board: Board) -> Figure:
             if entry is not None:
                 axes.plot([100 * entry.low, 100 * entry.high], [place, place], color=colour[row.encoder])
                 axes.plot(100 * entry.value, place, "o", color=colour[row.encoder], ms=4)
-        axes.set(ylim=(len(board.rows) - 0.5, -0.5), yticks=range(len(board.rows)) if number == 0 else [], xlabel="top-1, %")
+        axes.set(
+            ylim=(len(board.rows) - 0.5, -0.5), yticks=range(len(board.rows)) if number == 0 else [], xlabel="top-1, %"
+        )
         axes.set_title("\n".join(column.title.split(", ")), fontsize=8)
         if number == 0:
             axes.set_yticklabels([title(r.encoder) for r in board.rows])

@@ -19,14 +19,25 @@ def neighbour_blocks_figure(blocks: list[Block]) -> Figure:
     for axes, block in zip(every, blocks, strict=True):
         n, k = block.index_NK.shape
         relative = block.distance_NK / np.median(block.distance_NK)
-        dots = axes.scatter(block.index_NK.ravel(), np.repeat(np.arange(n), k), c=relative.ravel(), s=1.2, cmap="cividis", vmin=0, vmax=2, rasterized=True)
+        dots = axes.scatter(
+            block.index_NK.ravel(),
+            np.repeat(np.arange(n), k),
+            c=relative.ravel(),
+            s=1.2,
+            cmap="cividis",
+            vmin=0,
+            vmax=2,
+            rasterized=True,
+        )
         for end in ends[:-1]:
             axes.axhline(end - 0.5, color="0.6", lw=0.5)
             axes.axvline(end - 0.5, color="0.6", lw=0.5)
         axes.set(xlim=(-0.5, n - 0.5), ylim=(n - 0.5, -0.5), aspect="equal", xticks=[])
         axes.set_title(f"{title(block.encoder)}\n{percent(block.result.cell.rows[0].value)}% same class", fontsize=9)
-        axes.set_yticks([] if axes is not every[0] else (np.concatenate([[0], ends[:-1]]) + ends) / 2,
-                        labels=[] if axes is not every[0] else about["classes"])
+        axes.set_yticks(
+            [] if axes is not every[0] else (np.concatenate([[0], ends[:-1]]) + ends) / 2,
+            labels=[] if axes is not every[0] else about["classes"],
+        )
     if dots is not None:
         figure.colorbar(dots, ax=every, label="distance / median", shrink=0.8)
     return figure

@@ -11,7 +11,13 @@ from matplotlib.figure import Figure
 
 from relic_eval.files import write_bytes
 
-SETTINGS = {"svg.hashsalt": "relic-eval", "svg.fonttype": "none", "font.size": 9, "axes.spines.top": False, "axes.spines.right": False}
+SETTINGS = {
+    "svg.hashsalt": "relic-eval",
+    "svg.fonttype": "none",
+    "font.size": 9,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+}
 
 
 def new_figure(columns: int = 1, width: float = 6.0, height: float = 3.6) -> tuple[Figure, list[Axes]]:

@@ -64,4 +64,7 @@ def main(folder: Path, out: Path) -> None:
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1] if len(sys.argv) > 1 else "/usr/share/datasets/fashion-mnist"), Path(__file__).parent / "fashion")
+    main(
+        Path(sys.argv[1] if len(sys.argv) > 1 else "/usr/share/datasets/fashion-mnist"),
+        Path(__file__).parent / "fashion",
+    )
