@@ -1,0 +1,1 @@
+"""What the project claims, measured: ours, the peer's and their ratio from one run."""
