@@ -54,7 +54,7 @@ class Supervised(Training):
 class Byol(Training):
     """2 - 2 cos of prediction and target projection, both ways (Grill et al. 2020)."""
 
-    steps: int = value(200, "chosen")
+    steps: int = value(180, "chosen")
     lr: float = value(4e-3, "chosen")
     hidden: int = value(512, "chosen")  # 4096 for 2048 features
     out: int = value(128, "chosen")  # 256 for 2048 features
@@ -65,7 +65,7 @@ class Byol(Training):
 class Relicv2(Training):
     """Contrastive likelihood over few negatives and invariance of its distribution (Tomasev et al. 2022)."""
 
-    steps: int = value(200, "chosen")
+    steps: int = value(160, "chosen")
     lr: float = value(4e-3, "chosen")
     area_low: float = value(0.15, "chosen")
     hidden: int = value(512, "chosen")

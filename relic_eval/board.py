@@ -199,7 +199,8 @@ def _entries(encoder, encoders, baseline, cells, values, samples, differences) -
         surely_worse = any(
             d.column == column and d.better == best and d.worse == encoder and d.sure for d in differences
         )
-        row, change = result.cell.rows[0], (None, None, None)
+        row = result.cell.rows[0]
+        change: tuple[float | None, float | None, float | None] = (None, None, None)
         if (baseline, column) in values and values[(baseline, column)] > 0:
             base = samples[(baseline, column)]
             low, high = interval(100 * (samples[(encoder, column)] - base) / np.maximum(base, 1e-9))

@@ -71,7 +71,7 @@ def compare(
 
     >>> import numpy as np
     >>> x = np.repeat(np.eye(2), 30, 0)
-    >>> both = compare(x, x[:, :1], ["ant"] * 30 + ["bee"] * 30)
+    >>> both = compare(x, 2 * x, ["ant"] * 30 + ["bee"] * 30)
     >>> [round(row.change, 1) for row in both.board.rows]
     [0.0, 0.0]
     """

@@ -56,7 +56,8 @@ def _encode(encoder: Encoder, source: Pictures, request: EncodeRequest, path: Pa
     channels, side = encoder.channels or source.channels, encoder.side or source.side
     function: Any = encoder.build(channels)
     dims = encode_batch(function, source.read(np.arange(1), side)[0], channels, request.device).shape[1]
-    rows_a_part, problems = store_rows(dims), {}
+    rows_a_part = store_rows(dims)
+    problems: dict[int, str] = {}
     for number, start in enumerate(range(0, len(source), rows_a_part)):
         rows = np.arange(start, min(start + rows_a_part, len(source)))
         if has_part(path, number):

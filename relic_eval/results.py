@@ -106,17 +106,15 @@ def read_cell(path: Path) -> Result:
         raise DataError(
             f"{path}: expected a whole cell, received a damaged one ({error}). Delete it and evaluate again."
         ) from None
-    rows = tuple(
-        Measurement(
-            str(table["metric"][i]),
-            *(None if np.isnan(v := float(table[c][i])) else v for c in ("value", "low", "high")),
-            int(table["n"][i]),
-            json.loads(table["params"][i]),
-            None if table["converged"][i] == "" else table["converged"][i] == "True",
-        )
-        for i in range(len(table["metric"]))
-    )
+    rows = tuple(_measurement(table, i) for i in range(len(table["metric"])))
     return Result(about["encoder"], about["task"], about["protocol"], Cell(rows, **others), about)
+
+
+def _measurement(table: Table, i: int) -> Measurement:
+    value, low, high = (None if np.isnan(v := float(table[name][i])) else v for name in ("value", "low", "high"))
+    converged = None if table["converged"][i] == "" else bool(table["converged"][i] == "True")
+    params = json.loads(table["params"][i])
+    return Measurement(str(table["metric"][i]), value, low, high, int(table["n"][i]), params, converged)
 
 
 def migrate(about: dict[str, Any], path: Path) -> dict[str, Any]:

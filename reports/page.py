@@ -68,7 +68,7 @@ def to_html(
     }
     return environment.get_template("page.html").render(
         heading=_heading(board, results),
-        sentences=sentences(board, list(failures)),
+        sentences=sentences(board, failures),
         board=board_section(board),
         titles=PROTOCOL_TITLES,
         blocks=shown,

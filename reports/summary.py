@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+
 from relic_eval.board import Board, Difference, Row
 from reports.style import title
 
 
-def sentences(board: Board, failures: list[dict[str, str]]) -> list[str]:
+def sentences(board: Board, failures: Sequence[Mapping[str, str]]) -> list[str]:
     """At most five: leader and ties, largest sure difference to the baseline, where a plain baseline wins, what is missing.
 
     >>> sentences(Board("b", (), (), ()), [])
@@ -85,7 +87,7 @@ def _missing(board: Board) -> str:
     )
 
 
-def _failed(failures: list[dict[str, str]]) -> str:
+def _failed(failures: Sequence[Mapping[str, str]]) -> str:
     if not failures:
         return ""
     f = failures[0]

@@ -51,7 +51,8 @@ def _sheet(images: np.ndarray) -> bytes:
 
 def main(folder: Path, out: Path) -> None:
     """Write train.webp, test.webp and index.csv into `out`."""
-    lines, seen = ["split,row,class,superclass,source_row"], set()
+    lines = ["split,row,class,superclass,source_row"]
+    seen: set[bytes] = set()
     for split, stem in (("train", "train"), ("test", "t10k")):
         images = _idx(folder / f"{stem}-images-idx3-ubyte.gz")
         y_N = _idx(folder / f"{stem}-labels-idx1-ubyte.gz")
