@@ -9,7 +9,7 @@ from torch import Tensor
 
 @dataclass(frozen=True)
 class Batch:
-    """Pictures (B, C, H, W) in [0, 1] less the mean and over the deviation of the training set, labels, masks."""
+    """Pictures (B, C, H, W) in [0, 1], labels, masks."""
 
     x: Tensor
     y: Tensor  # (B,); -1 where there are no labels

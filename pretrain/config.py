@@ -77,7 +77,7 @@ class Relicv2(Training):
     small_area_low: float = value(0.1, "chosen")
     small_area_high: float = value(0.4, "chosen")
     p_mask: float = value(0.1, "recalled")
-    background: str = value("zero", "chosen")  # or "mean": the mean of the training pictures
+    background: str = value("zero", "chosen")  # black; or "mean": the mean of the batch
     negatives: int = value(10, "recalled")
     tau: float = value(0.3, "recalled")
     alpha: float = value(1.0, "chosen")

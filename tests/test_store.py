@@ -27,7 +27,7 @@ def test_a_store_gives_back_what_was_put_in(tmp_path):
 def test_nan_rows_are_counted_and_the_first_is_named(tmp_path):
     x = np.zeros((5, 2))
     x[3] = np.nan
-    with pytest.raises(ArgumentError, match="1 of 5 rows .the first is row 3"):
+    with pytest.raises(ArgumentError, match=r"1 of 5 rows \(the first is row 3"):
         import_arrays(tmp_path, "a", "birds", x, [0, 1, 0, 1, 0])
     assert find_stores(tmp_path) == []
 

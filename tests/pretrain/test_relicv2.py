@@ -1,0 +1,113 @@
+"""RELICv2's loss against the written-out formula, one image and one pair at a time, and what any reading must satisfy."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+import torch
+from torch.nn import functional as F
+
+from pretrain.batch import Batch
+from pretrain.config import Relicv2
+from pretrain.methods.relicv2 import invariance, relicv2_loss, remove_background, sample_candidates, views
+
+
+def made(views=3, large=2, batch=6, dims=5):
+    g = torch.Generator().manual_seed(0)
+    online = [torch.randn(batch, dims, generator=g, dtype=torch.float64).requires_grad_() for _ in range(views)]
+    target = [torch.randn(batch, dims, generator=g, dtype=torch.float64) for _ in range(large)]
+    return online, target, sample_candidates(batch, 3, g)
+
+
+def slow(online, target, candidates, tau, alpha, beta):
+    """From the formula, a loop over pairs, images and candidates; the stopped entropy is written out."""
+
+    def p(v, j, i):
+        phi = [F.cosine_similarity(online[v][i], target[j][c], dim=0) / tau for c in candidates[i].tolist()]
+        total = torch.stack(phi).exp().sum()
+        return torch.stack([x.exp() / total for x in phi])
+
+    large, terms = len(target), []
+    for v in range(len(online)):
+        for j in range(large):
+            for i in range(len(candidates)):
+                mine = p(v, j, i)
+                other = p(j, v, i) if v < large else p((j + 1) % large, j, i)
+                kl = (mine * mine.log()).sum().detach() - (mine * other.log()).sum()
+                terms.append(-alpha * mine[0].log() + beta * (0 if v == j else kl))
+    assert len(terms) == len(online) * large * len(candidates)
+    return sum(terms) / len(terms)
+
+
+def test_value_and_gradient_equal_the_written_out_formula():
+    online, target, candidates = made()
+    fast = relicv2_loss(online, target, candidates, tau=0.3, alpha=0.7, beta=1.3)["loss"]
+    expected = slow(online, target, candidates, 0.3, 0.7, 1.3)
+    torch.testing.assert_close(fast, expected)
+    for a, b in zip(torch.autograd.grad(fast, online), torch.autograd.grad(expected, online), strict=True):
+        torch.testing.assert_close(a, b)
+
+
+def test_equal_embeddings_give_log_of_one_plus_negatives():
+    x, candidates = torch.ones(12, 4), sample_candidates(12, 10, torch.Generator().manual_seed(0))
+    terms = relicv2_loss([x, x, x], [x, x], candidates, tau=0.3, alpha=1.0, beta=1.0)
+    assert terms["contrastive"].item() == pytest.approx(math.log(11), abs=1e-5)
+    assert terms["invariance"].item() == pytest.approx(0, abs=1e-6)
+
+
+def test_all_negatives_without_invariance_is_infonce():
+    online, target, _ = made(views=1, large=1)
+    everyone = sample_candidates(6, 5, torch.Generator().manual_seed(1))
+    loss = relicv2_loss(online, target, everyone, tau=0.2, alpha=1.0, beta=0.0)["loss"]
+    logits = F.normalize(online[0], dim=1) @ F.normalize(target[0], dim=1).T / 0.2
+    torch.testing.assert_close(loss, F.cross_entropy(logits, torch.arange(6)))
+
+
+def test_the_entropy_of_the_anchor_is_stopped():
+    x = torch.randn(4, 3, dtype=torch.float64, generator=torch.Generator().manual_seed(0)).requires_grad_()
+    log_p = F.log_softmax(x, 1)
+    log_q = F.log_softmax(torch.ones_like(x).cumsum(1), 1)
+    (got,) = torch.autograd.grad(invariance(log_p, log_q), x, retain_graph=True)
+    (cross,) = torch.autograd.grad(-(log_p.exp() * log_q).sum(1).mean(), x, retain_graph=True)
+    (full,) = torch.autograd.grad((log_p.exp() * (log_p - log_q)).sum(1).mean(), x)
+    torch.testing.assert_close(got, cross)
+    assert not torch.allclose(got, full)
+    assert invariance(log_p, log_q).item() == pytest.approx(
+        F.kl_div(log_q, log_p, reduction="batchmean", log_target=True).item()
+    )
+
+
+def test_permuting_the_batch_with_its_candidates_changes_nothing():
+    online, target, candidates = made()
+    order = torch.tensor([3, 1, 5, 0, 2, 4])
+    place = torch.argsort(order)
+    moved = relicv2_loss(
+        [x[order] for x in online], [x[order] for x in target], place[candidates[order]], tau=0.3, alpha=1.0, beta=1.0
+    )
+    torch.testing.assert_close(
+        moved["loss"], relicv2_loss(online, target, candidates, tau=0.3, alpha=1.0, beta=1.0)["loss"]
+    )
+
+
+def test_candidates_are_the_row_itself_and_different_others():
+    candidates = sample_candidates(50, 10, torch.Generator().manual_seed(0))
+    assert candidates[:, 0].tolist() == list(range(50))
+    assert all(len(set(row)) == 11 for row in candidates.tolist())
+
+
+@pytest.mark.parametrize(("p", "share"), [(0.0, 0.0), (1.0, 1.0), (0.1, 0.1)])
+def test_backgrounds_go_with_probability_p_mask(p, share):
+    x, mask = torch.ones(2000, 1, 4, 4), torch.zeros(2000, 1, 4, 4, dtype=torch.bool)
+    mask[:, :, 1:3, 1:3] = True
+    out = remove_background(Batch(x, torch.zeros(2000), mask), Relicv2(p_mask=p), torch.Generator().manual_seed(0))
+    removed = (out[:, 0, 0, 0] == 0).float().mean().item()
+    assert removed == pytest.approx(share, abs=0.03)
+    assert (out[:, 0, 1, 1] == 1).all()
+
+
+def test_large_and_small_crops():
+    x = torch.rand(4, 1, 28, 28, generator=torch.Generator().manual_seed(0))
+    batch = Batch(x, torch.zeros(4), torch.ones(4, 1, 28, 28, dtype=torch.bool))
+    crops = views(Relicv2(large=4, small=2), batch, torch.Generator().manual_seed(0))
+    assert [c.shape[-1] for c in crops] == [28] * 4 + [20] * 2

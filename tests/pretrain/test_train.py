@@ -1,0 +1,137 @@
+"""The loop: it learns, resumes to the bit, and refuses before the first step what it can."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+
+import numpy as np
+import pytest
+import torch
+
+from pretrain import checkpoint
+from pretrain.config import PRESETS, SOURCES, override, preset
+from pretrain.methods.byol import regression
+from pretrain.saliency import saliency_masks
+from pretrain.target import momentum
+from pretrain.train import pretrain
+from relic_eval.data.bundled import bundled
+from relic_eval.encoders.load import find_encoder
+from relic_eval.errors import ArgumentError, DataError, RelicError, UnknownNameError
+
+DATA = {"name": "fashion", "digest": "d"}
+SMALL = {"steps": "6", "batch": "32", "checkpoint_every": "3"}
+
+
+@pytest.fixture(scope="module")
+def fashion():
+    source = bundled("fashion", "test")
+    return source.read(np.arange(0, 2000, 5), 28)[0], source.y_N[::5]
+
+
+@pytest.mark.parametrize("method", sorted(PRESETS))
+def test_a_resumed_run_ends_with_the_same_bytes(method, fashion, tmp_path, monkeypatch):
+    images, y = fashion
+    config = override(preset(method), SMALL)
+    whole = pretrain(config, images, y, tmp_path / "whole", data=DATA)
+
+    real, count = checkpoint.save, []
+
+    def killed(*arguments):
+        place = real(*arguments)
+        count.append(place)
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(checkpoint, "save", killed)
+        with pytest.raises(KeyboardInterrupt):
+            pretrain(config, images, y, tmp_path / "parts", data=DATA)
+    again = pretrain(config, images, y, tmp_path / "parts", data=DATA)
+    assert len(count) == 1
+    assert (again / "checkpoint.safetensors").read_bytes() == (whole / "checkpoint.safetensors").read_bytes()
+    assert json.loads((again / "checkpoint.json").read_text()) == json.loads((whole / "checkpoint.json").read_text())
+    features = find_encoder(str(tmp_path / "whole")).build(1)(torch.rand(2, 1, 28, 28))
+    assert features.shape == (2, 128)
+
+
+@pytest.mark.parametrize("method", sorted(PRESETS))
+def test_the_loss_falls(method, fashion, tmp_path):
+    images, y = fashion
+    step = pretrain(override(preset(method), {"steps": "25", "batch": "64"}), images, y, tmp_path / "run", data=DATA)
+    loss = [value for _, value in checkpoint.read_about(step)["history"]["loss"]]
+    assert loss[-1] < loss[0]
+
+
+def test_a_finished_run_is_left_and_another_is_refused(fashion, tmp_path):
+    images, y = fashion
+    config = override(preset("byol"), SMALL | {"steps": "2"})
+    step = pretrain(config, images, y, tmp_path / "run", data=DATA)
+    before = (step / "checkpoint.json").stat().st_mtime_ns
+    assert pretrain(config, images, y, tmp_path / "run", data=DATA) == step
+    assert (step / "checkpoint.json").stat().st_mtime_ns == before
+    with pytest.raises(ArgumentError, match=r"expected lr = 0\.1"):
+        pretrain(override(config, {"lr": "0.1"}), images, y, tmp_path / "run", data=DATA)
+    about = json.loads((step / "checkpoint.json").read_text()) | {"format": 99}
+    (step / "checkpoint.json").write_text(json.dumps(about))
+    with pytest.raises(DataError, match="newer relic-eval"):
+        checkpoint.finished(tmp_path / "run", config, DATA)
+
+
+@pytest.mark.parametrize(
+    ("method", "changes", "text"),
+    [
+        ("relicv2", {"batch": "10"}, "at least 11"),
+        ("byol", {"batch": "1000"}, "at most 400"),
+        ("byol", {"side": "64"}, "at most 28"),
+    ],
+)
+def test_what_cannot_work_is_said_before_the_first_step(method, changes, text, fashion, tmp_path):
+    with pytest.raises(ArgumentError, match=text):
+        pretrain(override(preset(method), changes), *fashion, tmp_path / "run", data=DATA)
+
+
+def test_supervised_needs_labels(fashion, tmp_path):
+    with pytest.raises(ArgumentError, match="at least two classes"):
+        pretrain(override(preset("supervised"), SMALL), fashion[0], None, tmp_path / "run", data=DATA)
+
+
+def test_a_loss_that_is_no_number_stops_the_run_and_keeps_the_checkpoint(fashion, tmp_path):
+    config = override(
+        preset("byol"), {"steps": "40", "batch": "32", "lr": "1e30", "warmup": "0", "checkpoint_every": "1"}
+    )
+    with pytest.raises(RelicError, match="expected finite losses, received loss"):
+        pretrain(config, *fashion, tmp_path / "run", data=DATA)
+    assert checkpoint.latest(tmp_path / "run") is not None
+
+
+def test_settings_have_sources_and_unknown_ones_the_nearest_name():
+    for config in PRESETS.values():
+        assert all(f.metadata["source"] in SOURCES for f in dataclasses.fields(config))
+    with pytest.raises(UnknownNameError, match="Did you mean 'steps'"):
+        override(preset("byol"), {"step": "3"})
+    with pytest.raises(UnknownNameError, match="Did you mean 'relicv2'"):
+        preset("relic2")
+    with pytest.raises(ArgumentError, match="type int"):
+        override(preset("byol"), {"steps": "many"})
+
+
+def test_byol_is_the_squared_distance_of_unit_vectors():
+    a, b = (
+        torch.randn(5, 3, generator=torch.Generator().manual_seed(0)),
+        torch.randn(5, 3, generator=torch.Generator().manual_seed(1)),
+    )
+    unit = a / a.norm(dim=1, keepdim=True) - b / b.norm(dim=1, keepdim=True)
+    torch.testing.assert_close(regression(a, b), (unit**2).sum(1).mean())
+
+
+def test_momentum_rises_to_one():
+    values = [momentum(step, 100, 0.95) for step in range(101)]
+    assert values == sorted(values)
+    assert (values[0], values[-1]) == (0.95, 1.0)
+
+
+def test_masks_find_clothes(fashion):
+    x = torch.from_numpy(fashion[0]).permute(0, 3, 1, 2).float() / 255
+    masks = saliency_masks(x)
+    assert x[masks].mean() > 4 * x[~masks].mean()
+    assert 0.1 < masks.float().mean() < 0.8
