@@ -170,11 +170,11 @@ def resume(
             _, number, key = name.split(".")
             entries.setdefault(int(number), {})[key] = tensor
     # the fused step walks memory, so moments must lie in memory as their weights do (channels last)
-    weights = [p for group in optimizer.param_groups for p in group["params"]]
-    for number, moments in entries.items():
-        for key, tensor in moments.items():
-            if tensor.shape == weights[number].shape:
-                moments[key] = torch.empty_like(weights[number]).copy_(tensor)
+    weights: list[Tensor] = [p for group in optimizer.param_groups for p in group["params"]]
+    for place, moments in entries.items():
+        for key, tensor in list(moments.items()):
+            if tensor.shape == weights[place].shape:
+                moments[key] = torch.empty_like(weights[place]).copy_(tensor)
     optimizer.load_state_dict({"state": entries, "param_groups": optimizer.state_dict()["param_groups"]})
     history.update(about["history"])
     return int(about["step"])
