@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,7 @@ SETTINGS: dict[Any, Any] = {
     "font.size": 9,
     "axes.spines.top": False,
     "axes.spines.right": False,
+    "text.parse_math": False,  # a $ in a name is a $
 }
 
 
@@ -37,7 +39,9 @@ def save(figure: Figure, stem: Path) -> list[Path]:
     made = []
     for ending, metadata in ((".png", {"Software": None}), (".svg", {"Date": None})):
         file = io.BytesIO()
-        with rc_context(SETTINGS):
+        with rc_context(SETTINGS), warnings.catch_warnings():
+            # names may hold signs that the font lacks; they are drawn as boxes
+            warnings.filterwarnings("ignore", message="Glyph .* missing from font")
             figure.savefig(file, format=ending[1:], dpi=200, metadata=metadata)
         place = stem.with_suffix(ending)
         write_bytes(place, file.getvalue())
