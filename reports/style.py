@@ -42,3 +42,13 @@ def percent(value: float | None, signed: bool = False) -> str:
     ('81.2', '', '+1.0')
     """
     return "" if value is None else f"{100 * value:+.1f}" if signed else f"{100 * value:.1f}"
+
+
+def short(name: str, longest: int = 24) -> str:
+    """A title that fits beside an axis.
+
+    >>> short("relicv2"), short("x" * 30, longest=5)
+    ('RELICv2', 'xxxx…')
+    """
+    text = title(name)
+    return text if len(text) <= longest else text[: longest - 1] + "…"

@@ -8,7 +8,7 @@ from matplotlib.figure import Figure
 from relic_eval.results import Result
 from reports.figures.style import new_figure
 from reports.sections import density
-from reports.style import colours, title
+from reports.style import colours, short
 
 
 def discriminability_figure(results: list[Result]) -> Figure:
@@ -16,7 +16,7 @@ def discriminability_figure(results: list[Result]) -> Figure:
     figure, (axes,) = new_figure()
     colour = colours([r.encoder for r in results])
     for name, (x, y) in density(results).items():
-        axes.plot(x, y, color=colour[name], label=title(name))
+        axes.plot(x, y, color=colour[name], label=short(name))
     for r in results:
         score = (r.cell.predictions or {})["score"]
         axes.plot(np.nanmedian(score), 0, "^", color=colour[r.encoder], clip_on=False)

@@ -6,7 +6,7 @@ from matplotlib.figure import Figure
 
 from relic_eval.board import Board
 from reports.figures.style import new_figure
-from reports.style import colours, title
+from reports.style import colours, short
 
 
 def leaderboard_figure(board: Board) -> Figure:
@@ -24,5 +24,5 @@ def leaderboard_figure(board: Board) -> Figure:
         )
         axes.set_title("\n".join(column.title.split(", ")), fontsize=8)
         if number == 0:
-            axes.set_yticklabels([title(r.encoder) for r in board.rows])
+            axes.set_yticklabels([short(r.encoder) for r in board.rows])
     return figure

@@ -8,7 +8,7 @@ from typing import Any
 from matplotlib.figure import Figure
 
 from reports.figures.style import new_figure
-from reports.style import colours, title
+from reports.style import colours, short
 
 
 def losses_figure(training: Mapping[str, Mapping[str, Any]]) -> Figure:
@@ -18,7 +18,7 @@ def losses_figure(training: Mapping[str, Mapping[str, Any]]) -> Figure:
     for axes, (name, record) in zip(every, training.items(), strict=True):
         for style, (term, points) in zip(("-", "--", ":"), record["history"].items(), strict=False):
             axes.plot([p[0] for p in points], [p[1] for p in points], style, color=colour[name], label=term)
-        axes.set(xlabel="step", title=title(name))
+        axes.set(xlabel="step", title=short(name))
         axes.legend(frameon=False, fontsize=7)
     every[0].set_ylabel("loss")
     return figure

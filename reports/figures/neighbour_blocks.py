@@ -7,7 +7,7 @@ from matplotlib.figure import Figure
 
 from reports.figures.style import new_figure
 from reports.sections import Block
-from reports.style import percent, title
+from reports.style import percent, short
 
 
 def neighbour_blocks_figure(blocks: list[Block]) -> Figure:
@@ -33,10 +33,10 @@ def neighbour_blocks_figure(blocks: list[Block]) -> Figure:
             axes.axhline(end - 0.5, color="0.6", lw=0.5)
             axes.axvline(end - 0.5, color="0.6", lw=0.5)
         axes.set(xlim=(-0.5, n - 0.5), ylim=(n - 0.5, -0.5), aspect="equal", xticks=[])
-        axes.set_title(f"{title(block.encoder)}\n{percent(block.result.cell.rows[0].value)}% same class", fontsize=9)
+        axes.set_title(f"{short(block.encoder)}\n{percent(block.result.cell.rows[0].value)}% same class", fontsize=9)
         axes.set_yticks(
             [] if axes is not every[0] else (np.concatenate([[0], ends[:-1]]) + ends) / 2,
-            labels=[] if axes is not every[0] else about["classes"],
+            labels=[] if axes is not every[0] else [short(c) for c in about["classes"]],
         )
     if dots is not None:
         figure.colorbar(dots, ax=every, label="distance / median", shrink=0.8)
