@@ -33,3 +33,9 @@ def test_the_readme_names_every_command_and_its_links_exist():
 def test_every_claim_stands_in_the_benchmarks_readme():
     text = (ROOT / "benchmarks" / "README.md").read_text()
     assert all(f"| {name} |" in text for name in CLAIMS)
+
+
+def test_the_steps_in_the_manual_are_those_of_the_presets():
+    text = (ROOT / "docs" / "pretraining.md").read_text()
+    for config in PRESETS.values():
+        assert f"| `steps` | {config.steps} |" in text

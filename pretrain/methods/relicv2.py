@@ -102,7 +102,7 @@ def relicv2_loss(
         for j in range(large):
             # A small view has no target side to exchange roles with, so the distribution of (small v -> large j) is
             # held against that of another large view (the next one) towards the same j: reading (i). A large view
-            # against itself exchanges nothing: its divergence is 0 and adds no gradient.
+            # against itself exchanges nothing and has divergence 0; the entropy gradient that the formula has there is left out.
             if v == j:
                 continue
             other = log_p[j, v] if v < large else log_p[(j + 1) % large, j]
