@@ -1,0 +1,105 @@
+"""Intervals against SciPy and slow loops, and their coverage."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from scipy.stats import binomtest
+
+from relic_eval.metrics.statistics import interval, paired_bootstrap, resample_weights, wilson
+
+
+@pytest.mark.parametrize(("right", "n"), [(0, 1), (1, 1), (0, 50), (50, 50), (8, 10), (517, 1000), (9999, 10_000)])
+def test_wilson_is_scipys(right, n):
+    expected = binomtest(right, n).proportion_ci(0.95, method="wilson")
+    assert wilson(right, n) == pytest.approx((expected.low, expected.high), abs=1e-12)
+
+
+def test_wilson_takes_fractions_between_its_neighbours():
+    low, high = wilson(7.5, 10)
+    assert wilson(7, 10)[0] < low < wilson(8, 10)[0]
+    assert wilson(7, 10)[1] < high < wilson(8, 10)[1]
+
+
+@pytest.mark.parametrize("seed", [0, 7])
+def test_each_stratum_keeps_its_size(seed):
+    strata = np.array([3, 0, 0, 5, 3, 3, 3, 9])
+    weights = np.concatenate(list(resample_weights(strata, 500, seed)))
+    assert weights.shape == (500, 8)
+    counts = weights * 8
+    np.testing.assert_allclose(counts, counts.round(), atol=1e-5)
+    for s, size in ((0, 2), (3, 4), (5, 1), (9, 1)):
+        np.testing.assert_allclose(counts[:, strata == s].sum(1), size, atol=1e-5)
+    # each image of a stratum is drawn once a sample on average
+    np.testing.assert_allclose(counts.mean(0), 1, atol=0.2)
+    assert len(np.unique(counts[:, strata == 3], axis=0)) > 20
+
+
+def test_several_blocks_of_draws():
+    blocks = list(resample_weights(np.zeros(60_000, int), 200, 0))
+    assert len(blocks) > 1
+    assert sum(map(len, blocks)) == 200
+    assert all(np.abs(w.sum(1, dtype=float) - 1).max() < 1e-5 for w in blocks)
+    assert not np.array_equal(blocks[0][0], blocks[1][0])
+
+
+def slow_bootstrap(values_MTN, strata_N, draws, seed):
+    models, trains, n = values_MTN.shape
+    weight_BN = np.concatenate(list(resample_weights(strata_N, draws, seed))).astype(float)
+    times_BT = np.random.default_rng([seed, 1]).multinomial(trains, np.full(trains, 1 / trains), draws)
+    out = np.zeros((models, draws))
+    for m in range(models):
+        for b in range(draws):
+            for t in range(trains):
+                share = times_BT[b, t] / trains if trains > 1 else 1.0
+                out[m, b] += share * sum(weight_BN[b, i] * values_MTN[m, t, i] for i in range(n))
+    return out
+
+
+@pytest.mark.parametrize(("models", "trains", "kind"), [(1, 1, float), (3, 1, bool), (2, 4, float), (2, 3, bool)])
+def test_equals_a_slow_loop(models, trains, kind):
+    rng = np.random.default_rng(models + trains)
+    values = rng.random((models, trains, 15))
+    values = values > 0.4 if kind is bool else values
+    strata = np.arange(15) % 4
+    found = paired_bootstrap(values, strata, draws=25, seed=3)
+    np.testing.assert_allclose(found, slow_bootstrap(values, strata, 25, 3), atol=1e-6)
+
+
+def test_models_are_resampled_together():
+    values = np.random.default_rng(0).random((1, 1, 40))
+    both = paired_bootstrap(np.concatenate([values, values + 0.25]), np.zeros(40, int), draws=200)
+    np.testing.assert_allclose(both[1] - both[0], 0.25, atol=1e-5)
+    assert both[0].std() > 0.01
+
+
+def test_strata_take_their_spread_out():
+    values = np.repeat([0.0, 1.0], 20)[None, None]
+    assert paired_bootstrap(values, np.repeat([0, 1], 20), draws=100).std() < 1e-6
+    assert paired_bootstrap(values, np.zeros(40, int), draws=100).std() > 0.03
+
+
+def covered(values, truth, strata, seed):
+    low, high = interval(paired_bootstrap(values, strata, draws=400, seed=seed)[0])
+    return bool(low <= truth <= high)
+
+
+def test_coverage_over_images():
+    rng, strata = np.random.default_rng(0), np.repeat([0, 1], 40)
+    hits = [covered((strata + rng.normal(0, 1, 80))[None, None], 0.5, strata, seed) for seed in range(500)]
+    assert 0.90 <= np.mean(hits) <= 0.99
+
+
+def test_coverage_over_training_draws_and_images():
+    rng, strata = np.random.default_rng(1), np.zeros(60, int)
+    hits = []
+    for seed in range(400):
+        values = rng.normal(0, 0.2, (1, 25, 1)) + rng.normal(0, 0.3, (1, 1, 60)) + rng.normal(0, 0.3, (1, 25, 60))
+        hits.append(covered(values, 0.0, strata, seed))
+    assert 0.90 <= np.mean(hits) <= 0.99
+
+
+def test_interval_takes_the_last_axis():
+    low, high = interval(np.stack([np.arange(101.0), np.arange(101.0) + 7]))
+    np.testing.assert_allclose(low, [2.5, 9.5])
+    np.testing.assert_allclose(high, [97.5, 104.5])
