@@ -7,8 +7,14 @@ import importlib.util
 import os
 import subprocess
 import sys
+from typing import TYPE_CHECKING
+
+import numpy as np
 
 from relic_eval.errors import ArgumentError, RelicError
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 FAISS_WHEELS = ("faiss-cpu", "faiss-gpu", "faiss-gpu-cuvs", "faiss-gpu-cu12", "faiss-gpu-cu11")
 
@@ -85,6 +91,17 @@ def device(name: str = "auto") -> str:
     if not torch.cuda.is_available():
         raise ArgumentError("device", "a CUDA device", "none that torch can see", "Use --device cpu.")
     return name
+
+
+def tensor(array: np.ndarray) -> Tensor:
+    """A tensor that shares the array's memory where it may; an array that must not be written to is copied.
+
+    >>> tensor(np.ones(2)).tolist()
+    [1.0, 1.0]
+    """
+    import torch
+
+    return torch.from_numpy(array if array.flags.writeable else array.copy())
 
 
 def deterministic() -> None:

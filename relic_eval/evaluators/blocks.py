@@ -30,12 +30,12 @@ class Blocks:
         shown = split.take(np.concatenate(chosen))
         blocks = neighbour_blocks(shown.x_ND, shown.y_N, k=self.k, classes=len(split.classes))
         found_NK = shown.y_N[blocks.index_NK]
-        rows = [self._purity("purity", blocks.purity_N, shown.y_N)]
+        rows = [self._purity("purity", found_NK == shown.y_N[:, None], shown.y_N)]
         if split.superclasses is not None:
             names = tuple(dict.fromkeys(split.superclasses))
             above_C = np.array([names.index(s) for s in split.superclasses])
             above_N, above_NK = above_C[shown.y_N], above_C[found_NK]
-            rows.append(self._purity("superclass_purity", (above_NK == above_N[:, None]).mean(1), shown.y_N))
+            rows.append(self._purity("superclass_purity", above_NK == above_N[:, None], shown.y_N))
             rows += _confusion_rows("superclass_confusion", names, confusion(above_N, above_NK, len(names)), len(shown))
         rows += _confusion_rows("confusion", split.classes, blocks.confusion_CC, len(shown))
         table = predictions(shown, majority(found_NK, len(split.classes)), blocks.purity_N, blocks.distance_NK.mean(1))
@@ -48,12 +48,12 @@ class Blocks:
         }
         return Cell(tuple(rows), table, None, neighbours)
 
-    def _purity(self, metric: str, purity_N: np.ndarray, y_N: np.ndarray) -> Measurement:
+    def _purity(self, metric: str, same_NK: np.ndarray, y_N: np.ndarray) -> Measurement:
         from relic_eval.metrics.statistics import interval, paired_bootstrap
 
-        samples = paired_bootstrap(purity_N[None, None], y_N, draws=self.draws, seed=self.seed)[0]
-        low, high = interval(samples)
-        return Measurement(metric, float(purity_N.mean()), float(low), float(high), len(y_N), {"k": self.k})
+        samples = paired_bootstrap(same_NK.sum(1)[None, None], y_N, draws=self.draws, seed=self.seed)[0]
+        low, high = interval(samples / self.k)
+        return Measurement(metric, float(same_NK.mean()), float(low), float(high), len(y_N), {"k": self.k})
 
 
 def _confusion_rows(metric: str, names: tuple[str, ...], share_CC: np.ndarray, n: int) -> list[Measurement]:

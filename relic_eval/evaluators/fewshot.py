@@ -38,8 +38,9 @@ class FewShot:
             "draws": self.draws,
             "penalty": float(path.penalties_L[best]),
             "edge": int(best in (0, len(PENALTIES) - 1)),
-            "std_over_draws": float(right_SN.mean(1).std(ddof=1)),
         }
+        if self.draws > 1:
+            params["std_over_draws"] = float(right_SN.mean(1).std(ddof=1))
         row = Measurement(
             "top1", float(right_SN.mean()), float(low), float(high), len(test), params, bool(path.converged_SL.all())
         )

@@ -7,6 +7,7 @@ from typing import ClassVar
 
 import numpy as np
 
+from relic_eval.errors import ArgumentError
 from relic_eval.evaluators.logistic import predictions
 from relic_eval.records import Cell, Embeddings, Measurement
 
@@ -27,6 +28,8 @@ class Knn:
         from relic_eval.metrics.statistics import wilson
 
         ks = [k for k in self.ks if k <= len(train)]
+        if not ks:
+            raise ArgumentError("ks", f"one of at most {len(train)}, the training rows", f"{self.ks}")
         classes, both_x = len(train.classes), np.concatenate([train.x_ND, valid.x_ND])
         both_y = np.concatenate([train.y_N, valid.y_N])
         found_QK = train.y_N[nearest(train.x_ND, valid.x_ND, max(ks), similarity=self.similarity)[0]]
@@ -48,8 +51,7 @@ class Knn:
         }
         return Cell(tuple(rows), table, curves, self._shown(table["item"], train, valid, index_QK, score_QK))
 
-    @staticmethod
-    def _shown(items, train, valid, index_QK, score_QK):
+    def _shown(self, items, train, valid, index_QK, score_QK):
         if train.ids is None or valid.ids is None:
             return None
         kept = min(SHOWN, index_QK.shape[1])
@@ -58,5 +60,5 @@ class Knn:
             "query": np.repeat(items, kept),
             "item": ids[index_QK[:, :kept]].ravel(),
             "rank": np.tile(np.arange(kept), len(items)),
-            "distance": (1 - score_QK[:, :kept]).ravel().astype(np.float32),
+            "distance": (score_QK if self.similarity == "euclid" else 1 - score_QK)[:, :kept].ravel().astype(np.float32),
         }

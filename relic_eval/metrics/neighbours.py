@@ -1,7 +1,8 @@
 """Exact nearest neighbours: FAISS where it is installed, blocked products in torch elsewhere, the same lists from both.
 
-Each backend only proposes: its k + 16 best candidates are ranked again in float64 by (distance, index), and where a tie
-reaches the last candidate the list is widened, so that neither rounding nor the order of equal rows depends on it.
+Each backend only proposes, in float32: its k + 16 best candidates are ranked again in float64 from the rows as they were
+given, by (score, index). Where a row that was left out could still belong to the k nearest, because the float32 scores are
+too close to tell, the query's list is widened. So neither rounding nor the order of equal rows depends on the backend.
 """
 
 from __future__ import annotations
@@ -14,8 +15,10 @@ from relic_eval.devices import faiss_flavour
 from relic_eval.errors import ArgumentError, look_up
 
 MARGIN = 16
-WHOLE_FROM = 24  # rows a query's candidate: above 1 in 24, all rows are multiplied in float64
 BLOCK_BYTES = 64 << 20  # of any temporary array
+RANK_BYTES = 16 << 20  # of the rows ranked together: what a cache holds is ranked fastest
+ROUNDING = 2e-6  # relative error of a float32 product, and of one with many columns: ROUNDING_A_COLUMN * sqrt(D)
+ROUNDING_A_COLUMN = 1e-7
 SIMILARITIES = {"cosine": "inner", "euclid": "euclid", "inner": "inner"}
 
 
@@ -43,20 +46,21 @@ def nearest(
     available = len(train) - exclude_self
     if not 1 <= k <= available:
         raise ArgumentError("k", f"1 to {available}, the rows there are to find", f"{k}")
-    train, query = _prepare(train, query, similarity)
+    norms = (_norms("train_ND", train), _norms("query_QD", query)) if similarity == "cosine" else None
+    train_32, query_32, size_N, size_Q = _prepare(train, query, kind, norms)
     search = _faiss if (backend or ("faiss" if faiss_flavour() else "torch")) == "faiss" else _torch
-    index_QK = np.empty((len(query), k), np.int64)
-    score_QK = np.empty((len(query), k), np.float32)
-    todo, width = np.arange(len(query)), k + exclude_self + MARGIN
+    index_QK, score_QK = np.empty((len(query), k), np.int64), np.empty((len(query), k))
+    todo, width = np.arange(len(query)), min(k + exclude_self + MARGIN, len(train))
     while len(todo):
-        width = min(width, len(train))
-        found = search(train, query[todo], width, kind)
+        found = search(train_32, query_32[todo], width, kind)
         if (found < 0).any():  # FAISS answers -1 where it found nothing; labels[-1] would be a wrong vote
             raise ArgumentError("train_ND", "a neighbour for every query", "none for some", "Look for extreme values.")
-        index, score, open_Q = _rank(train, query[todo], found, k, kind, todo if exclude_self else None)
-        index_QK[todo], score_QK[todo] = index, score
-        todo, width = (todo[open_Q], width * 4) if width < len(train) else (todo[:0], width)
-    return index_QK, score_QK
+        index_QK[todo], score_QK[todo], lowest_Q = _rank(train, query, todo, found, k, kind, norms, exclude_self)
+        if width == len(train):
+            break
+        unsure_Q = _unsure(score_QK[todo, -1], lowest_Q, size_N, size_Q[todo], train.shape[1], similarity)
+        todo, width = todo[unsure_Q], min(width * 4, len(train))
+    return index_QK, (np.sqrt(-score_QK) if kind == "euclid" else score_QK).astype(np.float32)
 
 
 def majority(labels_QK: Int[np.ndarray, "Q K"], classes: int) -> Int[np.ndarray, " Q"]:
@@ -74,18 +78,9 @@ def majority(labels_QK: Int[np.ndarray, "Q K"], classes: int) -> Int[np.ndarray,
     return (votes_QC * (k + 1) - first_QC).argmax(1)
 
 
-def _prepare(train: np.ndarray, query: np.ndarray, similarity: str) -> tuple[np.ndarray, np.ndarray]:
-    """float32 rows in C order; cosine by unit norm, Euclid about the mean, so that nothing cancels."""
-    if similarity == "euclid":
-        middle = train.mean(0, dtype=np.float64)
-        train, query = train - middle, query - middle
-    elif similarity == "cosine":
-        train, query = _unit("train_ND", train), _unit("query_QD", query)
-    return np.ascontiguousarray(train, np.float32), np.ascontiguousarray(query, np.float32)
-
-
-def _unit(name: str, x: np.ndarray) -> np.ndarray:
-    norm = np.linalg.norm(x.astype(np.float64), axis=1, keepdims=True)
+def _norms(name: str, x: np.ndarray) -> np.ndarray:
+    """Length of each row in float64, shape (N, 1)."""
+    norm = np.concatenate([np.linalg.norm(x[rows].astype(np.float64), axis=1, keepdims=True) for rows in _blocks(x)])
     if (norm == 0).any():
         count, first = int((norm == 0).sum()), int(np.flatnonzero(norm == 0)[0])
         raise ArgumentError(
@@ -94,7 +89,38 @@ def _unit(name: str, x: np.ndarray) -> np.ndarray:
             f"{count} (the first is row {first})",
             "Leave these rows out or use similarity='euclid'.",
         )
-    return x / norm
+    return norm
+
+
+def _blocks(x: np.ndarray) -> list[slice]:
+    rows = max(1, BLOCK_BYTES // (8 * x.shape[1]))
+    return [slice(start, start + rows) for start in range(0, len(x), rows)]
+
+
+def _prepare(train, query, kind, norms):
+    """float32 rows in C order for the search, and the length of each in the units of the exact scores.
+
+    Cosine: of unit length. Euclid: about the mean. Both other kinds: divided by the largest entry. So float32 neither
+    cancels nor overflows; a common factor changes no order.
+    """
+    middle = np.zeros(train.shape[1]) if kind == "inner" else train.mean(0, dtype=np.float64)
+    factor = 1.0 if norms else max(float(np.abs(x[r] - middle).max()) for x in (train, query) for r in _blocks(x)) or 1.0
+    prepared, sizes = [], []
+    for number, x in enumerate((train, query)):
+        out = np.empty(x.shape, np.float32)
+        for rows in _blocks(x):
+            out[rows] = (x[rows] - middle) / (norms[number][rows] if norms else factor)
+        prepared.append(out)
+        sizes.append(np.sqrt(np.einsum("nd,nd->n", out, out, dtype=np.float64)) * factor)
+    return *prepared, *sizes
+
+
+def _unsure(last_Q, lowest_Q, size_N, size_Q, dims: int, similarity: str):
+    """Which queries may have a better row outside of their candidates: the float32 error could hide it."""
+    rounding = max(ROUNDING, ROUNDING_A_COLUMN * dims**0.5)
+    if similarity == "euclid":  # a row at a distance of at most d from the query is no longer than it and d together
+        return last_Q - lowest_Q <= rounding * (2 * size_Q + np.sqrt(-last_Q)) ** 2
+    return last_Q - lowest_Q <= rounding * (1.0 if similarity == "cosine" else size_Q * size_N.max())
 
 
 def _faiss(train: np.ndarray, query: np.ndarray, k: int, kind: str) -> np.ndarray:
@@ -120,38 +146,41 @@ def _torch(train: np.ndarray, query: np.ndarray, k: int, kind: str) -> np.ndarra
     return torch.cat(found).numpy()
 
 
-def _rank(train, query, found, k, kind, own):
-    """The k best candidates in float64 by (score, index), and which queries have a tie that reaches the last candidate."""
-    import torch
-
-    queries, width = found.shape
-    index_QK, score_QK = np.empty((queries, k), np.int64), np.empty((queries, k), np.float32)
-    open_Q = np.zeros(queries, bool)
-    # one product with all rows reads less memory than gathering many candidates a query does
-    whole = torch.from_numpy(train).double() if width * WHOLE_FROM > len(train) else None
-    norm_N = np.einsum("nd,nd->n", train, train, dtype=np.float64)
-    scale = float(np.sqrt(norm_N.max() * np.einsum("qd,qd->q", query, query, dtype=np.float64).max())) + 1e-300
-    rows = max(1, BLOCK_BYTES // (8 * (len(train) if whole is not None else width * train.shape[1])))
-    for start in range(0, queries, rows):
+def _rank(train, query, todo, found, k, kind, norms, exclude_self):
+    """The k best candidates by (score, index), their scores, and the lowest score of all candidates of each query."""
+    index_QK, score_QK = np.empty((len(todo), k), np.int64), np.empty((len(todo), k))
+    lowest_Q = np.empty(len(todo))
+    rows = max(1, RANK_BYTES // (8 * found.shape[1]))
+    for start in range(0, len(todo), rows):
         part = slice(start, start + rows)
-        q, near = torch.from_numpy(query[part]).double(), found[part]
-        if whole is not None:
-            score = np.take_along_axis((q @ whole.T).numpy(), near, 1)
-        else:
-            score = torch.bmm(torch.from_numpy(train[near]).double(), q[:, :, None])[..., 0].numpy()
-        if kind == "euclid":  # minus the squared distance: larger is nearer
-            score = 2 * score - norm_N[near] - (q * q).sum(1).numpy()[:, None]
-        # one grid for all: equal rows get equal scores whatever the order of the sums
-        grid = np.round(score / (scale * 2.0**-42))
-        if own is not None:
-            grid[near == own[part, None]] = -np.inf
-        order = np.lexsort((near, -grid), axis=1)
-        best = order[:, :k]
-        index_QK[part] = np.take_along_axis(near, best, 1)
-        kept = np.take_along_axis(score, best, 1)
-        score_QK[part] = np.sqrt(np.maximum(-kept, 0)) if kind == "euclid" else kept
-        last = np.take_along_axis(score, order[:, k - 1 : k], 1)[:, 0]
-        # what the backend left out may be better than it said by its own float32 error
-        lowest = np.where(np.isinf(grid), np.inf, score).min(1)
-        open_Q[part] = (last - lowest) <= 2e-6 * scale if width < len(train) else False
-    return index_QK, score_QK, open_Q
+        own, near = todo[part], found[part]
+        score = _exact(train, query[own], near, kind)
+        if norms is not None:
+            score /= norms[0][near, 0] * norms[1][own]
+        if exclude_self:
+            score[near == own[:, None]] = np.nan  # sorted to the end
+        order = np.lexsort((near, -score), axis=1)[:, :k]
+        index_QK[part], score_QK[part] = np.take_along_axis(near, order, 1), np.take_along_axis(score, order, 1)
+        lowest_Q[part] = np.nanmin(score, axis=1)
+    return index_QK, score_QK, lowest_Q
+
+
+def _exact(train: np.ndarray, query: np.ndarray, near_QW: np.ndarray, kind: str) -> np.ndarray:
+    """Scores (Q, W) in float64: the product, or minus the squared distance by differences, which never cancel.
+
+    Each pair is summed on its own along its columns, so that equal rows get equal scores wherever they stand.
+    """
+    score = np.empty(near_QW.shape)
+    columns = max(1, RANK_BYTES // (8 * train.shape[1]))
+    rows = max(1, columns // near_QW.shape[1])
+    for start in range(0, len(near_QW), rows):
+        q = query[start : start + rows].astype(np.float64)
+        for left in range(0, near_QW.shape[1], columns):
+            place = np.s_[start : start + rows, left : left + columns]
+            x = train[near_QW[place]].astype(np.float64)
+            if kind == "euclid":
+                x -= q[:, None]
+                score[place] = -np.einsum("qwd,qwd->qw", x, x)
+            else:
+                score[place] = np.einsum("qwd,qd->qw", x, q)
+    return score

@@ -21,26 +21,28 @@ def wilson(right: float | int | np.number, n: int) -> tuple[float, float]:
     p, z2 = float(right) / n, Z95**2
     middle = (p + z2 / (2 * n)) / (1 + z2 / n)
     half = Z95 / (1 + z2 / n) * (p * (1 - p) / n + z2 / (4 * n * n)) ** 0.5
-    return max(0.0, middle - half), min(1.0, middle + half)
+    # at no or all right the ends are 0 and 1 by the formula, and only rounding would say otherwise
+    return (0.0 if p == 0 else max(0.0, middle - half)), (1.0 if p == 1 else min(1.0, middle + half))
 
 
-def resample_weights(strata_N: Int[np.ndarray, " N"], draws: int, seed: int) -> Iterator[Float[np.ndarray, "B N"]]:
-    """Weights of `draws` bootstrap samples in blocks, each stratum keeping its size; each row of weights sums to 1.
+def resample_counts(strata_N: Int[np.ndarray, " N"], draws: int, seed: int) -> Iterator[Float[np.ndarray, "B N"]]:
+    """How often each row is in each of `draws` bootstrap samples, in blocks; each stratum keeps its size.
 
-    >>> [w.shape for w in resample_weights(np.array([0, 0, 1]), 5, seed=0)]
-    [(5, 3)]
+    float32, for matrix products: sums of whole numbers are exact in it, so that a perfect score stays one.
+
+    >>> [float(c.sum()) for c in resample_counts(np.array([0, 0, 1]), 5, seed=0)]
+    [15.0]
     """
     rng, n = np.random.default_rng(seed), len(strata_N)
     members = [np.flatnonzero(strata_N == s) for s in np.unique(strata_N)]
     block = max(1, min(draws, BLOCK_BYTES // (8 * n)))
     for start in range(0, draws, block):
         count = min(block, draws - start)
-        weight_BN = np.empty((count, n), np.float32)
+        count_BN = np.empty((count, n), np.float32)
         for rows in members:
             picks = rng.integers(0, len(rows), (count, len(rows))) + np.arange(count)[:, None] * len(rows)
-            weight_BN[:, rows] = np.bincount(picks.ravel(), minlength=count * len(rows)).reshape(count, -1)
-        weight_BN /= n
-        yield weight_BN
+            count_BN[:, rows] = np.bincount(picks.ravel(), minlength=count * len(rows)).reshape(count, -1)
+        yield count_BN
 
 
 def paired_bootstrap(
@@ -55,15 +57,17 @@ def paired_bootstrap(
     """
     models, trains, _ = values_MTN.shape
     rng, parts = np.random.default_rng([seed, 1]), []
-    values = np.ascontiguousarray(values_MTN, np.float32).reshape(models * trains, -1)
-    for weight_BN in resample_weights(strata_N, draws, seed):
-        mean_MTB = (values @ weight_BN.T).reshape(models, trains, -1)
+    values = values_MTN.reshape(models * trains, -1)
+    whole = values.dtype == bool or np.array_equal(values, values.astype(np.int32))
+    values = np.ascontiguousarray(values, np.float32 if whole else np.float64)
+    for count_BN in resample_counts(strata_N, draws, seed):
+        sum_MTB = (values @ count_BN.T.astype(values.dtype, copy=False)).reshape(models, trains, -1)
         if trains > 1:
-            train_TB = rng.multinomial(trains, np.full(trains, 1 / trains), len(weight_BN)).T / trains
-            parts.append((mean_MTB * train_TB).sum(1))
+            train_TB = rng.multinomial(trains, np.full(trains, 1 / trains), len(count_BN)).T
+            parts.append((sum_MTB * train_TB).sum(1) / trains)
         else:
-            parts.append(mean_MTB[:, 0])
-    return np.concatenate(parts, 1).astype(np.float64)
+            parts.append(sum_MTB[:, 0].astype(np.float64))
+    return np.concatenate(parts, 1) / len(strata_N)
 
 
 def interval(samples: Float[np.ndarray, "*batch B"]) -> tuple[Any, Any]:

@@ -15,6 +15,7 @@ import torch
 from jaxtyping import Float, Int
 
 from relic_eval.arrays import labels, matrix, paired
+from relic_eval.devices import tensor
 from relic_eval.errors import ArgumentError
 from relic_eval.probes.lbfgs import minimise
 
@@ -107,7 +108,7 @@ def _score_blocks(path: PenaltyPath, x_ND: np.ndarray):
     bias = torch.from_numpy(path.bias_SLC)
     rows = max(64, BLOCK * 16 // max(1, subsets * penalties))
     for start in range(0, len(x_ND), rows):
-        block = torch.from_numpy(np.ascontiguousarray(x_ND[start : start + rows], dtype=np.float32))
+        block = tensor(np.ascontiguousarray(x_ND[start : start + rows], dtype=np.float32))
         logits = (block @ flat_DK).reshape(len(block), subsets, penalties, classes) + bias
         yield logits.permute(1, 2, 0, 3).contiguous().numpy()
 
@@ -148,7 +149,7 @@ class _Problem:
 
     def __init__(self, x_SND, y_SN, classes, penalties_L, tol, device):
         self.tol, self.classes, self.penalties = tol, classes, penalties_L
-        x = torch.from_numpy(np.ascontiguousarray(x_SND, dtype=np.float32)).to(device)
+        x = tensor(np.ascontiguousarray(x_SND, dtype=np.float32)).to(device)
         self.mean = x.double().mean(1, keepdim=True).float()
         x = x - self.mean
         rows, dims = x.shape[1:]
@@ -162,7 +163,7 @@ class _Problem:
             basis = x.mT.double() @ basis * safe[:, None]
         self.basis = basis.float()  # (S, D, R)
         self.z = x @ self.basis  # (S, N, R)
-        self.y = torch.from_numpy(np.ascontiguousarray(y_SN)).to(device)
+        self.y = tensor(np.ascontiguousarray(y_SN)).to(device)
         self.rows = rows
 
     def solve(self, which: np.ndarray, start: np.ndarray | None) -> dict:

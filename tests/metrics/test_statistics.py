@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scipy.stats import binomtest
 
-from relic_eval.metrics.statistics import interval, paired_bootstrap, resample_weights, wilson
+from relic_eval.metrics.statistics import interval, paired_bootstrap, resample_counts, wilson
 
 
 @pytest.mark.parametrize(("right", "n"), [(0, 1), (1, 1), (0, 50), (50, 50), (8, 10), (517, 1000), (9999, 10_000)])
@@ -24,28 +24,27 @@ def test_wilson_takes_fractions_between_its_neighbours():
 @pytest.mark.parametrize("seed", [0, 7])
 def test_each_stratum_keeps_its_size(seed):
     strata = np.array([3, 0, 0, 5, 3, 3, 3, 9])
-    weights = np.concatenate(list(resample_weights(strata, 500, seed)))
-    assert weights.shape == (500, 8)
-    counts = weights * 8
-    np.testing.assert_allclose(counts, counts.round(), atol=1e-5)
+    counts = np.concatenate(list(resample_counts(strata, 500, seed)))
+    assert counts.shape == (500, 8)
+    np.testing.assert_array_equal(counts, counts.round())
     for s, size in ((0, 2), (3, 4), (5, 1), (9, 1)):
-        np.testing.assert_allclose(counts[:, strata == s].sum(1), size, atol=1e-5)
+        np.testing.assert_array_equal(counts[:, strata == s].sum(1), size)
     # each image of a stratum is drawn once a sample on average
     np.testing.assert_allclose(counts.mean(0), 1, atol=0.2)
     assert len(np.unique(counts[:, strata == 3], axis=0)) > 20
 
 
 def test_several_blocks_of_draws():
-    blocks = list(resample_weights(np.zeros(60_000, int), 200, 0))
+    blocks = list(resample_counts(np.zeros(60_000, int), 200, 0))
     assert len(blocks) > 1
     assert sum(map(len, blocks)) == 200
-    assert all(np.abs(w.sum(1, dtype=float) - 1).max() < 1e-5 for w in blocks)
+    assert all((c.sum(1, dtype=float) == 60_000).all() for c in blocks)
     assert not np.array_equal(blocks[0][0], blocks[1][0])
 
 
 def slow_bootstrap(values_MTN, strata_N, draws, seed):
     models, trains, n = values_MTN.shape
-    weight_BN = np.concatenate(list(resample_weights(strata_N, draws, seed))).astype(float)
+    weight_BN = np.concatenate(list(resample_counts(strata_N, draws, seed))).astype(float) / n
     times_BT = np.random.default_rng([seed, 1]).multinomial(trains, np.full(trains, 1 / trains), draws)
     out = np.zeros((models, draws))
     for m in range(models):
@@ -63,13 +62,13 @@ def test_equals_a_slow_loop(models, trains, kind):
     values = values > 0.4 if kind is bool else values
     strata = np.arange(15) % 4
     found = paired_bootstrap(values, strata, draws=25, seed=3)
-    np.testing.assert_allclose(found, slow_bootstrap(values, strata, 25, 3), atol=1e-6)
+    np.testing.assert_allclose(found, slow_bootstrap(values, strata, 25, 3), atol=1e-12)
 
 
 def test_models_are_resampled_together():
     values = np.random.default_rng(0).random((1, 1, 40))
     both = paired_bootstrap(np.concatenate([values, values + 0.25]), np.zeros(40, int), draws=200)
-    np.testing.assert_allclose(both[1] - both[0], 0.25, atol=1e-5)
+    np.testing.assert_allclose(both[1] - both[0], 0.25, atol=1e-12)
     assert both[0].std() > 0.01
 
 
@@ -103,3 +102,9 @@ def test_interval_takes_the_last_axis():
     low, high = interval(np.stack([np.arange(101.0), np.arange(101.0) + 7]))
     np.testing.assert_allclose(low, [2.5, 9.5])
     np.testing.assert_allclose(high, [97.5, 104.5])
+
+
+@pytest.mark.parametrize("trains", [1, 7])
+def test_a_perfect_score_stays_one(trains):
+    samples = paired_bootstrap(np.ones((1, trains, 37), bool), np.arange(37) % 3, draws=50)
+    assert (samples == 1).all()

@@ -237,7 +237,6 @@ def warn_always():
     torch.set_warn_always(False)
 
 
-@pytest.mark.xfail(reason="_Problem and _score_blocks hand read-only arrays to torch.from_numpy as they are")
 @pytest.mark.parametrize("what", ["rows", "labels", "predicted rows"])
 def test_read_only_input(tmp_path, digits, warn_always, what):
     x, y = digits[0][:80].copy(), digits[1][:80].copy()
