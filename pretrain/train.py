@@ -69,7 +69,7 @@ def pretrain(
             group["lr"] = rate(step, config.steps, config.lr, config.warmup)
         rows = batch_rows(step, len(pixels), config.batch, config.seed)
         batch = Batch(pixels[rows], y[rows].to(device), masks[rows] if len(masks) else masks)
-        generator = torch.Generator().manual_seed(hash((config.seed, step)) % 2**63)
+        generator = torch.Generator().manual_seed(step_seed(config.seed, step))
         crops = [(x - mean) / std for x in way.views(config, batch, generator)]
         terms = way.loss(config, crops, batch, online, target, generator)
         refuse_nan(terms, step, out)
@@ -133,6 +133,15 @@ def batch_rows(step: int, pictures: int, batch: int, seed: int) -> Tensor:
     epoch, place = divmod(step, pictures // batch)
     order = torch.from_numpy(np.random.default_rng([seed, epoch]).permutation(pictures))
     return order[place * batch : (place + 1) * batch]
+
+
+def step_seed(seed: int, step: int) -> int:
+    """The seed of all that is drawn in a step, the same wherever a run is taken up.
+
+    >>> step_seed(0, 1) == step_seed(0, 1) != step_seed(1, 0)
+    True
+    """
+    return int(np.random.SeedSequence([seed, step]).generate_state(1, np.uint64)[0] >> np.uint64(1))
 
 
 def refuse_nan(terms: dict[str, Tensor], step: int, out: Path) -> None:

@@ -27,6 +27,7 @@ class Recipe:
     brightness: float = 0.4  # added, as in BYOL, not multiplied
     contrast: float = 0.4
     saturation: float = 0.2
+    hue: float = 0.1  # of a full turn
     greyscale: float = 0.2
     blur: float = 0.5
     solarise: float = 0.1
@@ -40,7 +41,8 @@ def make_view(x: Tensor, recipe: Recipe, generator: Generator) -> Tensor:
     torch.Size([4, 1, 20, 20])
     """
     x = random_crop(x, recipe.side, recipe.area, recipe.ratio, recipe.flip, generator)
-    x = _where(recipe.jitter, colour(x, recipe.brightness, recipe.contrast, recipe.saturation, generator), x, generator)
+    strengths = (recipe.brightness, recipe.contrast, recipe.saturation, recipe.hue)
+    x = _where(recipe.jitter, colour(x, *strengths, generator), x, generator)
     if x.shape[1] == 3:
         x = _where(recipe.greyscale, greyscale(x), x, generator)
     x = _where(recipe.blur, blur(x, generator), x, generator)
@@ -70,21 +72,65 @@ def random_crop(
     return F.grid_sample(x, grid, mode="bilinear", padding_mode="border", align_corners=False)
 
 
-def colour(x: Tensor, brightness: float, contrast: float, saturation: float, generator: Generator) -> Tensor:
-    """Brightness added, contrast about the mean of each picture, saturation about its grey (three channels only).
+def colour(
+    x: Tensor, brightness: float, contrast: float, saturation: float, hue: float, generator: Generator
+) -> Tensor:
+    """Brightness added, contrast about the mean of each channel, saturation and hue (three channels only), clipped each time.
 
-    >>> x = torch.full((1, 1, 2, 2), 0.5)
-    >>> torch.equal(colour(x, 0.0, 0.0, 0.0, Generator()), x)
+    Amounts are each picture's own; the order is drawn once for the batch, where BYOL draws one a picture.
+
+    >>> x = torch.full((1, 3, 2, 2), 0.5)
+    >>> torch.equal(colour(x, 0.0, 0.0, 0.0, 0.0, Generator().manual_seed(0)), x)
     True
     """
     n = len(x)
-    x = x + _uniform(n, -brightness, brightness, generator).to(x).view(n, 1, 1, 1)
-    mean = x.mean((2, 3), keepdim=True)
-    x = mean + (x - mean) * _uniform(n, 1 - contrast, 1 + contrast, generator).to(x).view(n, 1, 1, 1)
-    if x.shape[1] == 3:
-        grey = greyscale(x)
-        x = grey + (x - grey) * _uniform(n, 1 - saturation, 1 + saturation, generator).to(x).view(n, 1, 1, 1)
-    return x.clamp(0, 1)
+    amounts = [
+        _uniform(n, low, high, generator).to(x).view(n, 1, 1, 1)
+        for low, high in (
+            (-brightness, brightness),
+            (1 - contrast, 1 + contrast),
+            (1 - saturation, 1 + saturation),
+            (-hue, hue),
+        )
+    ]
+    for number in torch.randperm(4, generator=generator).tolist():
+        amount = amounts[number]
+        if number == 0:
+            x = x + amount
+        elif number == 1:
+            mean = x.mean((2, 3), keepdim=True)
+            x = mean + (x - mean) * amount
+        elif x.shape[1] == 3 and (saturation, hue)[number - 2] > 0:
+            h, s, v = to_hsv(x)
+            x = from_hsv(h, (s * amount).clamp(0, 1), v) if number == 2 else from_hsv(h + amount, s, v)
+        x = x.clamp(0, 1)
+    return x
+
+
+def to_hsv(x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """Hue in [0, 1), saturation and value, each (N, 1, H, W), of pictures (N, 3, H, W) in [0, 1].
+
+    >>> [round(t.item(), 4) for t in to_hsv(torch.tensor([0.0, 0.5, 0.0]).view(1, 3, 1, 1))]
+    [0.3333, 1.0, 0.5]
+    """
+    value, top = x.max(1, keepdim=True)
+    spread = value - x.amin(1, keepdim=True)
+    r, g, b = x.split(1, 1)
+    sides = torch.cat([g - b, b - r, r - g], 1).gather(1, top)
+    hue = (sides / spread.clamp_min(1e-12) / 6 + top / 3) % 1
+    return hue, torch.where(value > 0, spread / value.clamp_min(1e-12), 0), value
+
+
+def from_hsv(hue: Tensor, saturation: Tensor, value: Tensor) -> Tensor:
+    """Pictures (N, 3, H, W) from hue (a full turn is 1), saturation and value.
+
+    >>> from_hsv(*(torch.full((1, 1, 1, 1), v) for v in (4 / 3, 1.0, 0.5))).flatten().round(decimals=4)
+    tensor([0.0000, 0.5000, 0.0000])
+    """
+    # each channel is a trapezoid of the hue: 1 within a sixth of its own place, 0 from a third on
+    place = hue.new_tensor([0.0, 1 / 3, 2 / 3]).view(1, 3, 1, 1)
+    away = ((hue - place + 0.5) % 1 - 0.5).abs()
+    return value * (1 - saturation * (6 * away - 1).clamp(0, 1))
 
 
 def greyscale(x: Tensor) -> Tensor:

@@ -44,7 +44,7 @@ def views(config: Relicv2, batch: Batch, generator: Generator) -> list[Tensor]:
 
 def remove_background(batch: Batch, config: Relicv2, generator: Generator) -> Tensor:
     """The pictures, each with probability p_mask without what its saliency mask calls background."""
-    masked = torch.rand(len(batch.x), generator=generator) < config.p_mask
+    masked = (torch.rand(len(batch.x), generator=generator) < config.p_mask).to(batch.x.device)
     fill = batch.x.mean() if config.background == "mean" else batch.x.new_zeros(())
     return torch.where(batch.mask | ~masked.view(-1, 1, 1, 1), batch.x, fill)
 
@@ -61,7 +61,7 @@ def loss(
     online_V = [online["predictor"](online["projector"](online["encoder"](x))) for x in crops]
     with torch.no_grad():
         target_L = [target["projector"](target["encoder"](x)) for x in crops[: config.large]]
-    candidates = sample_candidates(len(batch.x), config.negatives, generator)
+    candidates = sample_candidates(len(batch.x), config.negatives, generator).to(batch.x.device)
     return relicv2_loss(online_V, target_L, candidates, tau=config.tau, alpha=config.alpha, beta=config.beta)
 
 

@@ -30,6 +30,7 @@ class Discriminability:
         """A cell whose first row is the mean inter-class over the mean intra-class distance; then the median per image."""
         from relic_eval.metrics.discriminability import discriminability
         from relic_eval.metrics.statistics import interval
+
         d = discriminability(split.x_ND, split.y_N)
         ratio_N = d.ratio_N[np.isfinite(d.ratio_N)]
         n = len(ratio_N)

@@ -60,5 +60,7 @@ class Knn:
             "query": np.repeat(items, kept),
             "item": ids[index_QK[:, :kept]].ravel(),
             "rank": np.tile(np.arange(kept), len(items)),
-            "distance": (score_QK if self.similarity == "euclid" else 1 - score_QK)[:, :kept].ravel().astype(np.float32),
+            "distance": (score_QK if self.similarity == "euclid" else 1 - score_QK)[:, :kept]
+            .ravel()
+            .astype(np.float32),
         }

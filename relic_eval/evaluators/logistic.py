@@ -63,7 +63,9 @@ class Logistic:
         from relic_eval.probes.logistic import fit_path, predict
 
         content = (np.ascontiguousarray(a).tobytes() for e in (train, valid) for a in (e.x_ND, e.y_N))
-        key = digest_bytes(b"".join([repr((self, len(train.classes))).encode(), *(digest_bytes(c).encode() for c in content)]))
+        key = digest_bytes(
+            b"".join([repr((self, len(train.classes))).encode(), *(digest_bytes(c).encode() for c in content)])
+        )
         if key not in _fitted:
             classes = len(train.classes)
             penalties = tuple(float(p) for p in np.logspace(np.log10(self.lowest), np.log10(self.highest), self.count))

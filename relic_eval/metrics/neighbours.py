@@ -104,7 +104,9 @@ def _prepare(train, query, kind, norms):
     cancels nor overflows; a common factor changes no order.
     """
     middle = np.zeros(train.shape[1]) if kind == "inner" else train.mean(0, dtype=np.float64)
-    factor = 1.0 if norms else max(float(np.abs(x[r] - middle).max()) for x in (train, query) for r in _blocks(x)) or 1.0
+    factor = (
+        1.0 if norms else max(float(np.abs(x[r] - middle).max()) for x in (train, query) for r in _blocks(x)) or 1.0
+    )
     prepared, sizes = [], []
     for number, x in enumerate((train, query)):
         out = np.empty(x.shape, np.float32)
