@@ -67,7 +67,7 @@ def pretrain(
     name: Annotated[Optional[str], typer.Option(help="Name of the run; default: the method.")] = None,  # noqa: UP045
     steps: Annotated[Optional[int], typer.Option(help="The same as --set steps=N.")] = None,  # noqa: UP045
     set_: Annotated[Optional[list[str]], typer.Option("--set", help="SETTING=VALUE; see 'list settings'.")] = None,  # noqa: UP045
-    device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "cpu",
+    device: Annotated[str, typer.Option(help="auto (cuda where there is one), cpu, cuda or cuda:N.")] = "auto",
 ) -> None:
     """Train an encoder; a run that was stopped goes on, a finished one is left."""
     from pretrain import checkpoint
@@ -127,7 +127,7 @@ def embed(
     out: Out = OUT,
     labels: Annotated[Optional[str], typer.Option(help="For .npy files: FILE.csv:COLUMN or FILE.npy.")] = None,  # noqa: UP045
     name: Annotated[str | None, typer.Option(help="For a .npy file: the encoder's name; default: the file's.")] = None,
-    device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "cpu",
+    device: Annotated[str, typer.Option(help="auto (cuda where there is one), cpu, cuda or cuda:N.")] = "auto",
     batch: Annotated[int, typer.Option(help="Pictures in one forward pass.")] = 256,
     on_error: Annotated[str, typer.Option(help="An unreadable picture: fail or skip.")] = "fail",
 ) -> None:
@@ -143,10 +143,6 @@ def embed(
         return
     found = [find_encoder(text) for text in encoders]
     dataset_name(data)
-    if device != "cpu":
-        from relic_eval.devices import device as find_device
-
-        device = find_device(device)
     from relic_eval.encode import embed as encode
 
     for encoder in found:

@@ -77,20 +77,24 @@ def try_faiss() -> str:
 def device(name: str = "auto") -> str:
     """`cpu` or `cuda` from `auto`, `cpu`, `cuda` or `cuda:1`; a device asked for and not there is an error.
 
+    On CUDA torch is asked for the same bytes in every run; on the CPU it gives them without.
+
     >>> device("cpu")
     'cpu'
     """
-    import torch
-
-    if name == "auto":
-        return "cuda" if torch.cuda.is_available() else "cpu"
+    if name.split(":")[0] not in ("auto", "cpu", "cuda"):
+        raise ArgumentError("device", "auto, cpu, cuda or cuda:N", repr(name))
     if name == "cpu":
         return name
-    if name.split(":")[0] != "cuda":
-        raise ArgumentError("device", "auto, cpu, cuda or cuda:N", repr(name))
+    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
+    import torch
+
     if not torch.cuda.is_available():
+        if name == "auto":
+            return "cpu"
         raise ArgumentError("device", "a CUDA device", "none that torch can see", "Use --device cpu.")
-    return name
+    torch.use_deterministic_algorithms(True, warn_only=True)
+    return "cuda" if name == "auto" else name
 
 
 def tensor(array: np.ndarray) -> Tensor:
@@ -102,17 +106,6 @@ def tensor(array: np.ndarray) -> Tensor:
     import torch
 
     return torch.from_numpy(array if array.flags.writeable else array.copy())
-
-
-def deterministic() -> None:
-    """Ask torch for the same bytes in every run on the same machine with the same number of threads.
-
-    >>> deterministic()
-    """
-    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
-    import torch
-
-    torch.use_deterministic_algorithms(True, warn_only=True)
 
 
 def versions() -> dict[str, str]:

@@ -11,6 +11,7 @@ import numpy as np
 
 from relic_eval.data.pictures import Pictures
 from relic_eval.data.sources import dataset_name, dataset_splits, pictures, split_digest
+from relic_eval.devices import device as find_device
 from relic_eval.devices import versions
 from relic_eval.encoders.load import Encoder
 from relic_eval.errors import ArgumentError, DataError
@@ -23,7 +24,7 @@ THUMBNAIL = 64  # longest side kept; smaller pictures stay as they are
 
 
 def embed(
-    encoder: Encoder, data: str, out: Path, *, device: str = "cpu", batch: int = 256, on_error: str = "fail"
+    encoder: Encoder, data: str, out: Path, *, device: str = "auto", batch: int = 256, on_error: str = "fail"
 ) -> list[Path]:
     """Embed every split of a data set into stores under `out`, skipping those that are there; returns their paths."""
     if on_error not in ("fail", "skip"):
@@ -54,8 +55,9 @@ def embed(
 
 def _encode(encoder: Encoder, source: Pictures, request: EncodeRequest, path: Path) -> None:
     channels, side = encoder.channels or source.channels, encoder.side or source.side
-    function: Any = encoder.build(channels)
-    dims = encode_batch(function, source.read(np.arange(1), side)[0], channels, request.device).shape[1]
+    device = find_device(request.device)
+    function = encoder.build(channels, device)
+    dims = encode_batch(function, source.read(np.arange(1), side)[0], channels, device).shape[1]
     rows_a_part = store_rows(dims)
     problems: dict[int, str] = {}
     for number, start in enumerate(range(0, len(source), rows_a_part)):
@@ -74,7 +76,7 @@ def _encode(encoder: Encoder, source: Pictures, request: EncodeRequest, path: Pa
                 )
             problems.update(wrong)
             kept[place : place + len(part)] = [row not in wrong for row in part.tolist()]
-            x_ND[place : place + len(part)] = encode_batch(function, pixels, channels, request.device)
+            x_ND[place : place + len(part)] = encode_batch(function, pixels, channels, device)
             shas += [digest_bytes(p.tobytes()) for p in pixels]
         refuse_nonfinite(x_ND, encoder.name, source)
         table = part_table(

@@ -24,12 +24,13 @@ def embed(
     name: str = "mine",
     version: str = "1",
     side: int | None = None,
-    device: str = "cpu",
+    device: str | None = None,
 ) -> list[Path]:
     """Embed a data set (`fashion`, `digits` or a folder of class folders) into stores under `out`.
 
     `encoder` is a name or any function from pictures (N, C, H, W) in [0, 1] to features (N, D); then `name` is what the
-    board calls it and `version` is yours to change when its weights change.
+    board calls it and `version` is yours to change when its weights change. A module is put into evaluation mode and stays
+    on its device; a named encoder runs on `device`, by default CUDA where there is one.
 
     >>> import tempfile
     >>> [p.parent.name for p in embed(lambda x: x.mean((2, 3)), "digits", tempfile.mkdtemp(), name="mean")]
@@ -41,10 +42,12 @@ def embed(
     if not isinstance(encoder, str):
         if hasattr(encoder, "eval"):
             encoder.eval()  # batch statistics and dropout belong to training
+        if device is None and hasattr(encoder, "parameters"):
+            device = str(next((p.device for p in encoder.parameters()), "cpu"))
         found = from_callable(name, encoder, digest=version, side=side)
     else:
         found = find_encoder(encoder)
-    return encode(found, data, Path(out), device=device)
+    return encode(found, data, Path(out), device=device or ("auto" if isinstance(encoder, str) else "cpu"))
 
 
 def save_embeddings(

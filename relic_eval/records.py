@@ -111,6 +111,6 @@ class EncodeRequest:
     resolution: int = setting(True)  # side of the square that the encoder sees, in pixels
     precision: str = setting(True, default="float32")  # of the stored embeddings
     batch: int = setting(False, default=256)
-    device: str = setting(False, default="cpu")
+    device: str = setting(False, default="auto")
     on_error: str = setting(True, default="fail")  # an unreadable picture: "fail" or "skip" it
     thumbnails: int = setting(False, default=50)  # small pictures a class kept for reports (0: none)

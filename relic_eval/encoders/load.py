@@ -21,11 +21,14 @@ NETWORK_NAMES = ("thin-resnet",)
 
 @dataclass(frozen=True)
 class Encoder:
-    """A name for people, a digest of all that it computes, and how to build it for pictures of so many channels."""
+    """A name for people, a digest of all that it computes, and how to build it for pictures of so many channels on a device.
+
+    What `build(channels, device)` gives takes pictures (N, C, H, W) in [0, 1] on that device to features (N, D).
+    """
 
     name: str
     digest: str
-    build: Callable[[int], Callable[[Any], Any]]  # channels -> (pictures (N, C, H, W) in [0, 1] -> features (N, D))
+    build: Callable[[int, str], Callable[[Any], Any]]
     side: int | None = None  # what it wants to see; None: the natural side of the data
     channels: int | None = None
     kind: str = "callable"
@@ -40,7 +43,7 @@ def find_encoder(name: str) -> Encoder:
     'pixels'
     """
     if name == "pixels":
-        return Encoder("pixels", digest_json(["pixels", 1]), lambda channels: lambda x: x.flatten(1), kind="pixels")
+        return Encoder("pixels", digest_json(["pixels", 1]), lambda channels, device: _flatten, kind="pixels")
     if name.startswith("random:"):
         return _random(name)
     path = Path(name.removeprefix("file:")).expanduser()
@@ -49,13 +52,17 @@ def find_encoder(name: str) -> Encoder:
     raise UnknownNameError("encoder", name, KNOWN)
 
 
+def _flatten(x: Any) -> Any:
+    return x.flatten(1)
+
+
 def from_callable(name: str, function: Callable[[Any], Any], *, digest: str, side: int | None = None) -> Encoder:
     """Any function from pictures (N, C, H, W) in [0, 1] to features (N, D); `digest` names its weights and version.
 
     >>> from_callable("mean", lambda x: x.mean((2, 3)), digest="v1").name
     'mean'
     """
-    return Encoder(name, digest_json(["callable", name, digest]), lambda channels: function, side=side)
+    return Encoder(name, digest_json(["callable", name, digest]), lambda channels, device: function, side=side)
 
 
 def _random(name: str) -> Encoder:
@@ -66,10 +73,10 @@ def _random(name: str) -> Encoder:
     source = digest_file(Path(__file__).with_name("networks.py"))
     digest = digest_json([name, 0, source, importlib.metadata.version("torch")])
 
-    def build(channels: int) -> Callable[[Any], Any]:
+    def build(channels: int, device: str) -> Callable[[Any], Any]:
         from relic_eval.encoders.networks import build_network
 
-        module = build_network(network, channels, seed=0).eval()
+        module = build_network(network, channels, seed=0).eval().to(device)
         return lambda x: module((x - 0.5) / 0.25)
 
     return Encoder("random", digest, build, kind=name)
@@ -91,7 +98,7 @@ def _file(path: Path) -> Encoder:
         )
     network, seen = about["network"], about["input"]
 
-    def build(channels: int) -> Callable[[Any], Any]:
+    def build(channels: int, device: str) -> Callable[[Any], Any]:
         from safetensors.torch import load_file
 
         from relic_eval.encoders.networks import build_network
@@ -107,6 +114,7 @@ def _file(path: Path) -> Encoder:
         if missing:
             raise ArgumentError(str(file), f"the weights of {network['name']}", f"a difference in {sorted(missing)[0]}")
         module.load_state_dict(weights)
+        module.to(device)
         return lambda x: module((x - seen["mean"]) / seen["std"])
 
     run = step.parent if step.name.startswith("step-") else step

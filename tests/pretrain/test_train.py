@@ -52,7 +52,7 @@ def test_a_resumed_run_ends_with_the_same_bytes(method, fashion, tmp_path, monke
     digests = [digest_file(step / "checkpoint.safetensors") for step in (again, whole)]
     assert digests[0] == digests[1]
     assert json.loads((again / "checkpoint.json").read_text()) == json.loads((whole / "checkpoint.json").read_text())
-    features = find_encoder(str(tmp_path / "whole")).build(1)(torch.rand(2, 1, 28, 28))
+    features = find_encoder(str(tmp_path / "whole")).build(1, "cpu")(torch.rand(2, 1, 28, 28))
     assert features.shape == (2, 128)
 
 
