@@ -78,7 +78,7 @@ def pretrain(
     changes = dict(_pair(text) for text in set_ or [])
     config = override(preset(method), {**changes, **({} if steps is None else {"steps": str(steps)})})
     split = "train" if "train" in dataset_splits(data) else "all"
-    about = {"name": dataset_name(data), "digest": split_digest(data, split, out / "data")}
+    about = {"name": dataset_name(data), "split": split, "digest": split_digest(data, split, out / "data")}
     run = out / "pretrain" / (name or method)
     if checkpoint.finished(run, config, about):
         say(f"pretrain {name or method}: already there")
@@ -90,21 +90,21 @@ def pretrain(
 def _train(config, data: str, split: str, run: Path, about: dict[str, str], device: str) -> None:
     import time
 
-    import numpy as np
-
     from pretrain.train import pretrain as train
     from relic_eval.data.sources import pictures
+    from relic_eval.data.tasks import pretraining_rows
     from relic_eval.devices import device as find_device
     from relic_eval.errors import DataError
     from relic_eval.run import note_time
 
     source, began = pictures(data, split, run.parent.parent / "data"), time.perf_counter()
-    images, problems = source.read(np.arange(len(source)), max(source.side, config.side))
+    rows = pretraining_rows(split, source.y_N, source.classes)
+    images, problems = source.read(rows, max(source.side, config.side))
     if problems:
         raise DataError(
             f"expected readable pictures, received {len(problems)} that are not: {next(iter(problems.values()))}. Mend or remove them."
         )
-    train(config, images, source.y_N, run, data=about, device=find_device(device))
+    train(config, images, source.y_N[rows], run, data=about, device=find_device(device))
     note_time(run.parent.parent, f"pretrain {run.name}", time.perf_counter() - began)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import io
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +19,17 @@ from relic_eval.errors import ArgumentError, DataError
 from relic_eval.files import digest_bytes
 from relic_eval.progress import say, track
 from relic_eval.records import EncodeRequest, settings_key
-from relic_eval.store import finish, has_part, part_table, store_path, write_part, write_table
+from relic_eval.store import (
+    finish,
+    has_part,
+    part_rows,
+    part_table,
+    read_table,
+    store_path,
+    use_stores,
+    write_part,
+    write_table,
+)
 
 THUMBNAIL = 64  # longest side kept; smaller pictures stay as they are
 
@@ -29,7 +40,7 @@ def embed(
     """Embed every split of a data set into stores under `out`, skipping those that are there; returns their paths."""
     if on_error not in ("fail", "skip"):
         raise ArgumentError("on_error", "fail or skip", repr(on_error))
-    made = []
+    made: dict[str, Path] = {}
     for split in dataset_splits(data):
         notes = out / "data"
         digest = split_digest(data, split, notes)
@@ -49,84 +60,91 @@ def embed(
             say(f"embed {encoder.name} {request.dataset} {split}: already there")
         else:
             _encode(encoder, pictures(data, split, notes), request, path)
-        made.append(path)
-    return made
+        made[split] = path
+    use_stores(made)
+    return list(made.values())
 
 
 def _encode(encoder: Encoder, source: Pictures, request: EncodeRequest, path: Path) -> None:
     channels, side = encoder.channels or source.channels, encoder.side or source.side
     device = find_device(request.device)
     function = encoder.build(channels, device)
-    dims = encode_batch(function, source.read(np.arange(1), side)[0], channels, device).shape[1]
-    rows_a_part = store_rows(dims)
+
+    def features(pixels: np.ndarray) -> np.ndarray:
+        return encode_batch(function, pixels, channels, device)
+
+    rows_a_part = part_rows(features(source.read(np.arange(1), side)[0]).shape[1])
     problems: dict[int, str] = {}
     for number, start in enumerate(range(0, len(source), rows_a_part)):
         rows = np.arange(start, min(start + rows_a_part, len(source)))
         if has_part(path, number):
-            continue
-        x_ND, shas, kept = np.empty((len(rows), dims), np.float32), [], np.ones(len(rows), bool)
-        starts = range(0, len(rows), request.batch)
-        for place in track(starts, f"embed {encoder.name} {source.dataset} {source.split}"):
-            part = rows[place : place + request.batch]
-            pixels, wrong = source.read(part, side)
-            if wrong and request.on_error == "fail":
-                first = next(iter(wrong.values()))
-                raise DataError(
-                    f"expected readable pictures, received {len(wrong)} that are not: {first}. Mend or remove them, or use --on-error skip."
-                )
-            problems.update(wrong)
-            kept[place : place + len(part)] = [row not in wrong for row in part.tolist()]
-            x_ND[place : place + len(part)] = encode_batch(function, pixels, channels, device)
-            shas += [digest_bytes(p.tobytes()) for p in pixels]
-        refuse_nonfinite(x_ND, encoder.name, source)
-        table = part_table(
-            source.ids[rows][kept],
-            source.paths[rows][kept],
-            source.y_N[rows][kept],
-            source.classes,
-            source.superclasses,
-            "whole",
-            np.array(shas)[kept],
-            np.full(int(kept.sum()), side, np.int32),
-        )
-        write_part(path, number, x_ND[kept], table)
+            problems.update(_left_out(path, number, source, rows))
+        else:
+            problems.update(_encode_part(features, source, request, path, number, rows, side))
     if request.thumbnails:
         # of a split that is divided later, the test images may be any: keep as many as five splits would
         per_class = request.thumbnails * (5 if source.split == "all" else 1)
         _write_thumbnails(source, path, per_class, set(problems))
-    finish(
-        path,
-        {
-            "key": settings_key(request),
-            "request": dataclasses.asdict(request),
-            "versions": versions(),
-            "encoder": {
-                "name": encoder.name,
-                "kind": encoder.kind,
-                "parameters": encoder.parameters,
-                "training": encoder.training,
-            },
-            "data": {
-                "name": source.dataset,
-                "split": source.split,
-                "digest": source.digest,
-                "classes": list(source.classes),
-                "superclasses": None if source.superclasses is None else list(source.superclasses),
-                "unreadable": sorted(problems.values()),
-            },
-        },
+    about = {"name": encoder.name, "kind": encoder.kind, "parameters": encoder.parameters, "training": encoder.training}
+    data = {
+        "name": source.dataset,
+        "split": source.split,
+        "digest": source.digest,
+        "classes": list(source.classes),
+        "superclasses": None if source.superclasses is None else list(source.superclasses),
+        "unreadable": sorted(problems.values()),
+    }
+    asked = {"key": settings_key(request), "request": dataclasses.asdict(request), "versions": versions()}
+    finish(path, {**asked, "encoder": about, "data": data})
+
+
+def _encode_part(
+    features: Callable[[np.ndarray], np.ndarray],
+    source: Pictures,
+    request: EncodeRequest,
+    path: Path,
+    number: int,
+    rows: np.ndarray,
+    side: int,
+) -> dict[int, str]:
+    """Write a part; returns what is wrong with the pictures that are left out, by row."""
+    made, shas = [], []
+    problems: dict[int, str] = {}
+    starts = range(0, len(rows), request.batch)
+    for place in track(starts, f"embed {request.encoder} {source.dataset} {source.split}"):
+        part = rows[place : place + request.batch]
+        pixels, wrong = source.read(part, side)
+        if wrong and request.on_error == "fail":
+            raise DataError(
+                f"expected readable pictures, received {len(wrong)} that are not: {next(iter(wrong.values()))}. "
+                "Mend or remove them, or use --on-error skip."
+            )
+        problems.update(wrong)
+        made.append(features(pixels))
+        shas += [digest_bytes(p.tobytes()) for p in pixels]
+    x_ND, kept_N = np.concatenate(made), ~np.isin(rows, list(problems))
+    if not kept_N.any():
+        raise DataError(f"expected readable pictures, received none: {next(iter(problems.values()))}.")
+    kept = rows[kept_N]
+    refuse_nonfinite(x_ND[kept_N], request.encoder, source.paths[kept])
+    table = part_table(
+        source.ids[kept],
+        source.paths[kept],
+        source.y_N[kept],
+        source.classes,
+        source.superclasses,
+        "whole",
+        np.array(shas)[kept_N],
+        np.full(len(kept), side, np.int32),
     )
+    write_part(path, number, x_ND[kept_N], table)
+    return problems
 
 
-def store_rows(dims: int) -> int:
-    """Rows in a part of float32 embeddings.
-
-    >>> store_rows(128)
-    65536
-    """
-    from relic_eval.store import part_rows
-
-    return part_rows(dims)
+def _left_out(path: Path, number: int, source: Pictures, rows: np.ndarray) -> dict[int, str]:
+    """Pictures that a part made before could not read."""
+    there = set(read_table(path / f"part-{number:05d}.parquet")["id"].tolist())
+    return {r: f"{source.paths[r]}: unreadable" for r in rows.tolist() if source.ids[r] not in there}
 
 
 def encode_batch(function: Any, pixels_NHWC: np.ndarray, channels: int, device: str) -> np.ndarray:
@@ -151,13 +169,13 @@ def encode_batch(function: Any, pixels_NHWC: np.ndarray, channels: int, device: 
     return features
 
 
-def refuse_nonfinite(x_ND: np.ndarray, name: str, source: Pictures) -> None:
+def refuse_nonfinite(x_ND: np.ndarray, name: str, paths_N: np.ndarray) -> None:
     """An error that names the first picture whose embedding is not finite."""
     bad_N = ~np.isfinite(x_ND).all(1)
     if bad_N.any():
         raise DataError(
             f"{name}: expected finite embeddings, received NaN or infinity for {int(bad_N.sum())} pictures "
-            f"(the first is {source.paths[int(np.flatnonzero(bad_N)[0])]}). Check the encoder's weights and precision."
+            f"(the first is {paths_N[bad_N][0]}). Check the encoder's weights and precision."
         )
 
 

@@ -110,6 +110,9 @@ class EncodeRequest:
     data: str = setting(True)  # digest of the pictures and labels
     resolution: int = setting(True)  # side of the square that the encoder sees, in pixels
     precision: str = setting(True, default="float32")  # of the stored embeddings
+    version: int = setting(
+        True, default=1
+    )  # of the way from file to feature; raise it when the same settings give other numbers
     batch: int = setting(False, default=256)
     device: str = setting(False, default="auto")
     on_error: str = setting(True, default="fail")  # an unreadable picture: "fail" or "skip" it

@@ -13,8 +13,9 @@ import numpy as np
 
 from relic_eval.errors import DataError
 from relic_eval.files import read_json, whole_folder, write_json
+from relic_eval.progress import say
 from relic_eval.records import FORMAT, Cell, Measurement, Table
-from relic_eval.store import read_table, write_table
+from relic_eval.store import find_stores, read_manifest, read_table, write_table
 
 TABLES = ("predictions", "curves", "neighbours")
 
@@ -132,8 +133,28 @@ def migrate(about: dict[str, Any], path: Path) -> dict[str, Any]:
 
 
 def read_results(out: Path) -> list[Result]:
-    """All cells under `out`, in the order of their names; a DataError where there are none."""
+    """All cells under `out` that stand, in the order of their names; a DataError where there are none.
+
+    A cell of embeddings that have been made anew since, or one that could not be made again, stands no longer.
+    """
     results = [read_cell(path.parent) for path in sorted(out.glob("cells/*/*/*/cell.json"))]
+    stores = {(s.encoder, s.dataset, s.split): read_manifest(s.path)["content"] for s in find_stores(out)}
+    old = [r for r in results if _outdated(r, stores) or failure_path(out, r.encoder, r.task, r.protocol).exists()]
+    if old:
+        names = f"{old[0].encoder} {old[0].task} {old[0].protocol}"
+        say(
+            f"{len(old)} cells of older embeddings or of failed runs are left out, first {names}: 'relic-eval evaluate --out {out}'"
+        )
+        results = [r for r in results if not any(r is o for o in old)]
     if not results:
         raise DataError(f"{out}: expected cells, received none. Run 'relic-eval evaluate --out {out}' first.")
     return results
+
+
+def _outdated(result: Result, stores: Mapping[tuple[str, str, str], str]) -> bool:
+    """Whether the embeddings behind a cell are no longer those in use; a store that is gone says nothing."""
+    task = result.about["task_settings"]
+    return any(
+        stores.get((result.encoder, task["dataset"], task[half]), content) != content
+        for half, content in result.about["stores"].items()
+    )

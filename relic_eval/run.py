@@ -98,7 +98,7 @@ def _check_names(kind: str, asked: Sequence[str], known: Any) -> None:
 
 
 def evaluate(
-    out: Path, encoders: Sequence[str] = (), tasks: Sequence[str] = (), protocols: Sequence[str] = (), *, seed: int = 0
+    out: Path, encoders: Sequence[str] = (), tasks: Sequence[str] = (), protocols: Sequence[str] = ()
 ) -> Outcome:
     """Make every planned cell that is not there with the same key; a failed one is noted and the others go on."""
     counts, last = {"made": 0, "skipped": 0, "failed": 0}, ("", None)
@@ -135,9 +135,15 @@ def evaluate(
 
 
 def cell_key(job: Job, manifests: dict[Path, dict[str, Any]]) -> str:
-    """Digest of all that decides a cell: the stores' contents, the task, the protocol's settings."""
-    contents = [manifests[path]["content"] for path in (job.train, job.test)]
-    return digest_json([contents, dataclasses.asdict(job.task), job.protocol, describe(job.protocol)])
+    """Digest of all that decides a cell: the stores' contents, how rows are divided, the protocol's settings and version."""
+    contents, task, evaluator = (
+        [manifests[p]["content"] for p in (job.train, job.test)],
+        job.task,
+        PROTOCOLS[job.protocol],
+    )
+    rows = [task.level, task.valid_share, task.seed, job.train == job.test]
+    classes = task.block_classes if job.protocol == "blocks" else ()
+    return digest_json([contents, rows, classes, job.protocol, evaluator.version, dataclasses.asdict(evaluator)])
 
 
 def _rows(job: Job) -> tuple[Embeddings, Embeddings, Embeddings]:

@@ -41,20 +41,29 @@ def store_path(out: Path, encoder: str, dataset: str, split: str, key: str) -> P
 
 
 def find_stores(out: Path) -> list[StoreName]:
-    """The complete stores under `out`; of several for the same encoder, data set and split, the newest.
+    """The stores in use under `out`: of each encoder and data set those that were asked for last, and are complete.
 
     >>> find_stores(Path("/nowhere"))
     []
     """
-    found: dict[tuple[str, str, str], Path] = {}
-    for manifest in sorted(out.glob("embeddings/*/*/*/manifest.json"), key=lambda p: p.stat().st_mtime_ns):
-        split, dataset, encoder = (
-            manifest.parent.name.rpartition(".")[0],
-            manifest.parents[1].name,
-            manifest.parents[2].name,
-        )
-        found[(unquote(encoder), unquote(dataset), unquote(split))] = manifest.parent
-    return [StoreName(path, *names) for names, path in sorted(found.items())]
+    found = []
+    for file in sorted(out.glob("embeddings/*/*/current.json")):
+        for split, name in sorted(read_json(file).items()):
+            path = file.parent / name
+            if (path / "manifest.json").exists():
+                found.append(StoreName(path, unquote(file.parents[1].name), unquote(file.parent.name), split))
+    return sorted(found, key=lambda s: (s.encoder, s.dataset, s.split))
+
+
+def use_stores(paths: Mapping[str, Path]) -> None:
+    """Note the stores of an encoder and data set, by split, as those in use; others of other weights stay, unused.
+
+    Written when all are complete: what stops half-way leaves the older ones in use, never some of each.
+    """
+    place = next(iter(paths.values())).parent / "current.json"
+    names = {split: path.name for split, path in paths.items()}
+    if not place.exists() or read_json(place) != names:
+        write_json(place, names)
 
 
 def read_manifest(path: Path) -> dict[str, Any]:
@@ -191,6 +200,13 @@ def read_thumbnails(path: Path) -> dict[str, bytes]:
     return dict(zip(table["id"].tolist(), table["webp"].tolist(), strict=True))
 
 
+def _use_import(path: Path, split: str) -> None:
+    """Beside the other splits that were taken in: arrays do not say whether their weights are the same."""
+    place = path.parent / "current.json"
+    others = {name: path.parent / store for name, store in read_json(place).items()} if place.exists() else {}
+    use_stores({**others, split: path})
+
+
 def import_arrays(
     out: Path,
     encoder: str,
@@ -221,6 +237,7 @@ def import_arrays(
     data_digest = digest_json([classes, y_N.tolist(), names.tolist(), above])
     path = store_path(out, encoder, dataset, split, digest_json([content, data_digest]))
     if (path / "manifest.json").exists():
+        _use_import(path, split)
         return path
     rows = part_rows(x_ND.shape[1])
     for number, start in enumerate(range(0, len(x_ND), rows)):
@@ -243,6 +260,7 @@ def import_arrays(
         "versions": {},
     }
     finish(path, about)
+    _use_import(path, split)
     return path
 
 

@@ -69,10 +69,43 @@ def split_task(task: Task, train: Embeddings, test: Embeddings) -> tuple[Embeddi
         parts = (train.take(~(valid_N | test_N)), train.take(valid_N), train.take(test_N))
     else:
         (valid_N,) = _marks(train, (task.valid_share,), task.seed)
-        parts = (train.take(~valid_N), train.take(valid_N), test)
+        parts = (train.take(~valid_N), train.take(valid_N), named_alike(test, train))
     if task.level == "superclass":
         return tuple(to_superclasses(part) for part in parts)  # type: ignore[return-value]
     return parts
+
+
+def named_alike(test: Embeddings, train: Embeddings) -> Embeddings:
+    """The test rows with the class numbers of the training rows: each split numbers its own classes from 0 on.
+
+    >>> train, test = (Embeddings(np.zeros((1, 1)), np.array([0]), names) for names in (("a", "b"), ("b",)))
+    >>> named_alike(test, train).y_N, named_alike(test, train).classes
+    (array([1]), ('a', 'b'))
+    """
+    if test.classes == train.classes:
+        return test
+    unknown = [name for name in test.classes if name not in train.classes]
+    if unknown:
+        raise DataError(
+            f"expected test classes that the training rows have too, received {unknown[0]!r}"
+            f"{f' and {len(unknown) - 1} more' if len(unknown) > 1 else ''}. Add training rows or leave these classes out."
+        )
+    number_C = np.array([train.classes.index(name) for name in test.classes])
+    return dataclasses.replace(test, y_N=number_C[test.y_N], classes=train.classes, superclasses=train.superclasses)
+
+
+def pretraining_rows(split: str, y_N: np.ndarray, classes: tuple[str, ...]) -> np.ndarray:
+    """Rows of a split that pretraining may see: of a set that is divided later, never those that will test.
+
+    >>> len(pretraining_rows("all", np.repeat([0, 1], 10), ("a", "b"))), len(pretraining_rows("train", np.zeros(9, int), ("a",)))
+    (16, 9)
+    """
+    rows = np.arange(len(y_N))
+    if split != "all":
+        return rows
+    task = Task("", "", "", train=split, test=split)
+    marked = _marks(Embeddings(rows[:, None], y_N, classes), (task.valid_share, task.valid_share), task.seed)
+    return rows[~marked[1]]
 
 
 def _marks(rows: Embeddings, shares: tuple[float, ...], seed: int) -> tuple[np.ndarray, ...]:

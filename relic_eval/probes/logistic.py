@@ -1,9 +1,10 @@
 """Multinomial logistic regression over a whole path of L2 penalties in one fit.
 
 For each penalty lambda: the summed cross-entropy + lambda / 2 * the squared norm of the weights; the intercept is free
-(scikit-learn's C = 1 / lambda). The rows are centred and rotated once into the eigenbasis of the smaller of the two Gram
-matrices (so n < d is solved in n dimensions); each penalty is preconditioned with the inverse of half the Gram spectrum
-+ lambda, the bound of Böhning (1992). One matrix product then serves all penalties and classes of a call.
+(scikit-learn's C = 1 / lambda). The rows are centred, divided by the root of their mean square (and lambda by its square:
+the same problem, whose certificate no longer depends on the scale of the features), and rotated once into the eigenbasis of
+the smaller of the two Gram matrices (so n < d is solved in n dimensions); each penalty is preconditioned with the inverse of
+half the Gram spectrum + lambda, the bound of Böhning (1992). One matrix product then serves all penalties and classes.
 """
 
 from __future__ import annotations
@@ -32,7 +33,9 @@ class PenaltyPath:
     weights_SLDC: np.ndarray
     bias_SLC: np.ndarray
     objective_SL: np.ndarray  # the summed form
-    gradient_SL: np.ndarray  # largest absolute entry of the gradient of the mean form (summed / rows)
+    gradient_SL: (
+        np.ndarray
+    )  # largest entry of the gradient of the mean form (summed / rows), features at unit mean square
     iterations_SL: np.ndarray
     converged_SL: np.ndarray
     calls: int  # of the matrix product, for all penalties together
@@ -49,7 +52,7 @@ def fit_path(
 ) -> PenaltyPath:
     """Fit all penalties on the same rows; the subset axis S has length 1.
 
-    `tol` bounds the largest gradient entry of the mean loss. Raises ArgumentError for fewer than two classes among the rows.
+    `tol` bounds the largest gradient entry of the mean loss, features centred and at unit mean square. Raises ArgumentError for fewer than two classes among the rows.
 
     >>> path = fit_path(np.array([[0.0], [1.0], [4.0], [5.0]]), np.array([0, 0, 1, 1]), penalties=(1.0,))
     >>> path.weights_SLDC.shape, bool(path.converged_SL[0, 0])
@@ -148,13 +151,18 @@ class _Problem:
     """Rotated rows and what is needed to go back. Points are (S, L, R + 1, C), the last row of R + 1 being the intercept."""
 
     def __init__(self, x_SND, y_SN, classes, penalties_L, tol, device):
-        self.tol, self.classes, self.penalties = tol, classes, penalties_L
+        self.tol, self.classes = tol, classes
         x = tensor(np.ascontiguousarray(x_SND, dtype=np.float32)).to(device)
         self.mean = x.double().mean(1, keepdim=True).float()
         x = x - self.mean
         rows, dims = x.shape[1:]
+        size = torch.linalg.vector_norm(x, dim=(1, 2), dtype=torch.float64) / (rows * dims) ** 0.5
+        self.size = torch.where(size > 0, size, 1.0)  # (S,)
+        x = x / self.size[:, None, None].float()
+        self.penalties = torch.from_numpy(penalties_L).to(device) / self.size[:, None] ** 2  # (S, L)
         dual = rows < dims
-        gram = (x @ x.mT if dual else x.mT @ x).double()
+        # small singular values drown in a float32 product; in the dual form the basis hangs on them
+        gram = x.double() @ x.mT.double() if dual else (x.mT @ x).double()
         spectrum, basis = torch.linalg.eigh(gram)
         self.spectrum = spectrum.clamp_min(0)  # (S, R)
         if dual:  # left singular vectors: the right ones follow; directions without variance carry no weight
@@ -165,21 +173,29 @@ class _Problem:
         self.z = x @ self.basis  # (S, N, R)
         self.y = tensor(np.ascontiguousarray(y_SN)).to(device)
         self.rows = rows
+        count_SC = torch.zeros(len(x), classes, dtype=torch.float64, device=device)
+        count_SC.scatter_add_(1, self.y, torch.ones_like(self.y, dtype=torch.float64))
+        log_share = (count_SC.clamp_min(0.5) / rows).log()
+        self.log_share = log_share - log_share.mean(1, keepdim=True)  # (S, C): the intercepts where all weights are 0
 
     def solve(self, which: np.ndarray, start: np.ndarray | None) -> dict:
         subsets, rank = self.spectrum.shape
-        lam_L = torch.from_numpy(self.penalties[which]).to(self.z.device)
+        lam_SL = self.penalties[:, torch.from_numpy(which)]
         # U = W * root: in these variables the Böhning bound of the Hessian is the identity
-        root = (self.spectrum[:, None] / 2 + lam_L[:, None]).sqrt()
+        root = (self.spectrum[:, None] / 2 + lam_SL[..., None]).sqrt()
         free = root.new_full((subsets, len(which), 1), (self.rows / 2) ** 0.5)
         root = torch.cat([root, free], 2).float()[..., None]  # (S, L, R + 1, 1)
         shape = (subsets, len(which), rank + 1, self.classes)
-        begin = torch.zeros(shape) if start is None else torch.from_numpy(start).float()
-        begin = (begin.to(self.z.device) * root).reshape(subsets * len(which), -1)
-        lam = lam_L.float()
+        if start is None:
+            begin = self.z.new_zeros(shape)
+            begin[:, :, -1] = self.log_share[:, None].float()
+        else:
+            begin = torch.from_numpy(start).float().to(self.z.device)
+        begin = (begin * root).reshape(subsets * len(which), -1)
+        lam_P = lam_SL.flatten()
 
         def objective(point_PV, problems_P):
-            return self._evaluate(point_PV, problems_P, root, lam)
+            return self._evaluate(point_PV, problems_P, root, lam_P[problems_P])
 
         end = minimise(objective, begin, tol=self.tol)
         return {
@@ -190,7 +206,7 @@ class _Problem:
             "calls": end.calls,
         }
 
-    def _evaluate(self, point_PV, problems_P, root, lam):
+    def _evaluate(self, point_PV, problems_P, root, lam_P):
         subsets, penalties = root.shape[:2]
         columns, place = torch.unique(problems_P % penalties, return_inverse=True)
         s, count = problems_P // penalties, len(columns)
@@ -200,10 +216,10 @@ class _Problem:
         w[s, place] = w_P
         loss, gradient = self._loss(w)
         weights = w_P[:, :-1]
-        value = loss[s, place] + 0.5 * lam[problems_P % penalties].double() * (weights.double() ** 2).sum((1, 2))
+        value = loss[s, place] + 0.5 * lam_P * (weights.double() ** 2).sum((1, 2))
         g_P = gradient[s, place]
-        g_P[:, :-1] += lam[problems_P % penalties, None, None] * weights
-        # the certificate is taken in the coordinates of the embedding, where the reader can check it
+        g_P[:, :-1] += lam_P[:, None, None].float() * weights
+        # the certificate is taken along the features, not along the eigenvectors: there the reader can check it
         outside = (
             torch.einsum("pdr,prc->pdc", self.basis[s], g_P[:, :-1]) if subsets > 1 else self.basis[0] @ g_P[:, :-1]
         )
@@ -234,14 +250,14 @@ class _Problem:
     def original(self, point_SLRC: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Weights (S, L, D, C) and intercepts (S, L, C) for rows as they were given."""
         point = torch.from_numpy(point_SLRC).to(self.z.device)
-        weights = torch.einsum("sdr,slrc->sldc", self.basis, point[:, :, :-1])
+        weights = torch.einsum("sdr,slrc->sldc", self.basis, point[:, :, :-1]) / self.size[:, None, None, None].float()
         bias = point[:, :, -1] - torch.einsum("sd,sldc->slc", self.mean[:, 0].double(), weights.double()).float()
         return weights.cpu().numpy(), bias.cpu().numpy()
 
 
 def _interpolate(problem: _Problem, coarse: np.ndarray, solved: dict, fine: np.ndarray) -> np.ndarray:
     """Cubic through the four nearest solved penalties, in log lambda."""
-    t, points = np.log(problem.penalties), solved["point"]
+    t, points = np.log(problem.penalties[0].cpu().numpy()), solved["point"]
     out = np.empty((points.shape[0], len(fine), *points.shape[2:]), np.float32)
     for place, target in enumerate(fine):
         near = np.sort(np.argsort(np.abs(t[coarse] - t[target]))[:4])

@@ -35,10 +35,11 @@ def reference(weights_DC, bias_C, lam, x, y):
 
 
 def centred(path, place, x):
-    """Weights and intercept for centred rows, where the certificate is taken."""
+    """Weights, intercept, rows and squared size of centred rows at unit mean square, where the certificate is taken."""
     weights = path.weights_SLDC[0, place].astype(np.float64)
     mean = x.astype(np.float64).mean(0)
-    return weights, path.bias_SLC[0, place] + mean @ weights, x - mean
+    size = np.sqrt(((x - mean) ** 2).mean())
+    return weights * size, path.bias_SLC[0, place] + mean @ weights, (x - mean) / size, size**2
 
 
 def sklearn_minimum(x, y, lam):
@@ -52,7 +53,7 @@ LAMBDAS = (0.01, 1.0, 30.0, 1e3, 1e5)
 
 @pytest.fixture(scope="module")
 def digits_path(digits):
-    return fit_path(*digits, penalties=LAMBDAS, tol=1e-5)
+    return fit_path(*digits, penalties=LAMBDAS, tol=2e-6)
 
 
 @pytest.mark.parametrize("lam", LAMBDAS)
@@ -77,8 +78,8 @@ def test_the_certificate_holds_in_float64(digits):
     assert path.penalties_L.tolist() == list(PENALTIES)
     assert path.converged_SL.all()
     for place, lam in enumerate(PENALTIES):
-        weights, bias, x0 = centred(path, place, x)
-        value, gradient = reference(weights, bias, lam, x0, y)
+        weights, bias, x0, size2 = centred(path, place, x)
+        value, gradient = reference(weights, bias, lam / size2, x0, y)
         assert gradient <= 1.1e-4
         assert gradient == pytest.approx(path.gradient_SL[0, place], rel=0.05, abs=1e-5)
         assert value == pytest.approx(path.objective_SL[0, place], rel=1e-3)
@@ -115,8 +116,8 @@ def test_fewer_rows_than_columns(digits, rows):
         best, _ = reference(model.coef_.T, model.intercept_, lam, x, y)
         ours, _ = reference(path.weights_SLDC[0, place], path.bias_SLC[0, place], lam, x, y)
         assert ours == pytest.approx(best, rel=1e-4)
-        weights, bias, x0 = centred(path, place, x)
-        assert reference(weights, bias, lam, x0, y)[1] < 2e-6
+        weights, bias, x0, size2 = centred(path, place, x)
+        assert reference(weights, bias, lam / size2, x0, y)[1] < 2e-6
 
 
 @pytest.mark.parametrize("rows", [20, 300])
@@ -249,3 +250,25 @@ def test_read_only_input(tmp_path, digits, warn_always, what):
     else:
         path = fit_path(mapped[0], y, penalties=(1.0,)) if what == "rows" else fit_path(x, mapped[1], penalties=(1.0,))
         np.testing.assert_array_equal(path.weights_SLDC, expected.weights_SLDC)
+
+
+@pytest.mark.parametrize("scale", [2.0**-40, 2.0**-10, 2.0**13])  # powers of two change no digit
+def test_the_scale_of_the_features_changes_nothing(digits, scale):
+    """The same problem in other units, as many units of penalty: a certificate must not take it for solved at the start."""
+    x, y = digits
+    penalties = (0.01, 1.0, 100.0)
+    plain = fit_path(x, y, penalties=penalties)
+    other = fit_path((x * scale).astype("f"), y, penalties=tuple(p * scale**2 for p in penalties))
+    np.testing.assert_allclose(other.gradient_SL, plain.gradient_SL, rtol=1e-3)
+    np.testing.assert_allclose(other.objective_SL, plain.objective_SL, rtol=1e-6)
+    assert (predict(other, (x * scale).astype("f")) == predict(plain, x)).mean() > 0.99
+    assert (predict(other, (x * scale).astype("f"))[0, :2] == y).mean() > 0.95
+
+
+def test_small_singular_values_do_not_spoil_the_dual_form():
+    rng = np.random.default_rng(0)
+    left, right = (np.linalg.qr(rng.normal(size=(n, 20)))[0] for n in (20, 60))
+    x, y = (left * np.logspace(0, -5, 20)) @ right.T, np.arange(20) % 2
+    path = fit_path(x.astype("f"), y, penalties=(1e-4,), tol=1e-5)
+    value, _ = reference(path.weights_SLDC[0, 0], path.bias_SLC[0, 0], 1e-4, x.astype("f"), y)
+    assert path.objective_SL[0, 0] == pytest.approx(value, rel=1e-3)
