@@ -7,13 +7,13 @@ several. Columns that test the same images share the weights too, so that means 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from relic_eval.errors import ArgumentError, DataError, UnknownNameError
 from relic_eval.files import digest_json
-from relic_eval.metrics.statistics import interval, paired_bootstrap
+from relic_eval.metrics.statistics import holm, interval, paired_bootstrap, two_sided_p
 from relic_eval.results import Result
 
 PROTOCOLS = ("linear-byol", "fewshot-5")  # of the board; others are shown apart
@@ -49,18 +49,22 @@ class Row:
 
     encoder: str
     entries: tuple[Entry | None, ...]
-    change: float | None  # mean over all columns; None unless the row is complete
+    change: float | None  # mean over the columns that the baseline has; None unless the row has them all
     change_low: float | None
     change_high: float | None
-    rank: int | None  # 1 + number of encoders whose mean change is surely larger
-    rank_last: int | None  # number of encoders that are not surely worse, itself included
+    rank: int | None  # 1 + number of encoders whose mean change is certainly larger
+    rank_last: int | None  # number of encoders that are not certainly worse, itself included
     wins: int  # columns with a higher value than the baseline
     tied_with_best: bool
 
 
 @dataclass(frozen=True)
 class Difference:
-    """Accuracy of `better` less that of `worse` in one column (fractions); sure where the interval excludes 0."""
+    """Accuracy of `better` less that of `worse` in one column (fractions).
+
+    `sure`: its own 95% interval excludes 0. `certain`: so does it after Holm's correction for all pairs of the board, of
+    which one in twenty would be sure by chance alone.
+    """
 
     column: int
     better: str
@@ -68,6 +72,7 @@ class Difference:
     value: float
     low: float
     high: float
+    certain: bool = False
 
     @property
     def sure(self) -> bool:
@@ -178,7 +183,8 @@ def _resample(here: list[Result], strata: dict[str, np.ndarray], draws: int, see
 
 
 def _differences(encoders, count, values, samples) -> list[Difference]:
-    found = []
+    found: list[Difference] = []
+    chance: list[float] = []
     for column in range(count):
         there = [e for e in encoders if (e, column) in values]
         for place, one in enumerate(there):
@@ -187,7 +193,8 @@ def _differences(encoders, count, values, samples) -> list[Difference]:
                 low, high = interval(samples[(a, column)] - samples[(b, column)])
                 value = values[(a, column)] - values[(b, column)]
                 found.append(Difference(column, a, b, value, float(low), float(high)))
-    return found
+                chance.append(two_sided_p(value, samples[(a, column)] - samples[(b, column)]))
+    return [replace(d, certain=bool(c)) for d, c in zip(found, holm(np.array(chance)), strict=True)]
 
 
 def _entries(encoder, encoders, baseline, cells, values, samples, differences) -> tuple[Entry | None, ...]:
@@ -212,15 +219,14 @@ def _entries(encoder, encoders, baseline, cells, values, samples, differences) -
 
 
 def _ranked(encoders, entries, baseline, samples, values, count) -> list[Row]:
-    complete = [e for e in encoders if all(x is not None and x.change is not None for x in entries[e])]
-    mean = {e: float(np.mean([x.change for x in entries[e]])) for e in complete}
+    based = [c for c in range(count) if values.get((baseline, c), 0) > 0]
+    complete = [e for e in encoders if based and all(entries[e][c] is not None for c in based)]
+    mean = {e: float(np.mean([entries[e][c].change for c in based])) for e in complete}
     sample = {
-        e: np.mean(
-            [100 * (samples[(e, c)] / np.maximum(samples[(baseline, c)], 1e-9) - 1) for c in range(count)], axis=0
-        )
+        e: np.mean([100 * (samples[(e, c)] / np.maximum(samples[(baseline, c)], 1e-9) - 1) for c in based], axis=0)
         for e in complete
     }
-    surely = {(a, b): interval(sample[a] - sample[b])[0] > 0 for a in complete for b in complete if a != b}
+    surely = _certainly_better(mean, sample)
     rank = {e: 1 + sum(surely[(o, e)] for o in complete if o != e) for e in complete}
     last = {e: len(complete) - sum(surely[(e, o)] for o in complete if o != e) for e in complete}
     best = max(complete, key=lambda e: mean[e], default=None)
@@ -231,7 +237,7 @@ def _ranked(encoders, entries, baseline, samples, values, count) -> list[Row]:
             x is not None and (baseline, c) in values and x.value > values[(baseline, c)]
             for c, x in enumerate(entries[e])
         )
-        tied = e in mean and (e == best or not surely[(best, e)])
+        tied = e in mean and best is not None and (e == best or not surely[(best, e)])
         rows.append(
             Row(
                 e,
@@ -246,6 +252,16 @@ def _ranked(encoders, entries, baseline, samples, values, count) -> list[Row]:
             )
         )
     return rows
+
+
+def _certainly_better(mean: dict[str, float], sample: dict[str, np.ndarray]) -> dict[tuple[str, str], bool]:
+    """By (one, other): whether the mean change of one is larger, after Holm's correction for all pairs."""
+    pairs = [(a, b) for a in mean for b in mean if a < b]
+    chance = [two_sided_p(mean[a] - mean[b], sample[a] - sample[b]) for a, b in pairs]
+    found = {}
+    for (a, b), sure in zip(pairs, holm(np.array(chance)), strict=True):
+        found[(a, b)], found[(b, a)] = bool(sure and mean[a] > mean[b]), bool(sure and mean[b] > mean[a])
+    return found
 
 
 def board_table(board: Board) -> list[dict[str, object]]:

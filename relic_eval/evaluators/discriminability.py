@@ -58,11 +58,11 @@ class Discriminability:
         size_N = np.bincount(y_N)[y_N]
         pairs_2N = np.stack([len(y_N) - size_N, size_N - 1])  # other images, and others of its own class
         sum_2N = np.nan_to_num(np.stack([d.inter_N, d.intra_N])) * pairs_2N
-        total_2 = sum_2N.sum(1, keepdims=True)
-        blocks = [sum_2N @ count_BN.T for count_BN in resample_counts(y_N, self.draws, self.seed)]
-        sum_2B = 2 * np.concatenate(blocks, 1) - total_2
-        mean_2B = sum_2B / pairs_2N.sum(1, keepdims=True)
-        return np.divide(mean_2B[0], mean_2B[1], out=np.full(self.draws, np.nan), where=mean_2B[1] > 0)
+        both_4N = np.concatenate([sum_2N, pairs_2N])
+        blocks = [both_4N @ count_BN.T for count_BN in resample_counts(y_N, self.draws, self.seed)]
+        inter, intra, others, own = 2 * np.concatenate(blocks, 1) - both_4N.sum(1, keepdims=True)
+        bottom_B = intra * others
+        return np.divide(inter * own, bottom_B, out=np.full(self.draws, np.nan), where=bottom_B > 0)
 
 
 def _median_interval(value_N: np.ndarray) -> tuple[float, float]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from typing import Any
 
@@ -10,6 +11,7 @@ from jaxtyping import Float, Int, Shaped
 
 Z95 = 1.959963984540054
 BLOCK_BYTES = 64 << 20
+FEWEST = 5  # images a stratum: in smaller ones a resample hardly varies, and intervals come out far too narrow
 
 
 def wilson(right: float | int | np.number, n: int) -> tuple[float, float]:
@@ -28,12 +30,15 @@ def wilson(right: float | int | np.number, n: int) -> tuple[float, float]:
 def resample_counts(strata_N: Int[np.ndarray, " N"], draws: int, seed: int) -> Iterator[Float[np.ndarray, "B N"]]:
     """How often each row is in each of `draws` bootstrap samples, in blocks; each stratum keeps its size.
 
+    Where a stratum has fewer than FEWEST rows all rows are resampled as one.
     float32, for matrix products: sums of whole numbers are exact in it, so that a perfect score stays one.
 
     >>> [float(c.sum()) for c in resample_counts(np.array([0, 0, 1]), 5, seed=0)]
     [15.0]
     """
     rng, n = np.random.default_rng(seed), len(strata_N)
+    if np.unique(strata_N, return_counts=True)[1].min() < FEWEST:
+        strata_N = np.zeros(n, int)
     members = [np.flatnonzero(strata_N == s) for s in np.unique(strata_N)]
     block = max(1, min(draws, BLOCK_BYTES // (8 * n)))
     for start in range(0, draws, block):
@@ -68,6 +73,33 @@ def paired_bootstrap(
         else:
             parts.append(sum_MTB[:, 0].astype(np.float64))
     return np.concatenate(parts, 1) / len(strata_N)
+
+
+def two_sided_p(value: float, samples_B: Float[np.ndarray, " B"]) -> float:
+    """How likely a difference at least as large is by chance, from the spread of its resamples (normal approximation).
+
+    >>> round(two_sided_p(1.96, np.array([-1.0, 1.0])), 3)
+    0.05
+    """
+    spread = float(samples_B.std())
+    if spread == 0:
+        return 1.0 if value == 0 else 0.0
+    return math.erfc(abs(value) / spread / 2**0.5)
+
+
+def holm(p_M: Float[np.ndarray, " M"], level: float = 0.05) -> Shaped[np.ndarray, " M"]:
+    """Which of M hypotheses are rejected so that one false rejection among all is no likelier than `level` (Holm 1979).
+
+    >>> holm(np.array([0.04, 0.001, 0.02])).tolist()
+    [True, True, True]
+    >>> holm(np.array([0.04, 0.001, 0.03])).tolist()
+    [False, True, False]
+    """
+    order = np.argsort(p_M, kind="stable")
+    passed = p_M[order] <= level / np.arange(len(p_M), 0, -1)
+    rejected = np.empty(len(p_M), bool)
+    rejected[order] = np.logical_and.accumulate(passed)
+    return rejected
 
 
 def interval(samples: Float[np.ndarray, "*batch B"]) -> tuple[Any, Any]:

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scipy.stats import binomtest
 
-from relic_eval.metrics.statistics import interval, paired_bootstrap, resample_counts, wilson
+from relic_eval.metrics.statistics import holm, interval, paired_bootstrap, resample_counts, two_sided_p, wilson
 
 
 @pytest.mark.parametrize(("right", "n"), [(0, 1), (1, 1), (0, 50), (50, 50), (8, 10), (517, 1000), (9999, 10_000)])
@@ -23,11 +23,11 @@ def test_wilson_takes_fractions_between_its_neighbours():
 
 @pytest.mark.parametrize("seed", [0, 7])
 def test_each_stratum_keeps_its_size(seed):
-    strata = np.array([3, 0, 0, 5, 3, 3, 3, 9])
+    strata = np.random.default_rng(seed).permutation(np.repeat([3, 0, 9], [7, 5, 6]))
     counts = np.concatenate(list(resample_counts(strata, 500, seed)))
-    assert counts.shape == (500, 8)
+    assert counts.shape == (500, 18)
     np.testing.assert_array_equal(counts, counts.round())
-    for s, size in ((0, 2), (3, 4), (5, 1), (9, 1)):
+    for s, size in ((0, 5), (3, 7), (9, 6)):
         np.testing.assert_array_equal(counts[:, strata == s].sum(1), size)
     # each image of a stratum is drawn once a sample on average
     np.testing.assert_allclose(counts.mean(0), 1, atol=0.2)
@@ -60,7 +60,7 @@ def test_equals_a_slow_loop(models, trains, kind):
     rng = np.random.default_rng(models + trains)
     values = rng.random((models, trains, 15))
     values = values > 0.4 if kind is bool else values
-    strata = np.arange(15) % 4
+    strata = np.arange(15) % 3
     found = paired_bootstrap(values, strata, draws=25, seed=3)
     np.testing.assert_allclose(found, slow_bootstrap(values, strata, 25, 3), atol=1e-12)
 
@@ -108,3 +108,32 @@ def test_interval_takes_the_last_axis():
 def test_a_perfect_score_stays_one(trains):
     samples = paired_bootstrap(np.ones((1, trains, 37), bool), np.arange(37) % 3, draws=50)
     assert (samples == 1).all()
+
+
+@pytest.mark.parametrize("a_class", [1, 2, 5])
+def test_two_equal_models_on_small_classes_seldom_differ(a_class):
+    """With a stratum an image nothing would vary, and every difference would be sure."""
+    rng, y, sure = np.random.default_rng(0), np.repeat(np.arange(30), a_class), []
+    for seed in range(200):
+        samples = paired_bootstrap(rng.random((2, 1, len(y))) < 0.6, y, draws=300, seed=seed)
+        low, high = interval(samples[0] - samples[1])
+        sure.append(low > 0 or high < 0)
+    assert np.mean(sure) < 0.11
+
+
+def test_chance_is_uniform_where_nothing_differs():
+    rng, chances = np.random.default_rng(0), []
+    for seed in range(400):
+        values = rng.normal(size=(1, 1, 50))
+        chances.append(two_sided_p(values.mean(), paired_bootstrap(values, np.zeros(50, int), draws=300, seed=seed)[0]))
+    assert 0.02 <= np.mean(np.array(chances) < 0.05) <= 0.09
+    assert 0.4 <= np.mean(chances) <= 0.6
+    assert two_sided_p(0.0, np.zeros(3)) == 1
+    assert two_sided_p(0.1, np.full(3, 0.1)) == 0
+
+
+def test_holm_by_hand():
+    p = np.array([0.01, 0.04, 0.03, 0.005])
+    assert holm(p).tolist() == [True, False, False, True]  # 0.005 < 0.05/4, 0.01 < 0.05/3, 0.03 > 0.05/2 ends it
+    assert holm(p, level=0.2).all()
+    assert holm(np.zeros(0)).shape == (0,)

@@ -1,0 +1,100 @@
+"""The board from cells made by hand: changes, ranks, ties, certainty, and what may not be put side by side."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from relic_eval.board import board_table, make_board
+from relic_eval.errors import ArgumentError, DataError, UnknownNameError
+from relic_eval.records import Cell, Measurement
+from relic_eval.results import Result
+
+
+def result(encoder, right_N, task="t", data="d", protocol="linear-byol"):
+    right_N = np.asarray(right_N, "f")
+    n = len(right_N)
+    table = {
+        "item": np.array([f"{task}/{i}" for i in range(n)]),
+        "true": np.arange(n) % 2,
+        "predicted": np.zeros(n, int),
+        "correct": right_N,
+        "score": right_N,
+    }
+    row = Measurement("top1", float(right_N.mean()), 0.0, 1.0, n)
+    about = {"title": task, "data": {"train": data, "test": data}, "stores": {}}
+    return Result(encoder, task, protocol, Cell((row,), table), about)
+
+
+def share(right, n=200, first=0):
+    """`right` of n images, from `first` on."""
+    return np.roll(np.arange(n) < right, first)
+
+
+def test_changes_are_relative_to_the_baseline():
+    board = make_board([result("supervised", share(100)), result("mine", share(120))], draws=500)
+    mine = next(r for r in board.rows if r.encoder == "mine")
+    assert mine.change == pytest.approx(20)
+    assert mine.entries[0].change == pytest.approx(20)
+    assert mine.change_low < 20 < mine.change_high
+    assert (mine.wins, mine.rank, mine.rank_last) == (1, 1, 1)
+    assert board.rows[0].encoder == "mine"
+    assert board.baseline == "supervised"
+
+
+def test_a_pair_is_resampled_together():
+    """One is right wherever the other is, and on ten images more: the difference is surer than either interval."""
+    board = make_board([result("a", share(100)), result("b", share(110))], draws=2000)
+    difference = board.difference("a", "b", 0)
+    assert (difference.better, difference.worse, difference.value) == ("b", "a", pytest.approx(0.05))
+    assert difference.sure
+    assert difference.high - difference.low < 0.08
+
+
+def test_of_many_pairs_that_differ_by_chance_few_are_certain():
+    rng, sure, certain = np.random.default_rng(0), 0, 0
+    for _ in range(25):
+        cells = [result(f"e{i}", rng.random(150) < 0.5, task=f"t{t}") for i in range(5) for t in range(3)]
+        board = make_board(cells, draws=300)
+        sure += any(d.sure for d in board.differences)
+        certain += any(d.certain for d in board.differences)
+    assert sure > 8  # of 25 boards of 30 pairs: intervals one by one mislead
+    assert certain <= 4
+
+
+def test_a_column_without_the_baseline_is_left_out_of_the_mean():
+    cells = [result(e, share(n), task=t) for e, n in (("supervised", 100), ("mine", 120)) for t in ("one", "two")]
+    whole = make_board(cells, draws=200)
+    lacking = make_board([c for c in cells if not (c.encoder == "supervised" and c.task == "two")], draws=200)
+    rows = {r.encoder: r for r in lacking.rows}
+    assert rows["mine"].change == pytest.approx(20)
+    assert rows["mine"].entries[1].change is None
+    assert rows["mine"].rank == 1
+    assert rows["supervised"].entries[1] is None
+    assert len(whole.columns) == len(lacking.columns) == 2
+
+
+def test_an_encoder_that_lacks_a_column_has_no_rank():
+    cells = [result(e, share(100), task=t) for e in ("supervised", "mine") for t in ("one", "two")]
+    board = make_board(cells[:-1], draws=200)
+    mine = next(r for r in board.rows if r.encoder == "mine")
+    assert (mine.rank, mine.change) == (None, None)
+
+
+def test_different_images_are_not_put_side_by_side():
+    with pytest.raises(ArgumentError, match="the same images and labels for a and b"):
+        make_board([result("a", share(100)), result("b", share(90), data="changed")], draws=10)
+
+
+def test_what_there_is_no_board_of():
+    with pytest.raises(DataError, match="expected cells of linear-byol"):
+        make_board([])
+    with pytest.raises(UnknownNameError, match="Did you mean 'pixels'"):
+        make_board([result("pixels", share(3, 6))], baseline="pixel", draws=10)
+
+
+def test_the_table_has_a_line_an_encoder_and_column():
+    board = make_board([result("a", share(100)), result("b", share(90)), result("b", share(80), task="u")], draws=50)
+    table = board_table(board)
+    assert [(r["encoder"], r["task"]) for r in table if r["top1"] is not None] == [("a", "t"), ("b", "t"), ("b", "u")]
+    assert len(table) == 4
