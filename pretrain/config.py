@@ -3,85 +3,97 @@
 from __future__ import annotations
 
 import dataclasses
+import math
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from relic_eval.encoders.load import NETWORK_NAMES
 from relic_eval.errors import ArgumentError, UnknownNameError, look_up
 
 SOURCES = ("seen", "secondary", "recalled", "chosen")
 
 
-def value(default: Any, source: str) -> Any:
-    """A setting with its default and how sure its source is.
+def value(
+    default: Any, source: str, low: float | None = None, high: float | None = None, choices: tuple[str, ...] = ()
+) -> Any:
+    """A setting with its default, how sure its source is, and what it may be.
 
     >>> value(0.3, "recalled").metadata["source"]
     'recalled'
     """
     assert source in SOURCES
-    return field(default=default, metadata={"source": source})
+    return field(default=default, metadata={"source": source, "low": low, "high": high, "choices": choices})
+
+
+TINY = 1e-9  # the least of what must be above 0
 
 
 @dataclass(frozen=True)
 class Training:
     """What every method shares."""
 
-    steps: int = value(300, "chosen")
-    batch: int = value(256, "chosen")
-    lr: float = value(2e-3, "chosen")  # AdamW: LARS at batches of 256 and some hundred steps learns too little
-    weight_decay: float = value(1e-4, "chosen")
-    warmup: float = value(0.1, "chosen")  # share of the steps; the published runs warm up for 10 of 1000 epochs
-    network: str = value("thin-resnet", "chosen")
-    side: int = value(28, "chosen")
-    seed: int = value(0, "chosen")
-    checkpoint_every: int = value(100, "chosen")
-    area_low: float = value(0.3, "chosen")  # of large crops; 0.08 in BYOL, for pictures of 224 pixels
-    brightness: float = value(0.4, "seen")
-    contrast: float = value(0.4, "seen")
-    blur: float = value(0.2, "chosen")
-    solarise: float = value(0.1, "chosen")  # BYOL: 0 in one view, 0.2 in the other
+    steps: int = value(300, "chosen", 1)
+    batch: int = value(64, "chosen", 2)  # small, so that there are many steps
+    lr: float = value(4e-3, "chosen", TINY)  # AdamW: LARS at small batches and some hundred steps learns too little
+    weight_decay: float = value(1e-4, "chosen", 0)
+    warmup: float = value(0.1, "chosen", 0, 1)  # share of the steps; the published runs warm up for 10 of 1000 epochs
+    network: str = value("thin-resnet", "chosen", choices=NETWORK_NAMES)
+    side: int = value(28, "chosen", 8)
+    seed: int = value(0, "chosen", 0)
+    checkpoint_every: int = value(100, "chosen", 1)
+    area_low: float = value(0.3, "chosen", TINY, 1)  # of large crops; 0.08 in BYOL, for pictures of 224 pixels
+    pad: float = value(
+        1 / 7, "chosen", 0, 1
+    )  # black border before the crop, as a share of the side: objects at the edge
+    brightness: float = value(0.4, "seen", 0, 1)
+    contrast: float = value(0.4, "seen", 0, 1)
+    saturation: float = value(0.2, "seen", 0, 1)
+    hue: float = value(0.1, "seen", 0, 0.5)
+    # probabilities a crop, taken in turn: BYOL's two views have blur 1.0,0.1 and solarise 0.0,0.2
+    blur: tuple[float, ...] = value((0.2,), "chosen", 0, 1)
+    solarise: tuple[float, ...] = value((0.1,), "chosen", 0, 1)
 
 
 @dataclass(frozen=True)
 class Supervised(Training):
     """Cross-entropy on the labels, on one augmented view."""
 
-    steps: int = value(150, "chosen")
-    area_low: float = value(0.5, "chosen")
-    solarise: float = value(0.0, "chosen")
+    lr: float = value(2e-3, "chosen", TINY)
+    area_low: float = value(0.5, "chosen", TINY, 1)
+    solarise: tuple[float, ...] = value((0.0,), "chosen", 0, 1)
 
 
 @dataclass(frozen=True)
 class Byol(Training):
     """2 - 2 cos of prediction and target projection, both ways (Grill et al. 2020)."""
 
-    steps: int = value(180, "chosen")
-    lr: float = value(4e-3, "chosen")
-    hidden: int = value(512, "chosen")  # 4096 for 2048 features
-    out: int = value(128, "chosen")  # 256 for 2048 features
-    ema: float = value(0.95, "chosen")  # 0.996 for 1000 epochs
+    steps: int = value(600, "chosen", 1)
+    hidden: int = value(512, "chosen", 1)  # 4096 for 2048 features
+    out: int = value(128, "chosen", 1)  # 256 for 2048 features
+    ema: float = value(0.98, "chosen", 0, 1)  # 0.996 for 1000 epochs
 
 
 @dataclass(frozen=True)
 class Relicv2(Training):
     """Contrastive likelihood over few negatives and invariance of its distribution (Tomasev et al. 2022)."""
 
-    steps: int = value(160, "chosen")
-    lr: float = value(4e-3, "chosen")
-    area_low: float = value(0.15, "chosen")
-    hidden: int = value(512, "chosen")
-    out: int = value(128, "chosen")
-    ema: float = value(0.98, "chosen")
-    large: int = value(2, "chosen")  # 4 in the paper, recalled
-    small: int = value(1, "chosen")  # 2 in the paper, recalled
-    small_side: int = value(20, "chosen")  # 96 of 224
-    small_area_low: float = value(0.1, "chosen")
-    small_area_high: float = value(0.4, "chosen")
-    p_mask: float = value(0.1, "recalled")
-    background: str = value("zero", "chosen")  # black; or "mean": the mean of the batch
-    negatives: int = value(10, "recalled")
-    tau: float = value(0.3, "recalled")
-    alpha: float = value(1.0, "chosen")
-    beta: float = value(1.0, "chosen")
+    steps: int = value(560, "chosen", 1)
+    area_low: float = value(0.15, "chosen", TINY, 1)
+    hidden: int = value(512, "chosen", 1)
+    out: int = value(128, "chosen", 1)
+    ema: float = value(0.98, "chosen", 0, 1)
+    large: int = value(2, "chosen", 1)  # 4 in the paper, recalled
+    small: int = value(1, "chosen", 0)  # 2 in the paper, recalled
+    small_side: int = value(20, "chosen", 8)  # 96 of 224
+    small_area_low: float = value(0.1, "chosen", TINY, 1)
+    small_area_high: float = value(0.4, "chosen", TINY, 1)
+    p_mask: float = value(0.1, "recalled", 0, 1)
+    background: str = value("zero", "chosen", choices=("zero", "mean"))  # black, or the mean colour of all pictures
+    negatives: int = value(10, "recalled", 1)
+    tau: float = value(0.3, "recalled", TINY)
+    alpha: float = value(1.0, "chosen", 0)
+    beta: float = value(1.0, "chosen", 0)
 
 
 PRESETS: dict[str, Training] = {"supervised": Supervised(), "byol": Byol(), "relicv2": Relicv2()}
@@ -91,40 +103,61 @@ def preset(method: str) -> Training:
     """The settings that the quickstart uses for a method.
 
     >>> preset("byol").batch
-    256
+    64
     """
     return look_up("method", method, PRESETS)
 
 
-def override(config: Training, changes: dict[str, str]) -> Training:
+def override(config: Training, changes: Mapping[str, Any]) -> Training:
     """The settings with some replaced; unknown names and values that do not fit are errors.
 
-    >>> override(preset("byol"), {"steps": "10"}).steps
-    10
+    >>> override(preset("byol"), {"steps": "10", "blur": "1,0.1"}).blur
+    (1.0, 0.1)
     """
-    known = {f.name: type(getattr(config, f.name)) for f in dataclasses.fields(config)}
+    known = {f.name: f for f in dataclasses.fields(config)}
     new: dict[str, Any] = {}
-    for name, text in changes.items():
+    for name, given in changes.items():
         if name not in known:
             raise UnknownNameError("setting", name, known)
-        try:
-            new[name] = known[name](text)
-        except ValueError:
-            raise ArgumentError(f"--set {name}", f"a value of type {known[name].__name__}", repr(text)) from None
+        new[name] = _parsed(known[name], getattr(config, name), given)
     changed = dataclasses.replace(config, **new)
-    for name in ("steps", "batch", "checkpoint_every"):
-        if getattr(changed, name) < 1:
-            raise ArgumentError(f"--set {name}", "at least 1", f"{getattr(changed, name)}")
+    if isinstance(changed, Relicv2) and changed.small_area_low > changed.small_area_high:
+        raise ArgumentError("--set small_area_low", "at most small_area_high", f"{changed.small_area_low}")
     return changed
 
 
-def config_dict(config: Training) -> dict[str, Any]:
-    """All settings by name.
+def _parsed(entry: dataclasses.Field, now: Any, given: Any) -> Any:
+    """A setting from what was typed, checked against what it may be."""
+    kind, text = type(now), f"{given}"
+    if isinstance(given, (tuple, list)):
+        text = ",".join(f"{v}" for v in given)
+    found: Any = None
+    try:
+        found = tuple(float(v) for v in text.split(",")) if kind is tuple else kind(text)
+    except ValueError:
+        expected = "numbers with commas between" if kind is tuple else f"a value of type {kind.__name__}"
+        raise ArgumentError(f"--set {entry.name}", expected, repr(text)) from None
+    if kind is str:
+        if found not in entry.metadata["choices"]:
+            raise UnknownNameError(entry.name, found, entry.metadata["choices"])
+        return found
+    low, high = (entry.metadata[end] for end in ("low", "high"))
+    for v in found if kind is tuple else (found,):
+        if not math.isfinite(v) or v < low or (high is not None and v > high):
+            least = "above 0" if low == TINY else f"at least {low}"
+            raise ArgumentError(
+                f"--set {entry.name}", least + (f" and at most {high}" if high is not None else ""), text
+            )
+    return found
 
-    >>> config_dict(preset("supervised"))["steps"] == preset("supervised").steps
-    True
+
+def config_dict(config: Training) -> dict[str, Any]:
+    """All settings by name, as JSON has them.
+
+    >>> config_dict(preset("supervised"))["blur"]
+    [0.2]
     """
-    return dataclasses.asdict(config)
+    return {name: list(v) if isinstance(v, tuple) else v for name, v in dataclasses.asdict(config).items()}
 
 
 def method_of(config: Training) -> str:

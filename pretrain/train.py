@@ -58,7 +58,7 @@ def pretrain(
         "steps": config.steps,
         "data": data,
         "network": {"name": config.network, "channels": pixels.shape[1], "dims": online["encoder"].dims},
-        "input": {"size": config.side, "mean": mean, "std": std},
+        "input": {"size": config.side, "mean": mean.flatten().tolist(), "std": std.flatten().tolist()},
         "versions": versions(),
         "parameters": sum(p.numel() for p in online["encoder"].parameters()),
     }
@@ -68,7 +68,7 @@ def pretrain(
         for group in optimizer.param_groups:
             group["lr"] = rate(step, config.steps, config.lr, config.warmup)
         rows = batch_rows(step, len(pixels), config.batch, config.seed)
-        batch = Batch(pixels[rows], y[rows].to(device), masks[rows] if len(masks) else masks)
+        batch = Batch(pixels[rows], y[rows].to(device), masks[rows] if len(masks) else masks, mean)
         generator = torch.Generator().manual_seed(step_seed(config.seed, step))
         crops = [(x - mean) / std for x in way.views(config, batch, generator)]
         terms = way.loss(config, crops, batch, online, target, generator)
@@ -105,15 +105,21 @@ def check(config: Training, images: np.ndarray, labels: np.ndarray | None) -> No
         raise ArgumentError("labels", "at least two classes for supervised", "none" if labels is None else "one class")
 
 
-def prepare(config: Training, images: np.ndarray, device: str) -> tuple[Tensor, Tensor, float, float]:
-    """Pictures as float (N, C, H, W) in [0, 1], their masks where the method uses them, mean and deviation of all pixels."""
+def prepare(config: Training, images: np.ndarray, device: str) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """Pictures as float (N, C, H, W) in [0, 1], their masks where the method uses them, mean and deviation of a channel."""
     x = torch.from_numpy(np.ascontiguousarray(images)).float().div_(255)
     x = x[:, None] if x.ndim == 3 else x.permute(0, 3, 1, 2).contiguous()
     masks = saliency_masks(x) if getattr(config, "p_mask", 0) > 0 else torch.ones(0)
     if not len(masks) and hasattr(config, "p_mask"):
         masks = torch.ones(len(x), 1, 1, 1, dtype=torch.bool)
-    mean, std = round(x.mean().item(), 6), round(max(x.std().item(), 1e-3), 6)
-    return x.to(device), masks.to(device), mean, std
+    # rounded to what JSON keeps, so that the encoder sees later what it was trained on
+    mean, std = (s.mul(1e6).round().div(1e6).float().view(1, -1, 1, 1) for s in _channel_moments(x))
+    return x.to(device), masks.to(device), mean.to(device), std.to(device)
+
+
+def _channel_moments(x: Tensor) -> tuple[Tensor, Tensor]:
+    mean = x.double().mean((0, 2, 3))
+    return mean, x.double().std((0, 2, 3)).clamp_min(1e-3)
 
 
 def build_online(config: Training, channels: int, classes: int) -> nn.ModuleDict:

@@ -28,6 +28,12 @@ MODULES = sorted(
         "relic_eval/files.py",
         "relic_eval/library.py",
         "relic_eval/views.py",
+        "relic_eval/devices.py",
+        "relic_eval/board.py",
+        "pretrain/config.py",
+        "pretrain/batch.py",
+        "pretrain/optim.py",
+        "pretrain/target.py",
     )
     for f in ([ROOT / p] if p.endswith(".py") else (ROOT / p).glob("*.py"))
 )

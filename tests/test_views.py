@@ -97,6 +97,26 @@ def test_crops_are_parts_of_the_picture(area):
     assert (crops[:, 1, 24, 16] > crops[:, 1, 8, 16]).all()  # never upside down
 
 
+def test_a_large_picture_is_not_sampled_with_gaps():
+    """Stripes of one pixel become grey when a picture shrinks to a quarter, as with torchvision's antialiased resize."""
+    stripes = torch.arange(112).remainder(2).float().expand(1, 1, 112, 112)
+    small = random_crop(stripes, 28, (1.0, 1.0), 1.0, 0.0, Generator().manual_seed(0))
+    assert (small - 0.5).abs().max() < 0.05
+    smooth = torch.rand(1, 3, 7, 7, generator=Generator().manual_seed(1))
+    smooth = TF.resize(smooth, [120, 120], antialias=True)
+    small = random_crop(smooth, 30, (1.0, 1.0), 1.0, 0.0, Generator().manual_seed(0))
+    torch.testing.assert_close(small, TF.resize(smooth, [30, 30], antialias=True), atol=0.04, rtol=0)
+
+
+def test_the_border_is_black_and_as_wide_as_it_was_asked_for():
+    recipe = Recipe(28, (1.0, 1.0), ratio=1.0, pad=0.25, jitter=0.0, blur=0.0, solarise=0.0)
+    view = make_view(torch.ones(4, 1, 28, 28), recipe, Generator().manual_seed(0))
+    assert view[..., :4, :].max() == 0  # 7 of 42 pixels, 4.7 of 28
+    assert view[..., :, -4:].max() == 0
+    assert view[..., 6:-6, 6:-6].min() == 1
+    torch.testing.assert_close(view.mean((1, 2, 3)), torch.full((4,), (28 / 42) ** 2), atol=0.02, rtol=0)
+
+
 def test_blur_is_torchvisions_with_its_own_width_a_picture(x):
     found = blur(x, Generator().manual_seed(5))
     sigma = torch.rand(6, generator=Generator().manual_seed(5)) * 1.9 + 0.1

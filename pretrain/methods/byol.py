@@ -6,10 +6,9 @@ import torch
 from torch import Generator, Tensor, nn
 from torch.nn import functional as F
 
-from pretrain.batch import Batch
+from pretrain.batch import Batch, crop
 from pretrain.config import Byol
 from pretrain.heads import mlp
-from relic_eval.views import Recipe, make_view
 
 TARGET = ("encoder", "projector")
 
@@ -21,15 +20,7 @@ def heads(config: Byol, dims: int, classes: int) -> dict[str, nn.Module]:
 
 def views(config: Byol, batch: Batch, generator: Generator) -> list[Tensor]:
     """Two crops of each picture."""
-    recipe = Recipe(
-        config.side,
-        (config.area_low, 1.0),
-        brightness=config.brightness,
-        contrast=config.contrast,
-        blur=config.blur,
-        solarise=config.solarise,
-    )
-    return [make_view(batch.x, recipe, generator) for _ in range(2)]
+    return [crop(batch.x, config, number, generator) for number in range(2)]
 
 
 def loss(

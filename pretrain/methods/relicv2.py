@@ -11,10 +11,9 @@ import torch
 from torch import Generator, Tensor, nn
 from torch.nn import functional as F
 
-from pretrain.batch import Batch
+from pretrain.batch import Batch, crop
 from pretrain.config import Relicv2
 from pretrain.heads import mlp
-from relic_eval.views import Recipe, make_view
 
 TARGET = ("encoder", "projector")
 
@@ -30,22 +29,17 @@ def views(config: Relicv2, batch: Batch, generator: Generator) -> list[Tensor]:
     The draw is fresh for each large crop and small crops see the whole picture: read to the letter, the published
     pseudo-code would let a masked picture stay masked for all later crops.
     """
-    colours = {
-        "brightness": config.brightness,
-        "contrast": config.contrast,
-        "blur": config.blur,
-        "solarise": config.solarise,
-    }
-    large = Recipe(config.side, (config.area_low, 1.0), **colours)
-    small = Recipe(config.small_side, (config.small_area_low, config.small_area_high), **colours)
-    crops = [make_view(remove_background(batch, config, generator), large, generator) for _ in range(config.large)]
-    return crops + [make_view(batch.x, small, generator) for _ in range(config.small)]
+    crops = [crop(remove_background(batch, config, generator), config, v, generator) for v in range(config.large)]
+    area = (config.small_area_low, config.small_area_high)
+    for number in range(config.large, config.large + config.small):
+        crops.append(crop(batch.x, config, number, generator, side=config.small_side, area=area))
+    return crops
 
 
 def remove_background(batch: Batch, config: Relicv2, generator: Generator) -> Tensor:
     """The pictures, each with probability p_mask without what its saliency mask calls background."""
     masked = (torch.rand(len(batch.x), generator=generator) < config.p_mask).to(batch.x.device)
-    fill = batch.x.mean() if config.background == "mean" else batch.x.new_zeros(())
+    fill = batch.mean if config.background == "mean" else torch.zeros_like(batch.mean)
     return torch.where(batch.mask | ~masked.view(-1, 1, 1, 1), batch.x, fill)
 
 

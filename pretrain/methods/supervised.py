@@ -5,9 +5,8 @@ from __future__ import annotations
 from torch import Generator, Tensor, nn
 from torch.nn import functional as F
 
-from pretrain.batch import Batch
+from pretrain.batch import Batch, crop
 from pretrain.config import Supervised
-from relic_eval.views import Recipe, make_view
 
 TARGET: tuple[str, ...] = ()  # parts that have a moving average
 
@@ -19,15 +18,7 @@ def heads(config: Supervised, dims: int, classes: int) -> dict[str, nn.Module]:
 
 def views(config: Supervised, batch: Batch, generator: Generator) -> list[Tensor]:
     """One crop of each picture."""
-    recipe = Recipe(
-        config.side,
-        (config.area_low, 1.0),
-        brightness=config.brightness,
-        contrast=config.contrast,
-        blur=config.blur,
-        solarise=config.solarise,
-    )
-    return [make_view(batch.x, recipe, generator)]
+    return [crop(batch.x, config, 0, generator)]
 
 
 def loss(

@@ -99,6 +99,7 @@ def _file(path: Path) -> Encoder:
     network, seen = about["network"], about["input"]
 
     def build(channels: int, device: str) -> Callable[[Any], Any]:
+        import torch
         from safetensors.torch import load_file
 
         from relic_eval.encoders.networks import build_network
@@ -115,7 +116,8 @@ def _file(path: Path) -> Encoder:
             raise ArgumentError(str(file), f"the weights of {network['name']}", f"a difference in {sorted(missing)[0]}")
         module.load_state_dict(weights)
         module.to(device)
-        return lambda x: module((x - seen["mean"]) / seen["std"])
+        mean, std = (torch.tensor(seen[name], device=device).view(1, -1, 1, 1) for name in ("mean", "std"))
+        return lambda x: module((x - mean) / std)
 
     run = step.parent if step.name.startswith("step-") else step
     training = {key: about[key] for key in ("method", "config", "step", "steps", "data", "history")}

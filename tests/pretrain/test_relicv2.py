@@ -100,14 +100,23 @@ def test_candidates_are_the_row_itself_and_different_others():
 def test_backgrounds_go_with_probability_p_mask(p, share):
     x, mask = torch.ones(2000, 1, 4, 4), torch.zeros(2000, 1, 4, 4, dtype=torch.bool)
     mask[:, :, 1:3, 1:3] = True
-    out = remove_background(Batch(x, torch.zeros(2000), mask), Relicv2(p_mask=p), torch.Generator().manual_seed(0))
+    batch = Batch(x, torch.zeros(2000), mask, torch.full((1, 1, 1, 1), 0.25))
+    out = remove_background(batch, Relicv2(p_mask=p), torch.Generator().manual_seed(0))
     removed = (out[:, 0, 0, 0] == 0).float().mean().item()
     assert removed == pytest.approx(share, abs=0.03)
     assert (out[:, 0, 1, 1] == 1).all()
 
 
+def test_the_background_is_black_or_the_mean_colour():
+    x, mask = torch.ones(3, 2, 4, 4), torch.zeros(3, 1, 4, 4, dtype=torch.bool)
+    batch = Batch(x, torch.zeros(3), mask, torch.tensor([0.25, 0.5]).view(1, 2, 1, 1))
+    for background, expected in (("zero", [0.0, 0.0]), ("mean", [0.25, 0.5])):
+        out = remove_background(batch, Relicv2(p_mask=1.0, background=background), torch.Generator().manual_seed(0))
+        assert out[0, :, 0, 0].tolist() == expected
+
+
 def test_large_and_small_crops():
     x = torch.rand(4, 1, 28, 28, generator=torch.Generator().manual_seed(0))
-    batch = Batch(x, torch.zeros(4), torch.ones(4, 1, 28, 28, dtype=torch.bool))
+    batch = Batch(x, torch.zeros(4), torch.ones(4, 1, 28, 28, dtype=torch.bool), torch.zeros(1, 1, 1, 1))
     crops = views(Relicv2(large=4, small=2), batch, torch.Generator().manual_seed(0))
     assert [c.shape[-1] for c in crops] == [28] * 4 + [20] * 2

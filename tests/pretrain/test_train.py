@@ -10,6 +10,7 @@ import pytest
 import torch
 
 from pretrain import checkpoint
+from pretrain.batch import crop
 from pretrain.config import PRESETS, SOURCES, override, preset
 from pretrain.methods.byol import regression
 from pretrain.saliency import saliency_masks
@@ -53,7 +54,7 @@ def test_a_resumed_run_ends_with_the_same_bytes(method, fashion, tmp_path, monke
     assert digests[0] == digests[1]
     assert json.loads((again / "checkpoint.json").read_text()) == json.loads((whole / "checkpoint.json").read_text())
     features = find_encoder(str(tmp_path / "whole")).build(1, "cpu")(torch.rand(2, 1, 28, 28))
-    assert features.shape == (2, 128)
+    assert features.shape == (2, 512)
 
 
 @pytest.mark.parametrize("method", sorted(PRESETS))
@@ -115,6 +116,56 @@ def test_settings_have_sources_and_unknown_ones_the_nearest_name():
         preset("relic2")
     with pytest.raises(ArgumentError, match="type int"):
         override(preset("byol"), {"steps": "many"})
+
+
+@pytest.mark.parametrize(
+    ("method", "change", "text"),
+    [
+        ("byol", {"steps": "-1"}, "at least 1"),
+        ("byol", {"lr": "nan"}, "above 0"),
+        ("byol", {"lr": "0"}, "above 0"),
+        ("byol", {"seed": "-1"}, "at least 0"),
+        ("byol", {"area_low": "3"}, "at most 1"),
+        ("byol", {"blur": "0.1,2"}, "at least 0 and at most 1"),
+        ("byol", {"blur": "often"}, "numbers with commas"),
+        ("byol", {"network": "thin-resne"}, "Did you mean 'thin-resnet'"),
+        ("relicv2", {"background": "gray"}, "one of mean, zero"),
+        ("relicv2", {"tau": "0"}, "above 0"),
+        ("relicv2", {"large": "0"}, "at least 1"),
+        ("relicv2", {"negatives": "0"}, "at least 1"),
+        ("relicv2", {"small_area_low": "0.9"}, "at most small_area_high"),
+    ],
+)
+def test_settings_that_make_no_sense_are_refused(method, change, text):
+    with pytest.raises(ArgumentError, match=text):
+        override(preset(method), change)
+
+
+def test_crops_take_their_probabilities_in_turn():
+    config = override(
+        preset("byol"), {"solarise": "0,1", "blur": [0.0], "brightness": 0, "contrast": 0, "area_low": 1, "pad": 0}
+    )
+    x = torch.full((8, 1, 28, 28), 0.9)
+    first, second, third = (crop(x, config, v, torch.Generator().manual_seed(0)) for v in range(3))
+    torch.testing.assert_close(first, x)
+    torch.testing.assert_close(second, 1 - x)
+    torch.testing.assert_close(third, first)
+
+
+def test_colour_pictures_are_normalised_a_channel(tmp_path):
+    rng = np.random.default_rng(0)
+    images = (rng.random((40, 28, 28, 3)) * [255, 120, 30]).astype(np.uint8)
+    step = pretrain(
+        override(preset("relicv2"), SMALL | {"steps": "2", "background": "mean"}),
+        images,
+        None,
+        tmp_path / "r",
+        data=DATA,
+    )
+    seen = checkpoint.read_about(step)["input"]
+    np.testing.assert_allclose(seen["mean"], images.mean((0, 1, 2)) / 255, atol=1e-5)
+    np.testing.assert_allclose(seen["std"], images.std((0, 1, 2)) / 255, atol=1e-4)
+    assert find_encoder(str(tmp_path / "r")).build(3, "cpu")(torch.rand(2, 3, 28, 28)).shape == (2, 512)
 
 
 def test_byol_is_the_squared_distance_of_unit_vectors():

@@ -1,0 +1,207 @@
+"""Stores to cells: which embeddings are judged, what makes a cell anew, and what may never be mixed."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+
+import numpy as np
+import pytest
+from PIL import Image
+
+import relic_eval.encode
+from relic_eval.data.tasks import Task, named_alike, pretraining_rows, split_task
+from relic_eval.encode import embed
+from relic_eval.encoders.load import find_encoder, from_callable
+from relic_eval.errors import ArgumentError, DataError
+from relic_eval.evaluators.table import PROTOCOLS
+from relic_eval.library import leaderboard
+from relic_eval.records import Embeddings
+from relic_eval.results import cell_path, failure_path, read_cell, read_results
+from relic_eval.run import evaluate
+from relic_eval.store import find_stores, import_arrays, read_manifest, read_store
+
+
+def pictures(folder, classes, count=12, side=8):
+    """A folder of class folders, each class of its own grey."""
+    rng = np.random.default_rng(0)
+    for number, name in enumerate(classes):
+        (folder / name).mkdir(parents=True)
+        for i in range(count):
+            grey = rng.integers(0, 40, (side, side)) + 60 * number
+            Image.fromarray(grey.astype(np.uint8)).save(folder / name / f"{i}.png")
+    return folder
+
+
+def mean_colour(scale=1.0):
+    return lambda x: x.mean((2, 3)) * scale
+
+
+def arrays(out, name="mine", seed=0, labels=("a", "b")):
+    y = np.repeat([0, 1], 30)
+    x = np.eye(2)[y] + np.random.default_rng(seed).normal(0, 0.3, (60, 2))
+    return import_arrays(out, name, "set", x, np.array(labels)[y])
+
+
+def test_pretraining_never_sees_a_row_that_will_test():
+    y = np.repeat(np.arange(4), [20, 7, 30, 12])
+    e = Embeddings(np.arange(len(y), dtype=float)[:, None], y, tuple("abcd"), ids=np.arange(len(y)).astype(str))
+    train, valid, test = split_task(Task("t", "t", "d", train="all", test="all"), e, e)
+    rows = pretraining_rows("all", y, e.classes)
+    assert sorted(rows.astype(str)) == sorted([*train.ids, *valid.ids])
+    assert not set(rows.astype(str)) & set(test.ids)
+    assert len(pretraining_rows("train", y, e.classes)) == len(y)
+
+
+def test_the_command_trains_on_those_rows_only(tmp_path, monkeypatch):
+    from pretrain import train
+    from relic_eval.cli import app
+    from relic_eval.data.sources import pictures as read
+
+    seen = {}
+    monkeypatch.setattr(
+        train, "pretrain", lambda config, images, labels, *more, **named: seen.update(x=images, y=labels)
+    )
+    app(["pretrain", "supervised", "--data", "digits", "--out", str(tmp_path)], standalone_mode=False)
+    source = read("digits", "all")
+    rows = pretraining_rows("all", source.y_N, source.classes)
+    assert 0.79 < len(rows) / len(source) < 0.81
+    np.testing.assert_array_equal(seen["y"], source.y_N[rows])
+    np.testing.assert_array_equal(seen["x"], source.read(rows, 28)[0])
+
+
+def test_test_labels_are_matched_by_name(tmp_path):
+    folder = tmp_path / "set"
+    pictures(folder / "train", ["a", "b", "c"])
+    pictures(folder / "test", ["a", "b", "c"])
+    for picture in (folder / "test" / "b").iterdir():
+        picture.unlink()
+    (folder / "test" / "b").rmdir()
+    embed(from_callable("mean", mean_colour(), digest="1"), str(folder), tmp_path / "out")
+    assert evaluate(tmp_path / "out", protocols=["linear-byol", "knn"]).failed == 0
+    for result in read_results(tmp_path / "out"):
+        assert result.cell.rows[0].value == 1
+        assert result.about["classes"] == ["a", "b", "c"]
+        assert set(result.cell.predictions["true"]) == {0, 2}
+
+
+def test_a_class_that_only_the_test_rows_have_is_an_error():
+    train, test = (Embeddings(np.zeros((2, 1)), np.array([0, 1]), names) for names in (("a", "b"), ("a", "z")))
+    with pytest.raises(DataError, match="received 'z'"):
+        named_alike(test, train)
+
+
+def test_weights_are_not_mixed_when_an_embedding_stops_half_way(tmp_path, monkeypatch):
+    folder = tmp_path / "set"
+    pictures(folder / "train", ["a", "b"])
+    pictures(folder / "test", ["a", "b"])
+    out = tmp_path / "out"
+    embed(from_callable("mine", mean_colour(), digest="old"), str(folder), out)
+    before = {s.split: s.path for s in find_stores(out)}
+    real, calls = relic_eval.encode.finish, []
+
+    def stop(*words):
+        calls.append(words)
+        if len(calls) == 2:
+            raise KeyboardInterrupt
+        real(*words)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(relic_eval.encode, "finish", stop)
+        with pytest.raises(KeyboardInterrupt):
+            embed(from_callable("mine", mean_colour(-1), digest="new"), str(folder), out)
+    assert {s.split: s.path for s in find_stores(out)} == before
+    embed(from_callable("mine", mean_colour(-1), digest="new"), str(folder), out)
+    after = {s.split: s.path for s in find_stores(out)}
+    assert after.keys() == before.keys()
+    assert not set(after.values()) & set(before.values())
+
+
+def test_the_embedding_that_was_asked_for_last_is_judged_and_older_cells_stand_no_longer(tmp_path):
+    first = arrays(tmp_path, seed=0)
+    evaluate(tmp_path)
+    second = arrays(tmp_path, seed=1)
+    with pytest.raises(DataError, match="expected cells"):
+        read_results(tmp_path)
+    evaluate(tmp_path, protocols=["knn"])
+    assert [r.protocol for r in read_results(tmp_path)] == ["knn"]
+    assert read_results(tmp_path)[0].about["stores"]["test"] == read_manifest(second)["content"]
+    assert arrays(tmp_path, seed=0) == first
+    assert [s.path for s in find_stores(tmp_path)] == [first]
+
+
+def test_a_cell_whose_repetition_failed_stands_no_longer(tmp_path):
+    arrays(tmp_path)
+    evaluate(tmp_path, protocols=["knn", "linear-byol"])
+    place = failure_path(tmp_path, "mine", "set", "knn")
+    place.parent.mkdir(parents=True)
+    place.write_text(json.dumps({"encoder": "mine", "task": "set", "protocol": "knn", "error": "e"}))
+    assert [r.protocol for r in read_results(tmp_path)] == ["linear-byol"]
+
+
+def test_another_version_or_setting_of_a_protocol_makes_its_cell_anew_and_a_title_does_not(tmp_path, monkeypatch):
+    arrays(tmp_path)
+    assert evaluate(tmp_path, protocols=["knn"]).made == 1
+    assert evaluate(tmp_path, protocols=["knn"]).skipped == 1
+    monkeypatch.setattr(type(PROTOCOLS["knn"]), "version", 99)
+    assert evaluate(tmp_path, protocols=["knn"]).made == 1
+    monkeypatch.setitem(PROTOCOLS, "knn", dataclasses.replace(PROTOCOLS["knn"], ks=(1,)))
+    assert evaluate(tmp_path, protocols=["knn"]).made == 1
+    real = relic_eval.run.tasks_of
+    monkeypatch.setattr(
+        relic_eval.run, "tasks_of", lambda *a: tuple(dataclasses.replace(t, title="Other") for t in real(*a))
+    )
+    assert evaluate(tmp_path, protocols=["knn"]).skipped == 1
+
+
+def test_pictures_that_changed_in_between_are_not_put_side_by_side(tmp_path):
+    folder, out = pictures(tmp_path / "set", ["a", "b"]), tmp_path / "out"
+    embed(from_callable("one", mean_colour(), digest="1"), str(folder), out)
+    for picture in (folder / "a").iterdir():
+        Image.fromarray(np.full((8, 8), 255, np.uint8)).save(picture)
+    embed(from_callable("two", mean_colour(), digest="1"), str(folder), out)
+    evaluate(out, protocols=["linear-byol"])
+    with pytest.raises(ArgumentError, match="the same images and labels for one and two"):
+        leaderboard(out)
+
+
+def test_superclasses_that_come_later_are_taken_up(tmp_path):
+    folder, out = pictures(tmp_path / "set", ["a", "b", "c"]), tmp_path / "out"
+    encoder = from_callable("mean", mean_colour(), digest="1")
+    (first,) = embed(encoder, str(folder), out)
+    (folder / "superclasses.csv").write_text("class,superclass\na,x\nb,x\nc,y\n")
+    (second,) = embed(encoder, str(folder), out)
+    assert second != first
+    assert read_store(second).superclasses == ("x", "x", "y")
+    (folder / "superclasses.csv").write_text("class,superclass\na,x\nb,y\nc,y\n")
+    assert read_store(embed(encoder, str(folder), out)[0]).superclasses == ("x", "y", "y")
+
+
+def test_unreadable_pictures_of_a_part_made_before_are_still_counted(tmp_path, monkeypatch):
+    folder, out = pictures(tmp_path / "set", ["a", "b"]), tmp_path / "out"
+    (folder / "a" / "3.png").write_bytes(b"no picture")
+    monkeypatch.setattr(relic_eval.encode, "part_rows", lambda dims: 10)
+    real = relic_eval.encode.write_part
+
+    def stop(path, number, *more):
+        if number == 1:
+            raise KeyboardInterrupt
+        real(path, number, *more)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(relic_eval.encode, "write_part", stop)
+        with pytest.raises(KeyboardInterrupt):
+            embed(find_encoder("pixels"), str(folder), out, on_error="skip")
+    (path,) = embed(find_encoder("pixels"), str(folder), out, on_error="skip")
+    manifest = read_manifest(path)
+    assert (manifest["rows"], len(manifest["parts"])) == (23, 6)
+    assert ["a/3.png" in text for text in manifest["data"]["unreadable"]] == [True]
+
+
+def test_a_cell_says_what_it_came_from(tmp_path):
+    path = arrays(tmp_path)
+    evaluate(tmp_path, protocols=["blocks"])
+    about = read_cell(cell_path(tmp_path, "mine", "set", "blocks")).about
+    assert about["stores"] == dict.fromkeys(("train", "test"), read_manifest(path)["content"])
+    assert about["counts"] == {"train": 36, "valid": 12, "test": 12}
+    assert about["settings"]["source"]
