@@ -58,7 +58,7 @@ def random_crop(
 ) -> Tensor:
     """A random box of each picture, resized bilinearly to a square, some turned left to right.
 
-    A box of more than about 1.4 times the side is taken from the picture at half its size (or a quarter, ...), since
+    A box of more than about 1.7 times the side is taken from the picture at half its size (or a quarter, ...), since
     bilinear sampling alone would skip pixels.
 
     >>> g = Generator().manual_seed(0); x = torch.rand(2, 1, 8, 8, generator=g)
@@ -76,7 +76,7 @@ def random_crop(
     theta = torch.stack([width * turn, zero, right, zero, height, down], 1).view(n, 2, 3).to(x)
     grid = F.affine_grid(theta, [n, x.shape[1], side, side], align_corners=False)
     longest = torch.maximum(width * x.shape[3], height * x.shape[2])
-    halvings = (torch.log2(longest / side) + 0.5).floor().clamp_min(0).long()
+    halvings = (torch.log2(longest / side) + 0.25).floor().clamp_min(0).long()
     out = x.new_empty(n, x.shape[1], side, side)
     for level in range(int(halvings.max()) + 1):
         rows = (halvings == level).nonzero()[:, 0].to(x.device)
