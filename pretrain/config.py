@@ -59,6 +59,7 @@ class Training:
 class Supervised(Training):
     """Cross-entropy on the labels, on one augmented view."""
 
+    steps: int = value(400, "chosen", 1)
     lr: float = value(2e-3, "chosen", TINY)
     area_low: float = value(0.5, "chosen", TINY, 1)
     solarise: tuple[float, ...] = value((0.0,), "chosen", 0, 1)
@@ -71,7 +72,7 @@ class Byol(Training):
     steps: int = value(600, "chosen", 1)
     hidden: int = value(512, "chosen", 1)  # 4096 for 2048 features
     out: int = value(128, "chosen", 1)  # 256 for 2048 features
-    ema: float = value(0.98, "chosen", 0, 1)  # 0.996 for 1000 epochs
+    ema: float = value(0.99, "chosen", 0, 1)  # 0.996 for 1000 epochs
 
 
 @dataclass(frozen=True)

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import dataclasses
 import re
+from fractions import Fraction
 from pathlib import Path
+
+import pytest
 
 from benchmarks.claims import CLAIMS
 from pretrain.config import PRESETS
@@ -35,7 +39,21 @@ def test_every_claim_stands_in_the_benchmarks_readme():
     assert all(f"| {name} |" in text for name in CLAIMS)
 
 
-def test_the_steps_in_the_manual_are_those_of_the_presets():
+@pytest.mark.parametrize("method", sorted(PRESETS))
+def test_the_manual_has_every_setting_with_its_value_and_source(method):
     text = (ROOT / "docs" / "pretraining.md").read_text()
-    for config in PRESETS.values():
-        assert f"| `steps` | {config.steps} |" in text
+    sections = dict(re.findall(r"^## (.+?)$(.*?)(?=^## |\Z)", text, re.M | re.S))
+    rows = {}
+    for part in ("What all methods share", method):  # what a method says of itself stands above what all share
+        rows |= {
+            name: (shown, source)
+            for name, shown, source in re.findall(r"^\| `(\w+)` \| (.+?) \| (\w+) \|$", sections[part], re.M)
+        }
+    for field in dataclasses.fields(PRESETS[method]):
+        value = getattr(PRESETS[method], field.name)
+        shown, source = rows[field.name]
+        numbers = [float(Fraction(n)) if re.fullmatch(r"[\d./]+", n) else n for n in shown.split(" (")[0].split(",")]
+        expected = list(value) if isinstance(value, tuple) else [value]
+        assert numbers == expected, field.name
+        assert source == field.metadata["source"], field.name
+    assert set(rows) >= {f.name for f in dataclasses.fields(PRESETS[method])}
