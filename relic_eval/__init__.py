@@ -3,9 +3,14 @@
 from __future__ import annotations
 
 import importlib
+import os
 from typing import Any
 
 __version__ = "0.1.0"
+
+# Threads that wait for each other by spinning starve one another on a busy machine: a fit of half a second then took 45.
+# OpenMP reads this when torch or FAISS is first imported; whoever has set it, or imported them before, decides.
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 _PUBLIC = {
     "compare": "relic_eval.comparison",

@@ -79,6 +79,8 @@ def pretrain(
     config = override(preset(method), {**changes, **({} if steps is None else {"steps": str(steps)})})
     split = "train" if "train" in dataset_splits(data) else "all"
     about = {"name": dataset_name(data), "split": split, "digest": split_digest(data, split, out / "data")}
+    if name in ("pixels", "random"):
+        raise ArgumentError("--name", "a name of its own", repr(name), "The board has a row of that name already.")
     run = out / "pretrain" / (name or method)
     if checkpoint.finished(run, config, about):
         say(f"pretrain {name or method}: already there")

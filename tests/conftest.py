@@ -9,6 +9,8 @@ import numpy as np
 import pytest
 from jaxtyping import install_import_hook
 
+import relic_eval  # noqa: F401  before torch: it says how threads wait
+
 install_import_hook(["relic_eval.metrics", "relic_eval.probes"], "beartype.beartype")
 
 

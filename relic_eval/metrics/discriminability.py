@@ -46,11 +46,9 @@ def discriminability(x_ND: Float[np.ndarray, "N D"], y_N: Int[np.ndarray, " N"])
     ]
     ratio_C = _divide(_divide(per_class[0], per_class[1]), _divide(per_class[2], per_class[3]))
     ratio = _divide(_divide(inter_sum_N.sum(), other_N.sum()), _divide(intra_sum_N.sum(), own_N.sum()))
-    divisor_NC = np.tile(count_C.astype(float), (len(y_N), 1))
-    divisor_NC[rows, y_N] -= 1
-    return Discriminability(
-        float(ratio), ratio_C, _divide(inter_N, intra_N), inter_N, intra_N, _divide(sum_NC, divisor_NC)
-    )
+    mean_NC = _divide(sum_NC, count_C[None])
+    mean_NC[rows, y_N] = intra_N
+    return Discriminability(float(ratio), ratio_C, _divide(inter_N, intra_N), inter_N, intra_N, mean_NC)
 
 
 def class_distance_sums(x_ND: Float[np.ndarray, "N D"], y_N: Int[np.ndarray, " N"]) -> Float[np.ndarray, "N C"]:
