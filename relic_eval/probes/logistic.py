@@ -9,7 +9,9 @@ half the Gram spectrum + lambda, the bound of Böhning (1992). One matrix produc
 
 from __future__ import annotations
 
+import dataclasses
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
@@ -21,6 +23,7 @@ from relic_eval.errors import ArgumentError
 from relic_eval.probes.lbfgs import minimise
 
 PENALTIES = tuple(float(p) for p in np.logspace(-6, 5, 45))
+MEMORY = 512 << 20  # bytes of the optimiser's memory for several subsets together
 BLOCK = 8192  # rows in one product: bounds the memory of the logits
 COARSE = 4  # every fourth penalty is solved first; the rest start from a cubic through their four nearest in log lambda
 
@@ -79,7 +82,13 @@ def fit_subsets(
     (2, 1, 1, 2)
     """
     x_ND, y_N = paired(matrix("x_ND", x_ND), labels("y_N", y_N))
-    return _fit(x_ND[rows_SM], y_N[rows_SM], classes or int(y_N.max()) + 1, penalties, tol, device)
+    classes = classes or int(y_N.max()) + 1
+    # the optimiser remembers about thirty points a problem: many classes are taken a few subsets at a time
+    point = 4 * len(penalties) * (min(x_ND.shape[1], rows_SM.shape[1]) + 1) * classes
+    group = max(1, MEMORY // (30 * point))
+    starts = range(0, len(rows_SM), group)
+    parts = [rows_SM[start : start + group] for start in starts]
+    return _joined([_fit(x_ND[rows], y_N[rows], classes, penalties, tol, device) for rows in parts])
 
 
 def predict(path: PenaltyPath, x_ND: Float[np.ndarray, "N D"]) -> Int[np.ndarray, "S L N"]:
@@ -102,6 +111,14 @@ def probabilities(path: PenaltyPath, x_ND: Float[np.ndarray, "N D"]) -> Float[np
     """
     blocks = [torch.softmax(torch.from_numpy(b), 3).numpy() for b in _score_blocks(path, x_ND)]
     return np.concatenate(blocks, axis=2)
+
+
+def _joined(paths: list[PenaltyPath]) -> PenaltyPath:
+    if len(paths) == 1:
+        return paths[0]
+    by_subset = [f.name for f in dataclasses.fields(PenaltyPath) if "_S" in f.name]
+    joined: dict[str, Any] = {name: np.concatenate([getattr(p, name) for p in paths]) for name in by_subset}
+    return dataclasses.replace(paths[0], calls=sum(p.calls for p in paths), **joined)
 
 
 def _score_blocks(path: PenaltyPath, x_ND: np.ndarray):

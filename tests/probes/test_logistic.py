@@ -185,6 +185,20 @@ def test_subsets_are_fits_of_their_own(digits, rows):
     assert (predicted[0] != predicted[1]).any()
 
 
+def test_subsets_a_few_at_a_time(digits, monkeypatch):
+    from relic_eval.probes import logistic
+
+    x, y = digits[0] / 16, digits[1] % 4
+    rows_SM = np.stack([np.random.default_rng(s).choice(700, 40, replace=False) for s in range(5)])
+    together = fit_subsets(x, y, rows_SM, penalties=(0.1, 10.0), tol=1e-6)
+    monkeypatch.setattr(logistic, "MEMORY", 2 * 30 * 4 * 2 * 41 * 4)  # room for two of them
+    parts = fit_subsets(x, y, rows_SM, penalties=(0.1, 10.0), tol=1e-6)
+    assert parts.weights_SLDC.shape == together.weights_SLDC.shape
+    assert parts.calls > together.calls
+    np.testing.assert_allclose(parts.objective_SL, together.objective_SL, rtol=1e-4)
+    assert (predict(parts, x) == predict(together, x)).mean() > 0.995
+
+
 def test_the_order_of_the_penalties_does_not_matter(digits):
     x, y = digits[0][:150] / 16, digits[1][:150] % 3
     penalties = tuple(float(p) for p in np.logspace(-1, 3, 11))  # enough for coarse ones and interpolated ones
