@@ -14,42 +14,79 @@ from markupsafe import Markup
 
 from relic_eval.board import Board
 from relic_eval.results import Result
-from reports.sections import (
-    blocks_section,
-    board_section,
-    discriminability_section,
-    first_task,
-    of_protocol,
-    read_blocks,
-    training_section,
-)
-from reports.style import percent, title
-from reports.summary import sentences
+from reports.sections.blocks import blocks_section, read_blocks
+from reports.sections.board import board_section
+from reports.sections.choose import shown, with_ratio
+from reports.sections.confusion import confusion_figure
+from reports.sections.distances import distances_section
+from reports.sections.figure import Figure
+from reports.sections.probes import penalty_figure, votes_figure
+from reports.sections.provenance import provenance_section
+from reports.sections.sheet import row_rules
+from reports.sections.shifts import few_labels_figure, sentence, shifted_figure, shifted_pairs
+from reports.sections.training import training_section
+from reports.summary import heading, statements
+from reports.words import number, percent, signed
 
 TEMPLATES = Path(__file__).parent / "templates"
-PROTOCOL_TITLES = {"linear-byol": "linear probe", "fewshot-5": "20 draws", "knn": "nearest neighbours"}
+SCRIPTS = ("page.js", "board.js", "blocks.js")
+Manifest = Mapping[str, Any]
 
 
 def to_html(
     results: Sequence[Result],
     board: Board,
     *,
-    manifests: Mapping[str, Mapping[str, Any]],
+    stores: Mapping[str, Sequence[Manifest]],
     thumbnails: Mapping[str, bytes],
     failures: Sequence[Mapping[str, str]] = (),
 ) -> str:
-    """The whole page. `manifests` are of one store an encoder, `thumbnails` WebP pictures by id."""
+    """The whole page. `stores` holds the manifests of each encoder's stores, `thumbnails` WebP pictures by id."""
     results, order = list(results), [row.encoder for row in board.rows]
-    blocks = read_blocks(of_protocol(results, "blocks", first_task(results, "blocks")), order)
-    shown = blocks_section(blocks, thumbnails)
-    ratios = [
-        r
-        for r in of_protocol(results, "discriminability", first_task(results, "discriminability"))
-        if r.cell.rows[0].value is not None
-    ]  # a missing ratio stands in no figure
-    sheet = shown["sprite"] if shown else ""
-    style = _text("page.css").replace("{{ sprite_rule }}", f".pic{{background-image:url({sheet})}}" if sheet else "")
-    script = _text("page.js")
+    stores = {name: stores[name] for name in sorted(stores, key=lambda n: order.index(n) if n in order else len(order))}
+    blocks = blocks_section(read_blocks(shown(results, "blocks", order), order), thumbnails)
+    parts = {
+        "heading": heading(order, len({r.task for r in results})),
+        "said": statements(board, failures, sentence(shifted_pairs(results, order))),
+        "board": board_section(board, failures),
+        "blocks": blocks,
+        "distances": distances_section(with_ratio(results, order), board.baseline),
+        "why": [f for f in _why(results, order) if f],
+        "training": training_section({name: found[0] for name, found in stores.items()}),
+        "origin": provenance_section(results, stores, failures, board.baseline),
+    }
+    styles = [
+        _text("page.css") + (row_rules(blocks["labels"]) if blocks else ""),
+        _text("drawing.css"),  # apart, because a figure that is saved takes it along
+    ]
+    scripts = ["".join(_text(name) for name in SCRIPTS)]
+    return (
+        _environment()
+        .get_template("page.html")
+        .render(
+            **parts,
+            data=_json({"blocks": blocks["data"] if blocks else None, "csv": _tables(parts)}),
+            styles=[Markup(s) for s in styles],
+            scripts=[Markup(s) for s in scripts],
+            style_hashes=[_hash(s) for s in styles],
+            script_hashes=[_hash(s) for s in scripts],
+        )
+    )
+
+
+def _why(results: Sequence[Result], order: Sequence[str]) -> list[Figure | None]:
+    makers = (shifted_figure, few_labels_figure, penalty_figure, votes_figure, confusion_figure)
+    return [make(results, order) for make in makers]
+
+
+def _tables(parts: Mapping[str, Any]) -> dict[str, str]:
+    """The CSV behind each figure, by its key."""
+    distances = parts["distances"]["figures"] if parts["distances"] else []
+    figures = [*distances, *parts["why"], *(t["figure"] for t in parts["training"])]
+    return {"board": parts["board"]["csv"], **{f.key: f.csv for f in figures}}
+
+
+def _environment() -> Environment:
     environment = Environment(
         loader=FileSystemLoader(TEMPLATES),
         autoescape=True,
@@ -57,73 +94,8 @@ def to_html(
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.globals.update(percent=percent, title=title)
-    tasks = {
-        r.task: {
-            "title": r.about["title"] if r.protocol != "fewshot-5" else r.about["task_settings"]["title"],
-            "counts": r.about["counts"],
-            "digest": r.about["data"]["test"],
-        }
-        for r in results
-    }
-    return environment.get_template("page.html").render(
-        heading=_heading(board, results),
-        sentences=sentences(board, failures),
-        board=board_section(board),
-        titles=PROTOCOL_TITLES,
-        blocks=shown,
-        discriminability=discriminability_section(
-            sorted(ratios, key=lambda r: order.index(r.encoder) if r.encoder in order else len(order))
-        ),
-        training=training_section(manifests),
-        failures=failures,
-        tasks=list(tasks.values()),
-        knn=[r for r in results if r.protocol == "knn"],
-        encoders=_encoders(manifests),
-        differences=[_difference(board, d) for d in board.differences],
-        protocols=[
-            {"name": p, "settings": s} for p, s in sorted({r.protocol: r.about["settings"] for r in results}.items())
-        ],
-        versions=results[0].about["versions"],
-        data=_json(shown["data"] if shown else None),
-        style=Markup(style),
-        script=Markup(script),
-        style_hash=_hash(style),
-        script_hash=_hash(script),
-    )
-
-
-def _heading(board: Board, results: list[Result]) -> str:
-    names = ", ".join(title(row.encoder) for row in board.rows)
-    tasks = len({r.task for r in results})
-    return f"{names} on {tasks} {'task' if tasks == 1 else 'tasks'}"
-
-
-def _difference(board: Board, d: Any) -> dict[str, Any]:
-    column = board.columns[d.column]
-    return {
-        "task": f"{column.title}, {PROTOCOL_TITLES.get(column.protocol, column.protocol)}",
-        "better": title(d.better),
-        "worse": title(d.worse),
-        "value": d.value,
-        "low": d.low,
-        "high": d.high,
-        "sure": d.sure,
-    }
-
-
-def _encoders(manifests: Mapping[str, Mapping[str, Any]]) -> list[dict[str, Any]]:
-    return [
-        {
-            "title": title(name),
-            "kind": m["encoder"]["kind"],
-            "dims": m["dims"],
-            "parameters": m["encoder"]["parameters"],
-            "unreadable": len(m["data"]["unreadable"]),
-            "content": m["content"],
-        }
-        for name, m in manifests.items()
-    ]
+    environment.globals.update(percent=percent, number=number, signed=signed)
+    return environment
 
 
 def _text(name: str) -> str:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from dataclasses import dataclass
+
 TITLES = {
     "pixels": "Pixels",
     "random": "Random initialisation",
@@ -9,11 +12,59 @@ TITLES = {
     "byol": "BYOL",
     "relicv2": "RELICv2",
 }
-# Okabe and Ito's colours, fixed by name; names that are not here take the others in the order of the alphabet
-COLOURS = {"relicv2": "#d55e00", "byol": "#0072b2", "supervised": "#009e73", "random": "#7f7f7f", "pixels": "#cc79a7"}
-OTHERS = ("#e69f00", "#56b4e9", "#b8a900", "#332288", "#882255", "#44aa99")
-DASHES = {"relicv2": "", "byol": "6 3", "supervised": "2 2", "random": "8 3 2 3", "pixels": "1 3"}
-CIVIDIS = ("#00224e", "#123570", "#3b496c", "#575d6d", "#707173", "#8a8678", "#a59c74", "#c3b369", "#e1cc55", "#fee838")
+NARROW = {"random": "Random init."}  # where the title does not fit
+# Okabe and Ito's colours, fixed by name, each with a mark and a dash, so that no figure depends on colour alone
+KNOWN = {
+    "relicv2": ("#d55e00", "circle", ""),
+    "byol": ("#0072b2", "square", "6 3"),
+    "supervised": ("#009e73", "triangle", "12 3"),
+    "random": ("#7f7f7f", "cross", "8 3 2 3"),
+    "pixels": ("#cc79a7", "diamond", "2 2.5"),
+}
+OTHERS = (
+    ("#e69f00", "down", "10 4"),
+    ("#56b4e9", "star", "4 2"),
+    ("#b8a900", "plus", "12 3 2 3"),
+    ("#332288", "hexagon", "5 5"),
+    ("#882255", "circle", "3 2 8 2"),
+    ("#44aa99", "square", ""),
+)
+PLAIN = ("pixels", "random")  # baselines that nothing was learned for
+# ten steps of cividis, from near to far; the palest end is left out because it fades on white
+CIVIDIS = ("#00224e", "#0c3470", "#36466c", "#52596d", "#696b71", "#807f78", "#999277", "#b5a86f", "#d0be62", "#eed649")
+
+
+@dataclass(frozen=True)
+class Look:
+    """How an encoder looks wherever it is drawn."""
+
+    name: str
+    title: str
+    colour: str
+    mark: str
+    dash: str
+
+
+def looks(encoders: Iterable[str]) -> dict[str, Look]:
+    """A look for each encoder: the known ones have theirs, others the free one that follows from their name.
+
+    >>> look = looks(["mine", "byol"])["byol"]
+    >>> look.title, look.colour, look.mark
+    ('BYOL', '#0072b2', 'square')
+    """
+    found, free = {}, list(range(len(OTHERS)))
+    for name in sorted(set(encoders)):
+        if name in KNOWN:
+            found[name] = Look(name, title(name), *KNOWN[name])
+            continue
+        free = free or list(range(len(OTHERS)))  # more names than looks: they come round again with another mark
+        start = sum(name.encode()) % len(OTHERS)
+        place = min(free, key=lambda p: (p - start) % len(OTHERS))
+        free.remove(place)
+        turn = sum(f.colour == OTHERS[place][0] for f in found.values())
+        colour, _, dash = OTHERS[place]
+        found[name] = Look(name, title(name), colour, OTHERS[(place + turn) % len(OTHERS)][1], dash)
+    return found
 
 
 def title(encoder: str) -> str:
@@ -25,30 +76,16 @@ def title(encoder: str) -> str:
     return TITLES.get(encoder, encoder)
 
 
-def colours(encoders: list[str]) -> dict[str, str]:
-    """A colour for each encoder.
-
-    >>> colours(["mine", "byol"])["byol"]
-    '#0072b2'
-    """
-    rest = sorted(e for e in encoders if e not in COLOURS)
-    return {e: COLOURS.get(e) or OTHERS[rest.index(e) % len(OTHERS)] for e in encoders}
-
-
-def percent(value: float | None, signed: bool = False) -> str:
-    """A fraction as per cent with one decimal; nothing for a missing number.
-
-    >>> percent(0.8125), percent(None), percent(0.01, signed=True)
-    ('81.2', '', '+1.0')
-    """
-    return "" if value is None else f"{100 * value:+.1f}" if signed else f"{100 * value:.1f}"
-
-
 def short(name: str, longest: int = 24) -> str:
-    """A title that fits beside an axis.
+    """A title that fits beside an axis; of a long one both ends are kept, because names often differ only at the end.
 
-    >>> short("relicv2"), short("x" * 30, longest=5)
-    ('RELICv2', 'xxxx…')
+    >>> short("relicv2"), short("random", longest=14), short("resnet50-batch-0256", longest=11)
+    ('RELICv2', 'Random init.', 'resne…-0256')
     """
     text = title(name)
-    return text if len(text) <= longest else text[: longest - 1] + "…"
+    if len(text) > longest:
+        text = NARROW.get(name, text)
+    if len(text) <= longest:
+        return text
+    end = (longest - 1) // 2
+    return text[: longest - 1 - end] + "…" + text[len(text) - end :]

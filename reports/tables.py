@@ -8,7 +8,8 @@ from collections.abc import Iterable
 
 from relic_eval.board import Board, board_table
 from relic_eval.results import Result
-from reports.style import percent, title
+from reports.style import title
+from reports.words import percent
 
 
 def board_text(board: Board) -> str:

@@ -24,13 +24,13 @@ def write_report(out: Path, *, baseline: str | None = None) -> Path:
 
     results = read_results(out)
     board = make_board(results, baseline=baseline)
-    manifests, thumbnails = _stores(out, {r.encoder for r in results})
-    page = to_html(results, board, manifests=manifests, thumbnails=thumbnails, failures=read_failures(out))
+    stores, thumbnails = _stores(out, {r.encoder for r in results})
+    page = to_html(results, board, stores=stores, thumbnails=thumbnails, failures=read_failures(out))
     with whole_folder(place) as new:
         write_bytes(new / "index.html", page.encode())
         write_bytes(new / "tables" / "board.csv", board_csv(board).encode())
         write_bytes(new / "tables" / "measurements.csv", rows_csv(results).encode())
-        for name, figure in figures(results, board, manifests).items():
+        for name, figure in figures(results, board, {n: found[0] for n, found in stores.items()}).items():
             save(figure, new / "figures" / name)
         write_json(new / "report.json", {"key": key})
     return place / "index.html"
@@ -51,37 +51,35 @@ def report_key(out: Path, baseline: str | None) -> str:
     )
 
 
-def _stores(out: Path, encoders: set[str]) -> tuple[dict[str, Any], dict[str, bytes]]:
-    manifests: dict[str, Any] = {}
+def _stores(out: Path, encoders: set[str]) -> tuple[dict[str, list[Any]], dict[str, bytes]]:
+    stores: dict[str, list[Any]] = {}
     thumbnails: dict[str, bytes] = {}
     for store in find_stores(out):
         if store.encoder in encoders:
-            manifests.setdefault(store.encoder, read_manifest(store.path))
+            stores.setdefault(store.encoder, []).append(read_manifest(store.path))
             if store.split in ("test", "all"):
                 thumbnails.update({k: v for k, v in read_thumbnails(store.path).items() if k not in thumbnails})
-    return manifests, thumbnails
+    return stores, thumbnails
 
 
 def figures(results: list, board: Any, manifests: dict[str, Any]) -> dict[str, Any]:
-    """Every figure that the results allow, by name."""
+    """Every figure that the results allow, by name; `manifests` holds one of each encoder's stores."""
     from reports.figures.discriminability import discriminability_figure
     from reports.figures.leaderboard import leaderboard_figure
     from reports.figures.losses import losses_figure
     from reports.figures.neighbour_blocks import neighbour_blocks_figure
-    from reports.sections import first_task, of_protocol, read_blocks
+    from reports.sections.blocks import read_blocks
+    from reports.sections.choose import shown, with_ratio
+    from reports.sections.training import training_records
 
     made, order = {"leaderboard": leaderboard_figure(board)}, [row.encoder for row in board.rows]
-    blocks = read_blocks(of_protocol(results, "blocks", first_task(results, "blocks")), order)
+    blocks = read_blocks(shown(results, "blocks", order), order)
     if blocks:
         made["neighbour_blocks"] = neighbour_blocks_figure(blocks)
-    ratios = [
-        r
-        for r in of_protocol(results, "discriminability", first_task(results, "discriminability"))
-        if r.cell.rows[0].value is not None
-    ]
+    ratios = with_ratio(results, order)
     if ratios:
-        made["discriminability"] = discriminability_figure(ratios)
-    training = {n: m["encoder"]["training"] for n, m in manifests.items() if m["encoder"].get("training")}
+        made["discriminability"] = discriminability_figure(ratios, board.baseline)
+    training = training_records(manifests)
     if training:
         made["losses"] = losses_figure(training)
     return made

@@ -3,22 +3,41 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 from matplotlib.figure import Figure
 
-from reports.figures.style import new_figure
-from reports.style import colours, short
+from reports.drawings.frame import spread
+from reports.figures.style import new_figure, pen
+from reports.sections.training import DASHES
+from reports.style import looks
+
+ACROSS = 3
 
 
 def losses_figure(training: Mapping[str, Mapping[str, Any]]) -> Figure:
-    """A panel a method, the terms of the loss over each other; `training` is the record in each store's manifest."""
-    figure, every = new_figure(len(training), width=2.6 * len(training), height=2.4)
-    colour = colours(list(training))
-    for axes, (name, record) in zip(every, training.items(), strict=True):
-        for style, (term, points) in zip(("-", "--", ":"), record["history"].items(), strict=False):
-            axes.plot([p[0] for p in points], [p[1] for p in points], style, color=colour[name], label=term)
-        axes.set(xlabel="step", title=short(name))
-        axes.legend(frameon=False, fontsize=7)
+    """A panel a method, the terms of the loss over each other and named at their ends; each panel has its own scale."""
+    across = min(len(training), ACROSS)
+    rows = -(-len(training) // across)
+    figure, every = new_figure(across, 2.9 * across, 2.3 * rows, rows)
+    look = looks(training)
+    for spare in every[len(training) :]:
+        spare.set_visible(False)
+    for axes, (name, record) in zip(every, training.items(), strict=False):
+        history = {term: points for term, points in record["history"].items() if points}
+        terms = sorted(history, key=lambda term: term != "loss")
+        for term, dash in zip(terms, DASHES, strict=False):
+            axes.plot(*zip(*history[term], strict=True), lw=1.6, **pen(replace(look[name], dash=dash)))
+        low = min(0.0, min(y for points in history.values() for _, y in points))
+        top = axes.get_ylim()[1]
+        places = spread([history[t][-1][1] for t in terms], 0.08 * (top - low), low, top)
+        for term, place in zip(terms, places, strict=True):
+            axes.annotate(
+                term, (history[term][-1][0], place), (4, 0), textcoords="offset points", va="center", fontsize=8
+            )
+        axes.set(xlabel="step", xlim=(0, None), ylim=(low, None))
+        axes.set_title(look[name].title, loc="left")
+        axes.grid(axis="y")
     every[0].set_ylabel("loss")
     return figure

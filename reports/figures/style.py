@@ -12,26 +12,73 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from relic_eval.files import write_bytes
+from reports.style import Look
 
+# the marks of the page, by matplotlib's names
+MARKERS = {
+    "circle": "o",
+    "square": "s",
+    "triangle": "^",
+    "down": "v",
+    "diamond": "D",
+    "cross": "X",
+    "plus": "P",
+    "star": "*",
+    "hexagon": "h",
+}
+INK, DIM, GRID = "#1a1a1a", "#595959", "#e6e6e6"
 SETTINGS: dict[Any, Any] = {
     "svg.hashsalt": "relic-eval",
     "svg.fonttype": "none",
     "font.size": 9,
     "axes.spines.top": False,
     "axes.spines.right": False,
+    "axes.edgecolor": DIM,
+    "axes.linewidth": 0.6,
+    "axes.labelcolor": DIM,
+    "axes.titlesize": 9,
+    "axes.axisbelow": True,
+    "text.color": INK,
+    "xtick.color": DIM,
+    "ytick.color": DIM,
+    "xtick.labelcolor": INK,
+    "ytick.labelcolor": INK,
+    "grid.color": GRID,
+    "grid.linewidth": 0.6,
     "text.parse_math": False,  # a $ in a name is a $
 }
 
 
-def new_figure(columns: int = 1, width: float = 6.0, height: float = 3.6) -> tuple[Figure, list[Axes]]:
-    """A figure with axes side by side, without pyplot's memory of figures.
+def new_figure(
+    columns: int = 1, width: float = 6.0, height: float = 3.6, rows: int = 1, **options: Any
+) -> tuple[Figure, list[Axes]]:
+    """A figure with axes side by side, row by row, without pyplot's memory of figures.
 
     >>> len(new_figure(2)[1])
     2
     """
     with rc_context(SETTINGS):
         figure = Figure(figsize=(width, height), layout="constrained")
-        return figure, list(figure.subplots(1, columns, squeeze=False)[0])
+        return figure, list(figure.subplots(rows, columns, squeeze=False, **options).ravel())
+
+
+def pen(look: Look) -> dict[str, Any]:
+    """Colour and dash of an encoder's line.
+
+    >>> pen(Look("m", "M", "#000000", "square", "6 3"))
+    {'color': '#000000', 'linestyle': (0, (3.0, 1.5))}
+    """
+    dash = tuple(float(part) / 2 for part in look.dash.split())
+    return {"color": look.colour, "linestyle": (0, dash) if dash else "-"}
+
+
+def dot(look: Look) -> dict[str, Any]:
+    """Colour and mark of an encoder.
+
+    >>> dot(Look("m", "M", "#000000", "square", ""))
+    {'color': '#000000', 'marker': 's', 'linestyle': 'none'}
+    """
+    return {"color": look.colour, "marker": MARKERS[look.mark], "linestyle": "none"}
 
 
 def save(figure: Figure, stem: Path) -> list[Path]:

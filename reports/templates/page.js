@@ -1,70 +1,98 @@
+"use strict";
+const data = JSON.parse(document.getElementById("data").textContent), root = document.documentElement;
+root.classList.add("js");
+const make = (tag, kind, text) => {
+  const e = document.createElement(tag);
+  if (kind) e.className = kind;
+  if (text !== undefined) e.textContent = text;
+  return e;
+};
+const button = (text, act) => {
+  const b = make("button", "", text);
+  b.type = "button";
+  b.addEventListener("click", act);
+  return b;
+};
+
+// light or dark, other than the system says
 (() => {
-  const data = JSON.parse(document.getElementById("data").textContent);
-  for (const table of document.querySelectorAll(".sortable")) {
-    const heads = [...table.tHead.rows[0].cells];
-    heads.forEach((head, column) => head.querySelector("button")?.addEventListener("click", () => {
-      const down = head.getAttribute("aria-sort") !== "descending";
-      heads.forEach((h) => h.removeAttribute("aria-sort"));
-      head.setAttribute("aria-sort", down ? "descending" : "ascending");
-      const key = (row) => parseFloat(row.cells[column].dataset.value);
-      const rows = [...table.tBodies[0].rows].sort((a, b) => (down ? key(b) - key(a) : key(a) - key(b)));
-      table.tBodies[0].append(...rows);
-    }));
-  }
-  const closed = () => [...document.querySelectorAll("details:not([open])")];
+  const dark = () => (root.dataset.theme || (matchMedia("(prefers-color-scheme: dark)").matches ? "dark" : "light")) === "dark";
+  const name = () => (dark() ? "Light page" : "Dark page");
+  const toggle = button(name(), () => { root.dataset.theme = dark() ? "light" : "dark"; toggle.textContent = name(); });
+  toggle.id = "theme";
+  document.querySelector("nav ul").append(make("li"));
+  document.querySelector("nav li:last-child").append(toggle);
+})();
+
+// print everything that is folded away, and fold it again
+(() => {
   let opened = [];
-  addEventListener("beforeprint", () => { opened = closed(); opened.forEach((d) => { d.open = true; }); });
+  const open = () => { opened = [...document.querySelectorAll("main details:not([open])")]; opened.forEach((d) => { d.open = true; }); };
+  addEventListener("beforeprint", open);
   addEventListener("afterprint", () => opened.forEach((d) => { d.open = false; }));
-  if (!data) return;
-  const strip = document.getElementById("strip"), squares = [...document.querySelectorAll(".blocks")];
-  const n = data.true.length;
-  let row = -1, pinned = false;
-  const make = (tag, kind, text) => {
-    const e = document.createElement(tag);
-    if (kind) e.className = kind;
-    if (text !== undefined) e.textContent = text;
+  addEventListener("hashchange", () => { const d = document.getElementById(location.hash.slice(1)); if (d instanceof HTMLDetailsElement) d.open = true; });
+})();
+
+// the numbers and the drawing of a figure as files
+(() => {
+  const save = (text, type, name) => {
+    const a = make("a");
+    a.href = URL.createObjectURL(new Blob([text], { type }));
+    a.download = name;
+    a.click();
+    setTimeout(() => URL.revokeObjectURL(a.href), 1000);
+  };
+  // text that a spreadsheet would run is quoted
+  const field = (v) => {
+    const text = typeof v === "string" && /^[=+\-@\t\r]/.test(v) ? `'${v}` : String(v);
+    return /[",\r\n]/.test(text) ? `"${text.replaceAll('"', '""')}"` : text;
+  };
+  const neighbours = () => {
+    const b = data.blocks, kind = (item) => b.classes[b.true[item]];
+    const rows = [["encoder", "query", "query_class", "rank", "neighbour", "neighbour_class", "distance"]];
+    b.encoders.forEach((name, e) => b.neighbours[e].forEach((near, q) => near.forEach((item, k) =>
+      rows.push([name, b.names[q], kind(q), k + 1, b.names[item], kind(item), b.distances[e][q][k]]))));
+    return rows.map((r) => r.map(field).join(",")).join("\n") + "\n";
+  };
+  const NS = "http://www.w3.org/2000/svg";
+  const element = (tag, attributes) => {
+    const e = document.createElementNS(NS, tag);
+    for (const [name, value] of Object.entries(attributes)) e.setAttribute(name, value);
     return e;
   };
-  const picture = (item, note, other) => {
-    const e = make("span", other ? "one other" : "one");
-    if (data.shown[item]) {
-      const p = make("span", "pic");
-      p.style.backgroundPosition = `-${(item % 20) * 32}px -${Math.floor(item / 20) * 32}px`;
-      p.dataset.item = data.names[item];
-      p.setAttribute("role", "img");
-      p.setAttribute("aria-label", data.names[item]);
-      p.title = data.names[item];
-      e.append(p);
+  // one drawing, or several where they stand, with the words between them; always in the colours of the light page
+  const picture = (figure) => {
+    const parts = [...figure.querySelectorAll(":scope > .plot, :scope > .scroll .plot, .beside .plot, .line .blocks, .legend .plot")].filter((svg) => !svg.closest("details"));
+    const box = figure.getBoundingClientRect(), all = element("svg", { xmlns: NS });
+    const place = (e) => { const r = e.getBoundingClientRect(); return { x: r.left - box.left, y: r.top - box.top, width: r.width, height: r.height }; };
+    const copy = (svg) => { const c = svg.cloneNode(true); c.querySelectorAll(".band, .hit").forEach((m) => m.remove()); return c; };
+    let right = 0, low = 0, top = Infinity;
+    const reach = (r) => { right = Math.max(right, r.x + r.width); low = Math.max(low, r.y + r.height); top = Math.min(top, r.y); };
+    for (const svg of parts) {
+      const c = copy(svg), r = parts.length === 1 ? { x: 0, y: 0, width: svg.viewBox.baseVal.width, height: svg.viewBox.baseVal.height } : place(svg);
+      for (const name of ["x", "y", "width", "height"]) c.setAttribute(name, r[name]);
+      reach(r);
+      all.append(c);
     }
-    e.append(make("span", "", `${other ? "✗ " : ""}${data.classes[data.true[item]]}`), make("br"), make("span", "note", note));
-    return e;
+    for (const word of parts.length > 1 ? [...figure.querySelectorAll(".drawn")].filter((e) => !e.closest("details")) : []) {
+      const r = place(word), t = element("text", { x: r.x, y: r.y + 13 });
+      t.textContent = word.textContent;
+      reach(r);
+      all.append(t);
+    }
+    const size = [0, Math.floor(top), Math.ceil(right), Math.ceil(low - Math.floor(top))];
+    for (const [name, value] of [["viewBox", size.join(" ")], ["width", size[2]], ["height", size[3]]]) all.setAttribute(name, value);
+    const style = element("style", {});
+    style.textContent = document.querySelectorAll("style")[1].textContent.replace(/var\(--[\w-]+,([^)]+)\)/g, "$1");
+    all.prepend(style, element("rect", { x: 0, y: size[1], width: size[2], height: size[3], fill: "#fff" }));
+    return new XMLSerializer().serializeToString(all);
   };
-  const show = (next) => {
-    row = Math.max(0, Math.min(n - 1, next));
-    document.querySelectorAll(".blocks .row").forEach((mark) => mark.setAttribute("y", row));
-    const query = make("div", "near");
-    query.append(make("b", "", `Image ${row + 1} of ${n}${pinned ? ", pinned" : ""}`), picture(row, data.names[row], false));
-    strip.replaceChildren(query);
-    data.encoders.forEach((name, e) => {
-      const line = make("div", "near");
-      line.append(make("b", "", name));
-      data.neighbours[e][row].forEach((item, k) =>
-        line.append(picture(item, data.distances[e][row][k].toPrecision(3), data.true[item] !== data.true[row])));
-      strip.append(line);
-    });
-  };
-  const at = (event, svg) => {
-    const box = svg.getBoundingClientRect();
-    return Math.floor(((event.clientY - box.top) / box.height) * n);
-  };
-  for (const svg of squares) {
-    svg.addEventListener("pointermove", (event) => { if (!pinned) show(at(event, svg)); });
-    svg.addEventListener("click", (event) => { pinned = !pinned; show(at(event, svg)); });
-    svg.addEventListener("focus", () => { if (row < 0) show(0); });
-    svg.addEventListener("keydown", (event) => {
-      const step = { ArrowDown: 1, ArrowUp: -1, PageDown: 10, PageUp: -10 }[event.key];
-      if (step) { event.preventDefault(); show(row + step); }
-      if (event.key === "Enter") { pinned = !pinned; show(row); }
-    });
+  for (const figure of document.querySelectorAll("figure[data-csv]")) {
+    const name = figure.dataset.csv, tools = figure.querySelector(":scope > .tools");
+    const csv = () => save(name === "blocks" ? neighbours() : data.csv[name], "text/csv;charset=utf-8", `${name}.csv`);
+    const label = figure.querySelector("h3").textContent;
+    const add = (b, what) => { b.setAttribute("aria-label", `${b.textContent}: ${label}`); tools.append(b); };
+    add(button("Data (CSV)", csv));
+    if (figure.querySelector(".plot")) add(button("Figure (SVG)", () => save(picture(figure), "image/svg+xml", `${name}.svg`)));
   }
 })();

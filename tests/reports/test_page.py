@@ -1,157 +1,170 @@
-"""The page: nothing but itself, same bytes, inert names, and in a real browser no request, no error, the right picture."""
+"""The page: nothing but itself, same bytes, inert names; in a real browser no request, no error, no sideways scrolling."""
 
 from __future__ import annotations
 
 import base64
 import hashlib
-import io
-import os
+import itertools
+import json
 import re
-import shutil
 
 import numpy as np
 import pytest
-from PIL import Image
 
 from relic_eval.board import make_board
-from relic_eval.encode import embed
-from relic_eval.encoders.load import find_encoder
-from relic_eval.results import read_results
+from relic_eval.results import read_results, write_failure
 from relic_eval.run import evaluate
-from relic_eval.store import find_stores, import_arrays, read_manifest, read_thumbnails
+from relic_eval.store import find_stores, import_arrays, read_manifest
 from reports.page import to_html
-from reports.sections import THUMB, sprite
-from reports.summary import sentences
 from reports.write import write_report
 
 EVIL = '</script><img src=x onerror="window.marker=1">'
 
 
-@pytest.fixture(scope="module")
-def digits_page(tmp_path_factory):
-    out = tmp_path_factory.mktemp("digits")
-    for name in ("pixels", "random:thin-resnet"):
-        embed(find_encoder(name), "digits", out)
-    assert evaluate(out).failed == 0
-    return write_report(out)
+def page_of(folder, **options):
+    results, stores = read_results(folder), {}
+    for store in find_stores(folder):
+        stores.setdefault(store.encoder, []).append(read_manifest(store.path))
+    return to_html(results, make_board(results), **{"stores": stores, "thumbnails": {}} | options)
 
 
-def test_the_page_needs_nothing_else_and_is_the_same_twice(board_folder):
-    results = read_results(board_folder)
-    manifests = {s.encoder: read_manifest(s.path) for s in find_stores(board_folder)}
-    pages = [to_html(results, make_board(results), manifests=manifests, thumbnails={}) for _ in range(2)]
+def test_the_page_needs_nothing_else_and_is_the_same_twice(shifted_folder):
+    pages = [page_of(shifted_folder) for _ in range(2)]
     assert pages[0] == pages[1]
     assert not re.search(r'(src|href)="(?!data:|#)', pages[0])
-    assert "http" not in pages[0].replace("http-equiv", "")
-    style = re.search(r"<style>(.*?)</style>", pages[0], re.S).group(1)
-    assert f"sha256-{base64.b64encode(hashlib.sha256(style.encode()).digest()).decode()}" in pages[0]
+    assert "http" not in pages[0].replace("http-equiv", "").replace('const NS = "http://www.w3.org/2000/svg"', "")
+    assert " style=" not in pages[0]
 
 
-def test_a_board_names_ties_and_a_sure_leader(board_folder):
-    board = make_board(read_results(board_folder), baseline="far")
-    assert [row.encoder for row in board.rows] == ["near", "far"]
-    assert board.rows[0].rank == 1
-    assert board.rows[1].rank == 2
-    assert not board.rows[1].tied_with_best
-    assert board.difference("near", "far", 0).sure
-    assert "certain" in sentences(board, [])[0]
+def test_the_policy_allows_the_page_s_own_styles_and_scripts_by_hash_and_nothing_else(shifted_folder):
+    page = page_of(shifted_folder)
+    policy = re.search(r'Content-Security-Policy" content="([^"]*)"', page).group(1)
+    assert policy.startswith("default-src 'none'; img-src data:;")
+    assert "unsafe" not in policy
+    blocks = re.findall(r"<(?:style|script)>(.*?)</(?:style|script)>", page, re.S)
+    assert len(blocks) == 3
+    for text in blocks:
+        assert f"'sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()}'" in policy
 
 
-def test_an_encoder_beside_itself_is_tied(tmp_path):
-    rng, y = np.random.default_rng(0), np.repeat([0, 1], 50)
-    x = np.eye(2)[y] + rng.normal(0, 0.8, (100, 2))
-    for name in ("one", "two"):
-        import_arrays(tmp_path, name, "same", x, y)
-    evaluate(tmp_path)
-    board = make_board(read_results(tmp_path))
-    assert [(row.rank, row.rank_last, row.tied_with_best) for row in board.rows] == [(1, 2, True)] * 2
-    assert "not certain" in sentences(board, [])[0]
+def test_every_link_within_the_page_has_its_place(shifted_folder):
+    page = page_of(shifted_folder)
+    places = re.findall(r' id="([^"]+)"', page)
+    assert len(places) == len(set(places))
+    linked = set(re.findall(r'href="#([^"]+)"', page))
+    assert {"board", "blocks", "distances", "why", "shifted", "provenance"} <= linked
+    assert linked - {"sheet"} <= set(places)
 
 
-def test_every_picture_of_the_sheet_is_in_its_place():
-    rng, thumbnails = np.random.default_rng(0), {}
-    for name in range(45):
-        file = io.BytesIO()
-        Image.new("RGB", (28, 28), tuple(int(v) for v in rng.integers(0, 255, 3))).save(file, "WEBP", lossless=True)
-        thumbnails[str(name)] = file.getvalue()
-    sheet = Image.open(io.BytesIO(base64.b64decode(sprite(list(thumbnails), thumbnails).split(",")[1]))).convert("RGB")
-    for place, content in enumerate(thumbnails.values()):
-        expected = Image.open(io.BytesIO(content)).convert("RGB").getpixel((14, 14))
-        found = sheet.getpixel((place % 20 * THUMB + THUMB // 2, place // 20 * THUMB + THUMB // 2))
-        assert np.abs(np.array(expected) - np.array(found)).max() < 16
+def test_two_runs_of_the_same_make_the_same_files(shifted_folder):
+    def files():
+        report = write_report(shifted_folder).parent
+        found = {str(p.relative_to(report)): p.read_bytes() for p in report.rglob("*") if p.is_file()}
+        for path in report.rglob("*.json"):
+            path.unlink()  # what says that the report is there
+        return found
+
+    first, second = files(), files()
+    assert first == second
+    assert {"index.html", "figures/leaderboard.png", "figures/neighbour_blocks.svg", "tables/board.csv"} <= set(first)
 
 
-@pytest.fixture(scope="module")
-def browser():
-    place = shutil.which("chromium") or shutil.which("chromium-browser")
-    if place is None:
-        if os.environ.get("CI"):
-            pytest.fail("CI must have chromium")
-        pytest.skip("no chromium")
-    from playwright.sync_api import sync_playwright
-
-    with sync_playwright() as play:
-        chromium = play.chromium.launch(executable_path=place, args=["--no-sandbox"])
-        yield chromium
-        chromium.close()
-
-
-@pytest.fixture
-def visit(browser):
-    def go(page_file, width=1280, scheme="light"):
-        context = browser.new_context(offline=True, viewport={"width": width, "height": 900}, color_scheme=scheme)
-        page, faults = context.new_page(), []
-        page.on("console", lambda m: faults.append(m.text))
-        page.on("pageerror", lambda e: faults.append(str(e)))
-        page.on("request", lambda r: faults.append(r.url) if not r.url.startswith(("file:", "data:")) else None)
-        page.goto(f"file://{page_file}")
-        return page, faults
-
-    return go
+def test_headings_step_down_one_at_a_time(shifted_folder):
+    levels = [int(n) for n in re.findall(r"<h([1-6])", page_of(shifted_folder))]
+    assert levels[0] == 1
+    assert levels.count(1) == 1
+    assert all(b - a <= 1 for a, b in itertools.pairwise(levels))
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize("width", [1280, 400])
-def test_no_request_no_error_no_sideways_scrolling(digits_page, visit, width, scheme):
-    page, faults = visit(digits_page, width, scheme)
-    assert page.evaluate("document.documentElement.scrollWidth") <= width
-    assert page.locator("#board-table tbody tr").count() == 2
-    assert faults == []
-
-
-def test_keys_and_mouse_show_the_query_and_its_neighbours(digits_page, visit):
-    page, faults = visit(digits_page)
-    page.locator(".blocks").first.focus()
-    page.keyboard.press("ArrowDown")
-    assert "Image 2 of" in page.locator("#strip").inner_text()
-    assert page.locator("#strip .one").count() == 1 + 2 * 5
-    out = digits_page.parents[1]
-    store = next(s for s in find_stores(out) if s.encoder == "pixels")
-    cell = next(r for r in read_results(out) if r.protocol == "blocks" and r.encoder == "pixels").cell
-    query = cell.predictions["item"][1]
-    expected = [i for q, i in zip(cell.neighbours["query"], cell.neighbours["item"], strict=True) if q == query]
-    shown = page.locator("#strip .near").nth(1).locator(".pic").evaluate_all("all => all.map((p) => p.dataset.item)")
-    assert shown == expected
-    assert set(expected) <= set(read_thumbnails(store.path))
-    page.locator(".blocks").first.hover(position={"x": 20, "y": 100})
-    assert "Image 2 of" not in page.locator("#strip").inner_text()
-    assert faults == []
-
-
-def test_sorting_by_a_column(digits_page, visit):
-    page, _ = visit(digits_page)
-    page.locator("#board-table thead button").first.click()
-    values = page.locator("#board-table tbody tr td:nth-child(2)").evaluate_all(
-        "all => all.map((c) => +c.dataset.value)"
-    )
-    assert values == sorted(values, reverse=True)
+def test_no_request_no_error_no_sideways_scrolling(digits_page, shifted_folder, visit, width, scheme):
+    for file in (digits_page, write_report(shifted_folder)):
+        page, faults = visit(file, width, scheme)
+        assert page.evaluate("document.documentElement.scrollWidth") <= width
+        page.evaluate("document.querySelectorAll('details').forEach((d) => { d.open = true; })")
+        assert page.evaluate("document.documentElement.scrollWidth") <= width
+        assert page.locator("#board-table tbody tr[data-row]").count() >= 2
+        assert faults == []
 
 
 def test_names_that_try_to_be_code_stay_text(tmp_path, visit):
     rng, y = np.random.default_rng(0), np.repeat([0, 1], 30)
     import_arrays(tmp_path, EVIL, "same", np.eye(2)[y] + rng.normal(0, 0.5, (60, 2)), np.array([EVIL, "‮rtl 🐝"])[y])
     evaluate(tmp_path)
+    write_failure(tmp_path, EVIL, "same", "other", f"expected {EVIL}")
     page, faults = visit(write_report(tmp_path))
+    assert not set("<>&") & set(page.locator("#data").text_content())
+    page.locator("#row").press("ArrowDown")
     assert page.evaluate("window.marker") is None
+    assert page.locator("main img").count() == 0
     assert EVIL in page.locator("h1").inner_text()
+    assert EVIL in page.locator("#provenance").inner_text()
     assert faults == []
+
+
+def test_without_scripts_the_page_still_shows_board_figures_and_a_row(digits_page, visit):
+    page, _ = visit(digits_page, java_script_enabled=False)
+    assert page.locator("#board-table tbody tr:visible").count() == 2
+    assert page.locator("svg.blocks:visible").count() == 2
+    assert page.locator("#outlines svg:visible").count() == 1
+    assert page.locator("#strip .slot:visible").count() == 2 * 5
+    assert page.locator("#strip .query .pic").get_attribute("viewBox") != "0 -32 32 32"
+    assert page.locator("button:visible, input:visible").count() == 0
+
+
+def test_the_toggle_turns_the_page_dark_and_light_again(digits_page, visit):
+    page, faults = visit(digits_page, scheme="light")
+    ground = "getComputedStyle(document.body).backgroundColor"
+    assert page.evaluate(ground) == "rgb(255, 255, 255)"
+    page.locator("#theme").click()
+    assert page.evaluate(ground) == "rgb(18, 18, 18)"
+    assert page.locator("#theme").inner_text() == "Light page"
+    page.locator("#theme").press("Enter")
+    assert page.evaluate(ground) == "rgb(255, 255, 255)"
+    assert faults == []
+
+
+def test_print_is_light_opens_what_is_folded_and_leaves_the_controls_out(digits_page, visit, tmp_path):
+    page, _ = visit(digits_page, scheme="dark")
+    assert page.locator("main details[open]").count() == 0
+    page.evaluate("dispatchEvent(new Event('beforeprint'))")
+    assert page.locator("main details:not([open])").count() == 0
+    page.emulate_media(media="print", color_scheme="dark")
+    assert page.evaluate("getComputedStyle(document.body).backgroundColor") == "rgb(255, 255, 255)"
+    assert page.locator("nav:visible, input:visible, .tools button:visible, #pin:visible").count() == 0
+    assert page.locator("#strip .pic:visible").count() == 1 + 2 * 5
+    page.evaluate("dispatchEvent(new Event('afterprint'))")
+    assert page.locator("main details[open]").count() == 0
+    assert page.pdf()[:5] == b"%PDF-"
+
+
+def test_a_failed_cell_is_named_with_its_reason(shifted_folder):
+    failures = [{"encoder": "byol", "task": "fashion", "protocol": "knn", "error": "expected rows, received none."}]
+    page = page_of(shifted_folder, failures=failures)
+    assert "1 cell failed: BYOL on fashion (knn): expected rows, received none." in page
+    assert "No cell failed" not in page
+    assert "No cell failed" in page_of(shifted_folder)
+
+
+def test_a_missing_cell_is_empty_and_says_why(shifted_folder, visit, tmp_path):
+    results = [r for r in read_results(shifted_folder) if (r.encoder, r.protocol) != ("byol", "fewshot-5")]
+    failures = [{"encoder": "byol", "task": "fashion", "protocol": "fewshot-5", "error": "too few rows."}]
+    file = tmp_path / "page.html"
+    file.write_text(to_html(results, make_board(results), stores={}, thumbnails={}, failures=failures))
+    page, faults = visit(file)
+    hint = page.locator("td.empty .hint").first
+    assert hint.get_attribute("aria-label") == "Failed: too few rows."
+    assert not page.locator(".tip").first.is_visible()
+    hint.focus()
+    assert page.locator(".tip").first.is_visible()
+    assert page.locator("#board-table tr", has_text="BYOL").locator("td").last.inner_text().strip() == "none"
+    assert faults == []
+
+
+def test_the_embedded_numbers_are_json_that_nothing_breaks_out_of(shifted_folder):
+    text = re.search(r'<script type="application/json" id="data">(.*?)</script>', page_of(shifted_folder), re.S).group(
+        1
+    )
+    assert not set("<>&\u2028\u2029") & set(text)
+    assert set(json.loads(text)["csv"]) >= {"board", "outlines", "classes", "shifted", "few-labels", "penalty", "votes"}

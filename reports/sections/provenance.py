@@ -1,0 +1,132 @@
+"""What the page rests on: data, encoders, protocols, versions, failures, and the commands that make it again."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from relic_eval.results import Result
+from reports.style import title
+
+Manifest = Mapping[str, Any]
+
+
+def provenance_section(
+    results: Sequence[Result],
+    stores: Mapping[str, Sequence[Manifest]],
+    failures: Sequence[Mapping[str, str]],
+    baseline: str | None,
+) -> dict[str, Any]:
+    """Every table of the section."""
+    return {
+        "tasks": tasks(results),
+        "encoders": [_encoder(name, found) for name, found in stores.items()],
+        "unreadable": [
+            {
+                "encoder": title(name),
+                "data": f"{m['data']['name']} {m['data']['split']}",
+                "pictures": m["data"]["unreadable"],
+            }
+            for name, found in stores.items()
+            for m in found
+            if m["data"]["unreadable"]
+        ],
+        "protocols": [
+            {
+                "name": name,
+                "source": settings.get("source", ""),
+                "settings": [(k, _plain(v)) for k, v in settings.items() if k != "source"],
+            }
+            for name, settings in sorted({r.protocol: r.about["settings"] for r in results}.items())
+        ],
+        "versions": versions(results),
+        "failures": failures,
+        "doubts": [
+            f"{title(r.encoder)}, {r.about['title']}, {r.protocol}"
+            for r in results
+            if any(m.converged is False for m in r.cell.rows)
+        ],
+        "commands": commands(stores, baseline),
+        "cells": len(results),
+    }
+
+
+def tasks(results: Sequence[Result]) -> list[dict[str, Any]]:
+    """Counts, splits and digests of each task, once."""
+    found: dict[str, dict[str, Any]] = {}
+    for r in results:
+        settings, counts = r.about["task_settings"], r.about["counts"]
+        found[r.task] = {
+            "title": settings["title"],
+            "splits": f"{settings['dataset']}: {settings['train']} / {settings['test']}",
+            "classes": max(len(r.about["classes"]), found.get(r.task, {}).get("classes", 0)),
+            "counts": counts,
+            "seed": settings["seed"],
+            "digests": (r.about["data"]["train"], r.about["data"]["test"]),
+        }
+    return [found[name] for name in sorted(found, key=lambda n: (-found[n]["counts"]["test"], n))]
+
+
+def versions(results: Sequence[Result]) -> list[tuple[str, str]]:
+    """Libraries with every version that made a cell of this page."""
+    found: dict[str, set[str]] = {}
+    for r in results:
+        for name, version in r.about["versions"].items():
+            found.setdefault(name, set()).add(str(version))
+    return [(name, " and ".join(sorted(found[name]))) for name in sorted(found)]
+
+
+def _encoder(name: str, found: Sequence[Manifest]) -> dict[str, Any]:
+    first, training = found[0]["encoder"], found[0]["encoder"].get("training")
+    return {
+        "title": title(name),
+        "kind": first["kind"],
+        "dims": ", ".join(str(d) for d in sorted({m["dims"] for m in found})),
+        "parameters": first["parameters"],
+        "trained": f"{training['method']}, {training['steps']:,} steps on {training['data']['name']}"
+        if training
+        else "",
+        "seed": training["config"].get("seed", "") if training else "",
+        "stores": [(f"{m['data']['name']} {m['data']['split']}", m["content"], m["rows"]) for m in found],
+        "unreadable": sum(len(m["data"]["unreadable"]) for m in found),
+    }
+
+
+def commands(stores: Mapping[str, Sequence[Manifest]], baseline: str | None) -> str:
+    """The command lines that make cells and page again, OUT being the folder of the run.
+
+    >>> print(commands({}, "byol"))
+    relic-eval evaluate --out OUT
+    relic-eval report --out OUT --baseline byol
+    """
+    lines = []
+    by_data: dict[str, list[str]] = {}
+    for name, found in stores.items():
+        kind, training = found[0]["encoder"]["kind"], found[0]["encoder"].get("training")
+        if training:
+            settings = [f"--set {shlex.quote(f'{k}={v}')}" for k, v in sorted(training["config"].items())]
+            start = f"relic-eval pretrain {training['method']} --data {shlex.quote(training['data']['name'])} --name {shlex.quote(name)} --out OUT"
+            lines.append(
+                " \\\n    ".join([start, *(" ".join(settings[i : i + 6]) for i in range(0, len(settings), 6))])
+            )
+        source = f"OUT/pretrain/{shlex.quote(name)}" if training else shlex.quote(kind)
+        if kind in ("imported", "callable"):
+            lines.append(f"# {_inline(name)}: embeddings came from Python (save_embeddings or embed)")
+            continue
+        for data in dict.fromkeys(m["data"]["name"] for m in found):
+            by_data.setdefault(data, []).append(source)
+    lines += [
+        f"relic-eval embed {' '.join(names)} --data {shlex.quote(data)} --out OUT" for data, names in by_data.items()
+    ]
+    lines.append("relic-eval evaluate --out OUT")
+    lines.append("relic-eval report --out OUT" + (f" --baseline {shlex.quote(baseline)}" if baseline else ""))
+    return "\n".join(lines)
+
+
+def _plain(value: Any) -> str:
+    return ", ".join(map(str, value)) if isinstance(value, list | tuple) else str(value)
+
+
+def _inline(name: str) -> str:
+    return " ".join(name.split())

@@ -1,0 +1,72 @@
+"""Numbers and lists as people read them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+
+def percent(value: float | None) -> str:
+    """A fraction as per cent with one decimal; nothing for a missing number.
+
+    >>> percent(0.8125), percent(-0.01), percent(None)
+    ('81.2', '−1.0', '')
+    """
+    return "" if value is None else f"{100 * value:.1f}".replace("-", "−")
+
+
+def signed(value: float | None) -> str:
+    """A change with its sign, a true minus, and one decimal.
+
+    >>> signed(0.26), signed(-4.39), signed(-0.01), signed(None)
+    ('+0.3', '−4.4', '0.0', '')
+    """
+    if value is None:
+        return ""
+    text = f"{abs(value):.1f}"
+    return text if float(text) == 0 else ("+" if value > 0 else "−") + text
+
+
+def number(value: float | None, decimals: int = 2) -> str:
+    """A number with so many decimals; nothing for a missing one.
+
+    >>> number(1.005, 1), number(None)
+    ('1.0', '')
+    """
+    return "" if value is None else f"{value:.{decimals}f}"
+
+
+def joined(names: Sequence[str]) -> str:
+    """Names in a sentence.
+
+    >>> joined(["a"]), joined(["a", "b", "c"])
+    ('a', 'a, b and c')
+    """
+    return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"
+
+
+def several(names: Sequence[str], most: int = 3) -> str:
+    """Names in a sentence, the last ones only counted where there are many.
+
+    >>> several(["a", "b"]), several(["a", "b", "c", "d", "e"])
+    ('a and b', 'a, b, c and 2 others')
+    """
+    return joined(names) if len(names) <= most + 1 else f"{', '.join(names[:most])} and {len(names) - most} others"
+
+
+def counted(count: int, one: str, more: str | None = None) -> str:
+    """A count with its noun.
+
+    >>> counted(1, "task"), counted(2000, "image")
+    ('1 task', '2,000 images')
+    """
+    return f"{count:,} {one if count == 1 else more or one + 's'}"
+
+
+def verb(names: Sequence[str] | str, one: str, more: str) -> str:
+    """The verb that goes with these names; pixels are many.
+
+    >>> verb("Pixels", "keeps", "keep"), verb(["a"], "lacks", "lack")
+    ('keep', 'lacks')
+    """
+    names = [names] if isinstance(names, str) else list(names)
+    return more if len(names) > 1 or names == ["Pixels"] else one

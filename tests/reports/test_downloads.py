@@ -1,0 +1,90 @@
+"""The data and figure buttons: files that hold what is shown, without a network."""
+
+from __future__ import annotations
+
+import csv
+import io
+from xml.etree import ElementTree
+
+import pytest
+
+from relic_eval.results import read_results
+from reports.write import write_report
+
+FIGURES = ["outlines", "classes", "shifted", "few-labels", "penalty", "votes", "confusion"]
+
+
+def saved(page, figure, kind):
+    with page.expect_download() as waiting:
+        page.locator(figure).locator(".tools button", has_text=kind).click()
+    download = waiting.value
+    return download.suggested_filename, download.path().read_text(encoding="utf-8")
+
+
+def test_the_data_of_the_board_is_the_table_beside_the_page(shifted_folder, visit):
+    file = write_report(shifted_folder)
+    page, faults = visit(file, accept_downloads=True)
+    name, text = saved(page, "#board figure", "CSV")
+    assert name == "board.csv"
+    assert text == (file.parent / "tables" / "board.csv").read_text()
+    assert faults == []
+
+
+def test_the_data_of_the_blocks_are_the_neighbours_in_the_cells(digits_page, visit):
+    page, faults = visit(digits_page, accept_downloads=True)
+    name, text = saved(page, "#squares", "CSV")
+    rows = list(csv.DictReader(io.StringIO(text)))
+    cell = next(r for r in read_results(digits_page.parents[1]) if (r.protocol, r.encoder) == ("blocks", "pixels")).cell
+    mine = [r for r in rows if r["encoder"] == "Pixels"]
+    assert name == "blocks.csv"
+    assert [r["neighbour"] for r in mine] == cell.neighbours["item"].tolist()
+    assert [r["query"] for r in mine] == cell.neighbours["query"].tolist()
+    assert all(
+        abs(float(r["distance"]) - d) < 0.01 * d
+        for r, d in zip(mine, cell.neighbours["distance"].tolist(), strict=True)
+    )
+    assert faults == []
+
+
+def test_the_data_of_the_shift_are_the_cells(shifted_folder, shifted_results, visit):
+    page, _ = visit(write_report(shifted_folder), accept_downloads=True)
+    _, text = saved(page, "#shifted", "CSV")
+    found = {(r["encoder"], r["test"]): float(r["top1"]) for r in csv.DictReader(io.StringIO(text))}
+    tasks = {"fashion": "unshifted", "fashion-shifted": "shifted"}
+    expected = {
+        (r.encoder, tasks[r.task]): r.cell.rows[0].value
+        for r in shifted_results
+        if r.protocol == "linear-byol" and r.task in tasks
+    }
+    assert found == expected
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_every_figure_is_saved_as_a_drawing_that_stands_alone(shifted_folder, visit, scheme):
+    page, faults = visit(write_report(shifted_folder), scheme=scheme, accept_downloads=True)
+    for figure in FIGURES:
+        name, text = saved(page, f"#{figure}", "SVG")
+        assert name == f"{figure}.svg"
+        drawing = ElementTree.fromstring(text)
+        assert drawing.tag == "{http://www.w3.org/2000/svg}svg"
+        assert int(drawing.get("width")) > 200
+        assert "var(" not in text
+        assert "#1a1a1a" in text  # the ink of the light page
+        words = {e.text for e in drawing.iter("{http://www.w3.org/2000/svg}text")}
+        assert len(words) > 5
+    assert faults == []
+
+
+def test_the_squares_are_saved_together_with_names_and_scale(digits_page, visit):
+    page, faults = visit(digits_page, accept_downloads=True)
+    name, text = saved(page, "#squares", "SVG")
+    drawing = ElementTree.fromstring(text)
+    squares = [e for e in drawing if e.get("class") == "blocks"]
+    assert name == "blocks.svg"
+    assert len(squares) == 2
+    assert float(squares[0].get("x")) < float(squares[1].get("x"))
+    assert not [e for e in drawing.iter() if e.get("class") in ("band", "hit")]
+    words = {e.text for e in drawing.iter("{http://www.w3.org/2000/svg}text")}
+    assert {"Pixels", "Random initialisation"} <= words
+    assert any(w.startswith("≤") for w in words)
+    assert faults == []

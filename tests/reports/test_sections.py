@@ -1,0 +1,216 @@
+"""Figures read cells: what is drawn and said is what stands in them."""
+
+from __future__ import annotations
+
+import dataclasses
+import re
+
+import numpy as np
+import pytest
+
+from relic_eval.records import Cell, Measurement
+from relic_eval.results import Result
+from reports.drawings.frame import Frame, spread, ticks
+from reports.sections.choose import shifts
+from reports.sections.confusion import confusion_figure, shares
+from reports.sections.distances import density, distances_section
+from reports.sections.probes import penalty_figure, votes_figure
+from reports.sections.provenance import commands, provenance_section
+from reports.sections.shifts import few_labels_figure, kept, shifted_figure, shifted_pairs
+from reports.sections.training import training_section
+from reports.style import OTHERS, looks
+
+ORDER = ["supervised", "byol", "pixels"]
+
+
+def test_a_look_is_fixed_by_name_whoever_else_is_there():
+    alone, together = looks(["byol"])["byol"], looks(["byol", "relicv2", "mine", "zoo"])["byol"]
+    assert alone == together
+    assert looks(["mine"])["mine"] == looks(["byol", "mine"])["mine"]
+
+
+def test_twenty_encoders_are_told_apart():
+    made = looks([f"encoder {i}" for i in range(20)])
+    assert len({(look.colour, look.mark) for look in made.values()}) == 20
+    assert {look.colour for look in made.values()} == {colour for colour, _, _ in OTHERS}
+
+
+def test_a_point_lies_where_the_axis_says():
+    frame = Frame((1, 100), (0, 10), width=300, height=200, left=50, right=50, top=10, bottom=10, log_x=True)
+    assert frame.at(10, 5) == (150.0, 100.0)
+    assert ticks(0, 1, 5) == [0.0, 0.2, 0.4, 0.6, 0.8, 1.0]
+
+
+def test_labels_keep_their_order_and_distance():
+    rng = np.random.default_rng(0)
+    for _ in range(50):
+        places = rng.uniform(0, 200, 8).tolist()
+        moved = spread(places, 16, 0, 220)
+        assert np.argsort(moved).tolist() == np.argsort(places).tolist()
+        assert np.diff(sorted(moved)).min() > 15.8
+        assert min(moved) >= -0.1
+        assert max(moved) <= 220.1
+
+
+def test_shifted_cells_are_paired_with_the_same_question(shifted_results):
+    found = shifts(shifted_results, "linear-byol")
+    assert [(a.task, b.task, a.encoder == b.encoder) for a, b in found] == [("fashion", "fashion-shifted", True)] * 3
+
+
+def test_the_shift_names_what_the_best_keeps_and_who_keeps_least(shifted_results):
+    pairs = shifted_pairs(shifted_results, ORDER)
+    best, last = max(pairs, key=lambda p: p.after.value), min(pairs, key=kept)
+    figure = shifted_figure(shifted_results, ORDER)
+    assert figure.title.startswith(f"{best.look.title} keep")
+    assert f"{100 * best.after.value / best.before.value:.0f}%" in figure.title
+    assert f"{last.look.title} keep" in figure.title
+    for pair in pairs:
+        assert f">{100 * pair.after.value:.1f} " in figure.drawing
+    assert shifted_figure([r for r in shifted_results if r.task == "fashion"], ORDER) is None
+
+
+def test_few_labels_are_set_against_all_on_the_same_task(shifted_results):
+    figure = few_labels_figure(shifted_results, ORDER)
+    assert "with 5 labelled images a class" in figure.title
+    assert "20 draws" in figure.note
+    assert few_labels_figure([r for r in shifted_results if r.protocol != "fewshot-5"], ORDER) is None
+
+
+def test_the_chosen_penalty_is_marked_and_an_edge_is_warned_of(shifted_results):
+    figure = penalty_figure(shifted_results, ORDER)
+    chosen = [line.split(",")[1] for line in figure.csv.splitlines() if line.endswith(",1")]
+    cells = {r.encoder: r for r in shifted_results if (r.task, r.protocol) == ("fashion", "linear-byol")}
+    expected = [cells[e].cell.rows[0].params["penalty"] for e in ORDER]
+    assert np.allclose([float(c) for c in chosen], expected)
+    edge = [_with_params(r, edge=int(r.encoder == "byol")) for r in shifted_results]
+    warned = penalty_figure(edge, ORDER)
+    assert "at an end of the path for BYOL:" in warned.title
+    assert "At an end: BYOL on Fashion, ten classes" in warned.note
+    inside = [_with_params(r, edge=0) for r in shifted_results]
+    assert "inside the path" in penalty_figure(inside, ORDER).title
+
+
+def _with_params(result: Result, **params):
+    rows = tuple(dataclasses.replace(m, params={**m.params, **params}) for m in result.cell.rows)
+    return dataclasses.replace(result, cell=dataclasses.replace(result.cell, rows=rows))
+
+
+def test_votes_are_drawn_for_every_k_with_the_chosen_one_marked(shifted_results):
+    figure = votes_figure(shifted_results, ORDER)
+    rows = [line.split(",") for line in figure.csv.splitlines()[1:]]
+    cell = next(r for r in shifted_results if (r.encoder, r.task, r.protocol) == ("byol", "fashion", "knn")).cell
+    mine = {int(r[1]): (int(r[2]), float(r[3])) for r in rows if r[0] == "byol"}
+    assert mine == {m.params["k"]: (m.params["chosen"], m.value) for m in cell.rows}
+    assert figure.drawing.count('class="mark"') == 2 * 3  # one on each line, one at its name
+
+
+def test_confusion_counts_the_predictions(shifted_results):
+    cell = next(r for r in shifted_results if (r.encoder, r.task, r.protocol) == ("byol", "fashion", "linear-byol"))
+    share_CC, table = shares(cell), cell.cell.predictions
+    assert np.allclose(share_CC.sum(1), 1)
+    assert np.isclose(np.diag(share_CC).mean(), table["correct"].mean())  # classes are balanced
+    i, j = 0, 1
+    assert share_CC[i, j] == np.mean(table["predicted"][table["true"] == i] == j)
+    figure = confusion_figure(shifted_results, ["byol", "supervised", "pixels"])
+    assert figure.title.startswith("BYOL")
+    assert [name for name, _ in figure.beside] == ["BYOL", "Supervised"]
+    assert [name for name, _ in figure.more] == ["Pixels"]
+
+
+def test_a_probe_without_an_error_says_so():
+    true = np.array([0, 0, 1, 1])
+    about = {
+        "classes": ["a", "b"],
+        "title": "T",
+        "counts": {"test": 4},
+        "task_settings": {"test": "test"},
+    }
+    table = {"true": true, "predicted": true, "item": true.astype(str), "correct": true, "score": true}
+    result = Result("byol", "t", "linear-byol", Cell((Measurement("top1", 1.0, 0.5, 1.0, 4),), table), about)
+    assert confusion_figure([result], ["byol"]).title == "BYOL: no test image is taken for another class"
+
+
+def test_the_baseline_is_drawn_first_and_names_stand_in_the_order_of_medians(shifted_results):
+    cells = [r for r in shifted_results if (r.task, r.protocol) == ("fashion", "discriminability")]
+    drawing = distances_section(cells, "pixels")["figures"][0].drawing
+    strokes = re.findall(r'<polyline [^>]*stroke="(#\w+)"', drawing)
+    look = looks(ORDER)
+    assert strokes[0] == look["pixels"].colour
+    medians = {r.encoder: next(m.value for m in r.cell.rows if m.metric == "distance_ratio_median") for r in cells}
+    named = [look[e].title for e in sorted(medians, key=medians.get, reverse=True)]
+    assert re.findall(r">\d\.\d\d (\w+)<", drawing) == named
+
+
+def test_outlines_hold_all_images_but_the_outermost(shifted_results):
+    cells = [r for r in shifted_results if (r.task, r.protocol) == ("fashion", "discriminability")]
+    held = np.mean([y.sum() for _, y in density(cells).values()])  # all encoders have as many images
+    assert 98.5 < held < 99.5
+    edges = {tuple(x) for x, _ in density(cells).values()}
+    assert len(edges) == 1
+
+
+def test_best_and_worst_classes_are_those_of_the_cells(shifted_results):
+    cells = [r for r in shifted_results if (r.task, r.protocol) == ("fashion", "discriminability")]
+    table = distances_section(cells, None)["table"]
+    for row, cell in zip(table, cells, strict=True):
+        ratios = {m.params["class"]: m.value for m in cell.cell.rows if "class" in m.params}
+        assert row["best"] == max(ratios.items(), key=lambda c: c[1])
+        assert row["worst"] == min(ratios.items(), key=lambda c: c[1])
+
+
+MANIFEST = {
+    "encoder": {
+        "kind": "file:thin-resnet",
+        "parameters": 10,
+        "training": {
+            "method": "relicv2",
+            "steps": 20,
+            "config": {"seed": 3, "name": "a b"},
+            "data": {"name": "fashion"},
+            "history": {"contrastive": [[0, 2.0], [20, 1.0]], "loss": [[0, 2.5], [20, 1.25]], "unused": []},
+        },
+    },
+    "data": {"name": "fashion", "split": "test", "unreadable": ["x.png"]},
+    "dims": 8,
+    "content": "c" * 64,
+    "rows": 5,
+}
+
+
+def test_losses_are_named_with_the_whole_first():
+    (section,) = training_section({"relicv2": MANIFEST})
+    assert section["figure"].title == "RELICv2: loss 2.50 at the start, 1.25 after 20 steps"
+    assert section["figure"].csv.splitlines()[1] == "loss,0,2.5"
+    assert ">contrastive<" in section["figure"].drawing
+    assert training_section({"pixels": {**MANIFEST, "encoder": {"training": None}}}) == []
+
+
+def test_commands_rebuild_the_run_word_by_word():
+    imported = {**MANIFEST, "encoder": {"kind": "imported", "parameters": None, "training": None}}
+    made = commands({"relicv2": [MANIFEST], "mine\n; rm": [imported]}, "relicv2")
+    assert "relic-eval pretrain relicv2 --data fashion --name relicv2 --out OUT" in made
+    assert "--set 'name=a b' --set seed=3" in made
+    assert "relic-eval embed OUT/pretrain/relicv2 --data fashion --out OUT" in made
+    assert "# mine ; rm: embeddings came from Python" in made
+    assert made.endswith("relic-eval evaluate --out OUT\nrelic-eval report --out OUT --baseline relicv2")
+
+
+def test_unreadable_pictures_and_doubtful_fits_are_told(shifted_results):
+    doubtful = [
+        dataclasses.replace(
+            r,
+            cell=dataclasses.replace(r.cell, rows=tuple(dataclasses.replace(m, converged=False) for m in r.cell.rows)),
+        )
+        if (r.encoder, r.task, r.protocol) == ("byol", "fashion", "linear-byol")
+        else r
+        for r in shifted_results
+    ]
+    section = provenance_section(doubtful, {"relicv2": [MANIFEST]}, [], None)
+    assert section["doubts"] == ["BYOL, Fashion, ten classes, linear-byol"]
+    assert section["unreadable"][0]["pictures"] == ["x.png"]
+    assert section["encoders"][0]["unreadable"] == 1
+
+
+@pytest.mark.parametrize("make", [shifted_figure, few_labels_figure, penalty_figure, votes_figure, confusion_figure])
+def test_no_cell_no_figure(make):
+    assert make([], ORDER) is None
