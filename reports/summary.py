@@ -1,4 +1,4 @@
-"""Cells and board -> what is said in words. Rules only: a difference is called sure where its paired interval excludes 0."""
+"""Cells and board -> what is said in words. Rules only: a difference is called certain where it is so for all pairs together."""
 
 from __future__ import annotations
 
@@ -68,15 +68,15 @@ def _range(row: Row) -> str:
 def _largest(board: Board) -> str:
     if not board.differences:
         return ""
-    sure = [d for d in board.differences if d.sure]
-    learned = [d for d in sure if d.better not in PLAIN and d.worse not in PLAIN]
-    pool = learned or sure
+    certain = [d for d in board.differences if d.certain]
+    learned = [d for d in certain if d.better not in PLAIN and d.worse not in PLAIN]
+    pool = learned or certain
     if not pool:
         return "No two encoders differ for certain in any column."
     d = max(pool, key=lambda d: d.value)
-    among = " among trained encoders" if learned and len(learned) < len(sure) else ""
+    among = " among trained encoders" if learned and len(learned) < len(certain) else ""
     return (
-        f"The largest sure difference{among}: {title(d.better)} {verb(title(d.better), 'is', 'are')} {points(d, board)} "
+        f"The largest certain difference{among}: {title(d.better)} {verb(title(d.better), 'is', 'are')} {points(d, board)} "
         f"better than {title(d.worse)} on {board.columns[d.column].title}."
     )
 
@@ -97,7 +97,7 @@ def _plain_wins(board: Board) -> str:
     """Where pixels or untrained weights surely beat an encoder that was trained: the best trained one that loses so."""
     trained = [r.encoder for r in board.rows if r.encoder not in PLAIN]
     plain = [r.encoder for r in board.rows if r.encoder in PLAIN]
-    found = [d for d in board.differences if d.sure and d.better in PLAIN and d.worse in trained]
+    found = [d for d in board.differences if d.certain and d.better in PLAIN and d.worse in trained]
     if not found:
         names = " or ".join(title(p) for p in plain)
         return f"No trained encoder loses for certain to {names} in any column." if plain and trained else ""

@@ -105,5 +105,4 @@ def _difference(board: Board, d: Difference) -> dict[str, Any]:
         "better": title(d.better),
         "worse": title(d.worse),
         "difference": d,
-        "sure": d.sure,
     }

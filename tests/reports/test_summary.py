@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -26,7 +28,8 @@ def row(name, values, change, rank, rank_last=None, tied=False, best=(True, True
 
 
 def board(rows, differences=(), baseline="supervised"):
-    return Board(baseline, COLUMNS, tuple(rows), tuple(differences))
+    """Differences whose interval excludes 0 are certain."""
+    return Board(baseline, COLUMNS, tuple(rows), tuple(replace(d, certain=d.sure) for d in differences))
 
 
 SURE_LEADER = board(
@@ -58,9 +61,17 @@ def test_the_largest_difference_is_the_largest_that_is_sure():
     differences = [Difference(0, "a", "b", 0.1, 0.06, 0.14), Difference(1, "a", "b", 0.2, -0.01, 0.4)]
     said = statements(board(rows, differences, "b"), [])[1]
     assert said.text == (
-        "The largest sure difference: a is 10.0 points (95% interval 6.0 to 14.0, n = 500) better than b on Task."
+        "The largest certain difference: a is 10.0 points (95% interval 6.0 to 14.0, n = 500) better than b on Task."
     )
     assert said.anchor == "pairs"
+
+
+def test_a_difference_that_is_sure_alone_but_not_among_all_pairs_is_not_told():
+    rows = [row("pixels", (0.9, 0.9), 5.0, 1), row("b", (0.8, 0.7), 1.0, 2)]
+    made = Board("b", COLUMNS, tuple(rows), (Difference(0, "pixels", "b", 0.1, 0.01, 0.19, certain=False),))
+    said = sentences(made, [])
+    assert "No two encoders differ for certain in any column." in said
+    assert "No trained encoder loses for certain to Pixels in any column." in said
 
 
 def test_no_sure_difference_is_said():
