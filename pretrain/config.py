@@ -33,7 +33,7 @@ TINY = 1e-9  # the least of what must be above 0
 class Training:
     """What every method shares."""
 
-    steps: int = value(300, "chosen", 1)
+    steps: int = value(500, "chosen", 1)
     batch: int = value(64, "chosen", 2)  # small, so that there are many steps
     lr: float = value(4e-3, "chosen", TINY)  # AdamW: LARS at small batches and some hundred steps learns too little
     weight_decay: float = value(1e-4, "chosen", 0)
@@ -59,7 +59,7 @@ class Training:
 class Supervised(Training):
     """Cross-entropy on the labels, on one augmented view."""
 
-    steps: int = value(400, "chosen", 1)
+    steps: int = value(300, "chosen", 1)
     lr: float = value(2e-3, "chosen", TINY)
     area_low: float = value(0.5, "chosen", TINY, 1)
     solarise: tuple[float, ...] = value((0.0,), "chosen", 0, 1)
@@ -69,7 +69,7 @@ class Supervised(Training):
 class Byol(Training):
     """2 - 2 cos of prediction and target projection, both ways (Grill et al. 2020)."""
 
-    steps: int = value(600, "chosen", 1)
+    steps: int = value(500, "chosen", 1)
     hidden: int = value(512, "chosen", 1)  # 4096 for 2048 features
     out: int = value(128, "chosen", 1)  # 256 for 2048 features
     ema: float = value(0.99, "chosen", 0, 1)  # 0.996 for 1000 epochs
@@ -79,7 +79,7 @@ class Byol(Training):
 class Relicv2(Training):
     """Contrastive likelihood over few negatives and invariance of its distribution (Tomasev et al. 2022)."""
 
-    steps: int = value(560, "chosen", 1)
+    steps: int = value(480, "chosen", 1)
     area_low: float = value(0.15, "chosen", TINY, 1)
     hidden: int = value(512, "chosen", 1)
     out: int = value(128, "chosen", 1)

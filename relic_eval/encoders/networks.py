@@ -30,7 +30,7 @@ class Block(nn.Module):
 class ResNet(nn.Module):
     """A 3 x 3 stem of stride 2, one stage a width, a 1 x 1 convolution to `dims`, and the mean over height and width.
 
-    The last convolution costs little on a 4 x 4 map and gives a probe four times as many features as the last stage.
+    The last convolution costs little on a 4 x 4 map and gives a probe twice as many features as the last stage.
     """
 
     def __init__(self, channels: int, widths: tuple[int, ...], blocks: tuple[int, ...], dims: int):
@@ -54,14 +54,14 @@ class ResNet(nn.Module):
         return F.relu(self.widen_norm(self.widen(x))).mean((2, 3))
 
 
-NETWORKS = {"thin-resnet": ((32, 64, 128), (1, 1, 1), 512)}  # widths and blocks of the stages, features
+NETWORKS = {"thin-resnet": ((32, 64, 128), (1, 1, 1), 256)}  # widths and blocks of the stages, features
 
 
 def build_network(name: str, channels: int, seed: int = 0) -> ResNet:
     """A network with He-normal weights drawn from `seed`, whatever the global random state; `dims` is its width.
 
     >>> build_network("thin-resnet", 1)(torch.zeros(2, 1, 28, 28)).shape
-    torch.Size([2, 512])
+    torch.Size([2, 256])
     """
     network = ResNet(channels, *look_up("network", name, NETWORKS)).to(memory_format=torch.channels_last)
     initialise(network, torch.Generator().manual_seed(seed))

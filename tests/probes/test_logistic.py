@@ -185,6 +185,19 @@ def test_subsets_are_fits_of_their_own(digits, rows):
     assert (predicted[0] != predicted[1]).any()
 
 
+@pytest.mark.parametrize("rows", [50, 400])  # below and above the number of columns
+def test_a_start_near_the_end_saves_calls_and_ends_at_the_same_place(digits, rows):
+    x, y = digits[0][:rows] / 16, digits[1][:rows]
+    cold = fit_path(x, y, penalties=(1.0,), tol=1e-6)
+    before = fit_path(x[:-5], y[:-5], classes=10, penalties=(1.0,), tol=1e-5)
+    warm = fit_path(x, y, penalties=(1.0,), tol=1e-6, start=(before.weights_SLDC[0, 0], before.bias_SLC[0, 0]))
+    assert warm.calls < cold.calls
+    assert warm.converged_SL.all()
+    np.testing.assert_allclose(warm.objective_SL, cold.objective_SL, rtol=1e-5)
+    same = fit_path(x, y, penalties=(1.0,), tol=1e-4, start=(cold.weights_SLDC[0, 0], cold.bias_SLC[0, 0]))
+    assert same.calls == 1
+
+
 def test_subsets_a_few_at_a_time(digits, monkeypatch):
     from relic_eval.probes import logistic
 
