@@ -11,7 +11,7 @@ from typing import Any
 
 from pretrain.config import Training, config_dict, method_of
 from relic_eval.errors import ArgumentError, DataError
-from relic_eval.files import digest_file, read_json, whole_folder, write_json
+from relic_eval.files import digest_file, read_json, whole_folder, write_bytes, write_json
 from relic_eval.records import FORMAT
 
 KEEP = 2
@@ -61,17 +61,19 @@ def finished(run: Path, config: Training, data: dict[str, str]) -> Path | None:
     if step is None:
         return None
     about = check_same(step, config, data)
+    if not (step / "checkpoint.safetensors").exists():
+        raise DataError(f"{step}: expected checkpoint.safetensors, received none. Delete {run} and train again.")
     return step if about["step"] == about["steps"] else None
 
 
 def save(run: Path, step: int, tensors: dict[str, Any], about: dict[str, Any]) -> Path:
     """Write a step whole, then let go of all but the last two."""
-    from safetensors.torch import save_file
+    from safetensors.torch import save as serialise
 
     place = run / f"step-{step:08d}"
     with whole_folder(place) as new:
         file = new / "checkpoint.safetensors"
-        save_file({name: t.contiguous() for name, t in tensors.items()}, file)
+        write_bytes(file, serialise({name: t.contiguous() for name, t in tensors.items()}))
         write_json(new / "checkpoint.json", {**about, "format": FORMAT, "step": step, "sha256": digest_file(file)})
     for old in sorted(run.glob("step-*"))[:-KEEP]:
         shutil.rmtree(old)

@@ -9,8 +9,10 @@ from typing import Any
 __version__ = "0.1.0"
 
 # Threads that wait for each other by spinning starve one another on a busy machine: a fit of half a second then took 45.
-# OpenMP reads this when torch or FAISS is first imported; whoever has set it, or imported them before, decides.
+# They sleep after a short while instead (at once would slow training on an idle machine by half). OpenMP reads this when
+# torch or FAISS is first imported; whoever has set it, or imported them before, decides.
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+os.environ.setdefault("GOMP_SPINCOUNT", "100000")
 
 _PUBLIC = {
     "compare": "relic_eval.comparison",

@@ -106,8 +106,16 @@ def make_board(
     """The board of all cells with these protocols. The baseline is `supervised` where there is one, else the first encoder.
 
     Raises DataError where no cell has one of the protocols, UnknownNameError for a baseline that is not there.
+
+    >>> make_board([])
+    Traceback (most recent call last):
+    ...
+    relic_eval.errors.DataError: expected cells of linear-byol or fewshot-5, received none. Evaluate with one of these protocols first.
     """
     chosen = [r for r in results if r.protocol in protocols and r.cell.predictions is not None]
+    measures = sorted({r.protocol for r in chosen if r.cell.rows[0].metric != "top1"})
+    if measures:
+        raise ArgumentError("protocol", "protocols of accuracy, such as linear-byol, fewshot-5 or knn", measures[0])
     if not chosen:
         raise DataError(
             f"expected cells of {' or '.join(protocols)}, received none. Evaluate with one of these protocols first."

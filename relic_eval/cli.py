@@ -54,9 +54,14 @@ def quickstart(
         ["evaluate", "--out", str(out)],
         ["report", "--out", str(out)],
     ]
+    from relic_eval import progress
+
+    quiet, code = ["--quiet"] if progress.quiet else [], 0
     for words in commands:
         print(f"$ relic-eval {shlex.join(words)}", flush=True)
-        app(words, standalone_mode=False)
+        code = max(code, app([*quiet, *words], standalone_mode=False) or 0)
+    if code:
+        raise typer.Exit(code)
 
 
 @app.command(epilog="Example: relic-eval pretrain relicv2 --data fashion --set steps=100")
@@ -79,8 +84,13 @@ def pretrain(
     config = override(preset(method), {**changes, **({} if steps is None else {"steps": str(steps)})})
     split = "train" if "train" in dataset_splits(data) else "all"
     about = {"name": dataset_name(data), "split": split, "digest": split_digest(data, split, out / "data")}
-    if name in ("pixels", "random"):
-        raise ArgumentError("--name", "a name of its own", repr(name), "The board has a row of that name already.")
+    if name is not None and (name in ("pixels", "random", "", ".", "..") or "/" in name):
+        raise ArgumentError(
+            "--name",
+            "a name of its own without a slash",
+            repr(name),
+            "pixels and random have rows on the board already.",
+        )
     run = out / "pretrain" / (name or method)
     if checkpoint.finished(run, config, about):
         say(f"pretrain {name or method}: already there")
@@ -130,7 +140,7 @@ def embed(
     labels: Annotated[Optional[str], typer.Option(help="For .npy files: FILE.csv:COLUMN or FILE.npy.")] = None,  # noqa: UP045
     name: Annotated[str | None, typer.Option(help="For a .npy file: the encoder's name; default: the file's.")] = None,
     device: Annotated[str, typer.Option(help="auto (cuda where there is one), cpu, cuda or cuda:N.")] = "auto",
-    batch: Annotated[int, typer.Option(help="Pictures in one forward pass.")] = 256,
+    batch: Annotated[int, typer.Option(min=1, help="Pictures in one forward pass.")] = 256,
     on_error: Annotated[str, typer.Option(help="An unreadable picture: fail or skip.")] = "fail",
 ) -> None:
     """Turn pictures into embeddings, once; or take in embeddings made elsewhere."""
@@ -171,8 +181,10 @@ def _read_npy(text: str):
         return np.load(text, mmap_mode="r", allow_pickle=False)
     except FileNotFoundError:
         raise DataError(f"expected a file {text}, received nothing there. Check the path.") from None
-    except (ValueError, EOFError) as error:
-        raise DataError(f"{text}: expected an array of numbers (.npy), received something else ({error}).") from None
+    except (ValueError, EOFError):  # numpy's own words would advise to load a pickle
+        raise DataError(
+            f"{text}: expected an array of numbers as numpy.save writes it, received a damaged file or one of objects."
+        ) from None
 
 
 def _read_labels(text: str):
@@ -184,9 +196,14 @@ def _read_labels(text: str):
     import pandas as pd
 
     try:
-        table = pd.read_csv(file)
+        table = pd.read_csv(file, keep_default_na=False, na_values=[""], encoding="utf-8-sig")
     except FileNotFoundError:
         raise DataError(f"expected a file {file}, received nothing there. Check the path.") from None
+    except (pd.errors.ParserError, pd.errors.EmptyDataError, UnicodeDecodeError) as error:
+        message = " ".join(str(error).split())
+        raise DataError(
+            f"{file}: expected comma-separated UTF-8 text with a header line, received something else ({message})."
+        ) from None
     if column not in table:
         raise UnknownNameError(f"column of {file}", column, [str(c) for c in table.columns])
     return table[column]

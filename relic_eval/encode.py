@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from relic_eval.data.bundled import SPLITS
 from relic_eval.data.pictures import Pictures
 from relic_eval.data.sources import dataset_name, dataset_splits, pictures, split_digest
 from relic_eval.devices import device as find_device
@@ -24,6 +25,7 @@ from relic_eval.store import (
     has_part,
     part_rows,
     part_table,
+    read_manifest,
     read_table,
     store_path,
     use_stores,
@@ -40,6 +42,10 @@ def embed(
     """Embed every split of a data set into stores under `out`, skipping those that are there; returns their paths."""
     if on_error not in ("fail", "skip"):
         raise ArgumentError("on_error", "fail or skip", repr(on_error))
+    if data not in SPLITS and Path(data).expanduser().resolve() in (place := out.resolve(), *place.parents):
+        raise ArgumentError(
+            "--out", f"a folder outside of the data in {data}", str(out), "It would become one of the classes."
+        )
     made: dict[str, Path] = {}
     for split in dataset_splits(data):
         notes = out / "data"
@@ -57,6 +63,7 @@ def embed(
         )
         path = store_path(out, encoder.name, request.dataset, split, settings_key(request))
         if (path / "manifest.json").exists():
+            read_manifest(path)  # damaged, or of a newer version: said here, not later
             say(f"embed {encoder.name} {request.dataset} {split}: already there")
         else:
             _encode(encoder, pictures(data, split, notes), request, path)
@@ -81,6 +88,11 @@ def _encode(encoder: Encoder, source: Pictures, request: EncodeRequest, path: Pa
             problems.update(_left_out(path, number, source, rows))
         else:
             problems.update(_encode_part(features, source, request, path, number, rows, side))
+    lacking = sorted({source.classes[source.y_N[r]] for r in problems if _none_left(source, problems, source.y_N[r])})
+    if lacking:
+        raise DataError(f"{source.split}: expected a readable picture of every class, received none of {lacking[0]!r}.")
+    if problems:
+        say(f"embed: left out {len(problems)} of {len(source)} pictures, first {next(iter(problems.values()))}")
     if request.thumbnails:
         # of a split that is divided later, the test images may be any: keep as many as five splits would
         per_class = request.thumbnails * (5 if source.split == "all" else 1)
@@ -139,6 +151,10 @@ def _encode_part(
     )
     write_part(path, number, x_ND[kept_N], table)
     return problems
+
+
+def _none_left(source: Pictures, problems: dict[int, str], label: int) -> bool:
+    return bool(np.isin(np.flatnonzero(source.y_N == label), list(problems)).all())
 
 
 def _left_out(path: Path, number: int, source: Pictures, rows: np.ndarray) -> dict[int, str]:

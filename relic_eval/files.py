@@ -12,8 +12,11 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 from relic_eval.errors import DataError
+
+RESERVED = '/\\%:*?"<>|'  # in file names, on one system or another
 
 
 def _temporary(path: Path) -> tuple[Path, str]:
@@ -34,6 +37,15 @@ def _alive(process: int) -> bool:
     except PermissionError:
         return True
     return True
+
+
+def folder_name(name: str) -> str:
+    """A name as that of one folder, from which `urllib.parse.unquote` gives it back; letters of all alphabets stay.
+
+    >>> folder_name("file:a/b"), folder_name("\u043f\u0442\u0438\u0446\u044b 2")
+    ('file%3Aa%2Fb', '\u043f\u0442\u0438\u0446\u044b 2')
+    """
+    return "".join(c if c.isprintable() and c not in RESERVED else quote(c, safe="") for c in name)
 
 
 def _sync(path: Path) -> None:

@@ -7,12 +7,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
-from urllib.parse import quote
 
 import numpy as np
 
 from relic_eval.errors import DataError
-from relic_eval.files import read_json, whole_folder, write_json
+from relic_eval.files import folder_name, read_json, whole_folder, write_json
 from relic_eval.progress import say
 from relic_eval.records import FORMAT, Cell, Measurement, Table
 from relic_eval.store import find_stores, read_manifest, read_table, write_table
@@ -37,7 +36,7 @@ def cell_path(out: Path, encoder: str, task: str, protocol: str) -> Path:
     >>> cell_path(Path("o"), "a/b", "fashion", "knn").as_posix()
     'o/cells/a%2Fb/fashion/knn'
     """
-    return out / "cells" / quote(encoder, safe=" ") / quote(task, safe=" ") / quote(protocol, safe="")
+    return out / "cells" / folder_name(encoder) / folder_name(task) / folder_name(protocol)
 
 
 def write_cell(out: Path, encoder: str, task: str, protocol: str, cell: Cell, about: Mapping[str, Any]) -> Path:

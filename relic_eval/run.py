@@ -17,7 +17,7 @@ from relic_eval.evaluators.table import PROTOCOLS, describe
 from relic_eval.files import digest_json, read_json
 from relic_eval.progress import say
 from relic_eval.records import Embeddings
-from relic_eval.results import cell_path, write_cell, write_failure
+from relic_eval.results import cell_path, migrate, write_cell, write_failure
 from relic_eval.store import find_stores, read_manifest, read_store
 
 
@@ -86,8 +86,12 @@ def _applies(task: Task, protocol: str) -> bool:
 
 
 def _too_few(job: Job, rows: tuple[Embeddings, Embeddings, Embeddings]) -> bool:
-    """Whether a class has fewer training images than the protocol draws: such a cell is left out, and said."""
-    shots = getattr(PROTOCOLS[job.protocol], "shots", 0)
+    """Whether there are fewer images than the protocol needs: such a cell is left out, and said."""
+    evaluator = PROTOCOLS[job.protocol]
+    if job.protocol == "blocks":
+        shown_C = np.bincount(block_rows(job.task, rows[2]).y_N).clip(max=evaluator.per_class)
+        return int(shown_C.sum()) <= evaluator.k
+    shots = getattr(evaluator, "shots", 0)
     return shots > 0 and int(np.bincount(rows[0].y_N, minlength=len(rows[0].classes)).min()) < shots
 
 
@@ -110,14 +114,14 @@ def evaluate(
         key = cell_key(job, manifests)
         where = cell_path(out, job.encoder, job.task.name, job.protocol) / "cell.json"
         label = f"evaluate {job.encoder} {job.task.name} {job.protocol}"
-        if where.exists() and read_json(where).get("key") == key:
+        if where.exists() and migrate(read_json(where), where.parent).get("key") == key:
             counts["skipped"] += 1
             continue
         try:
             if last[0] != f"{job.train}\n{job.test}\n{job.task}":
                 last = (f"{job.train}\n{job.test}\n{job.task}", _rows(job))  # type: ignore[assignment]
             if _too_few(job, last[1]):  # type: ignore[arg-type]
-                say(f"{label}: left out, a class has too few training images")
+                say(f"{label}: left out, there are too few images")
                 continue
             began = time.perf_counter()
             _make(out, job, key, last[1], manifests)  # type: ignore[arg-type]

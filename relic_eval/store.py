@@ -6,12 +6,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
-from urllib.parse import quote, unquote
+from urllib.parse import unquote
 
 import numpy as np
 
-from relic_eval.errors import DataError
-from relic_eval.files import digest_bytes, digest_file, digest_json, read_json, write_bytes, write_json
+from relic_eval.errors import ArgumentError, DataError
+from relic_eval.files import digest_bytes, digest_file, digest_json, folder_name, read_json, write_bytes, write_json
 from relic_eval.records import FORMAT, Embeddings, Table
 
 PART_BYTES = 2 << 30
@@ -35,9 +35,10 @@ def store_path(out: Path, encoder: str, dataset: str, split: str, key: str) -> P
     >>> store_path(Path("o"), "file:a/b", "birds", "test", "0123456789abcdef").as_posix()
     'o/embeddings/file%3Aa%2Fb/birds/test.0123456789ab'
     """
-    return (
-        out / "embeddings" / quote(encoder, safe=" ") / quote(dataset, safe=" ") / f"{quote(split, safe='')}.{key[:12]}"
-    )
+    for kind, name in (("encoder", encoder), ("dataset", dataset)):
+        if name in ("", ".", ".."):
+            raise ArgumentError(f"name of the {kind}", "a name", repr(name))
+    return out / "embeddings" / folder_name(encoder) / folder_name(dataset) / f"{folder_name(split)}.{key[:12]}"
 
 
 def find_stores(out: Path) -> list[StoreName]:
@@ -227,7 +228,8 @@ def import_arrays(
     from relic_eval.arrays import asarray, class_numbers, matrix
 
     x_ND = matrix("embeddings", x_ND)
-    x_ND = x_ND.astype(np.float32, copy=False)
+    with np.errstate(over="ignore"):
+        x_ND = matrix("embeddings, as float32", x_ND.astype(np.float32, copy=False))
     y_N, classes = class_numbers("labels", labels, len(x_ND))
     names = (
         np.array([f"{dataset}/{split}/{row}" for row in range(len(x_ND))]) if ids is None else asarray(ids).astype(str)

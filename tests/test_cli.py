@@ -71,6 +71,63 @@ def test_two_npy_files_and_a_label_column_get_every_figure(tmp_path):
     assert "did you mean" in run("evaluate", "--out", out, "--protocol", "kn", code=2).stderr.lower()
 
 
+@pytest.mark.parametrize(
+    "content", [b"a;b\n1;2\n", b"", "Gr\u00fc\u00dfe\n".encode("latin-1"), b"label\n1,2\n3,4,5\n", b"\x00\xff\x00"]
+)
+def test_a_label_file_of_another_form_is_one_line(tmp_path, content):
+    np.save(tmp_path / "a.npy", np.eye(4))
+    (tmp_path / "l.csv").write_bytes(content)
+    words = ["embed", str(tmp_path / "a.npy"), "--labels", f"{tmp_path}/l.csv:label", "--out", str(tmp_path / "o")]
+    done = subprocess.run([sys.executable, "-m", "relic_eval.cli", *words], capture_output=True, text=True, check=False)
+    assert done.returncode in (1, 2)
+    assert len(done.stderr.strip().splitlines()) == 1, done.stderr
+    assert not (tmp_path / "o").exists()
+
+
+def test_a_class_may_be_called_na(tmp_path):
+    np.save(tmp_path / "a.npy", np.eye(6))
+    pd.DataFrame({"label": ["NA", "None", "x"] * 2}).to_csv(tmp_path / "l.csv", index=False)
+    run("embed", str(tmp_path / "a.npy"), "--labels", f"{tmp_path}/l.csv", "--out", str(tmp_path / "o"))
+    (store,) = (tmp_path / "o").glob("embeddings/*/*/all.*")
+    assert relic_eval.load(store).classes == ("NA", "None", "x")
+
+
+def test_numbers_beyond_float32_are_refused(tmp_path):
+    np.save(tmp_path / "a.npy", np.eye(4) * 1e300)
+    np.save(tmp_path / "y.npy", np.arange(4))
+    words = ["embed", str(tmp_path / "a.npy"), "--labels", str(tmp_path / "y.npy"), "--out", str(tmp_path / "o")]
+    assert "NaN or infinity in 4 of 4 rows" in run(*words, code=2).stderr
+
+
+def test_the_quickstart_ends_with_the_code_of_what_failed_in_it(tmp_path, monkeypatch):
+    from relic_eval import cli
+
+    monkeypatch.setattr(
+        "relic_eval.run.evaluate", lambda *a: type("Outcome", (), {"made": 0, "skipped": 0, "failed": 2})()
+    )
+    monkeypatch.setattr("relic_eval.encoders.load.find_encoder", lambda name: name)
+    monkeypatch.setattr("relic_eval.encode.embed", lambda *a, **k: [])
+    monkeypatch.setattr("reports.write.write_report", lambda *a, **k: "page")
+    monkeypatch.setattr(cli, "_train", lambda *a: None)
+    assert cli.app(["quickstart", "--out", str(tmp_path), "--steps", "1"], standalone_mode=False) == 3
+
+
+def test_a_full_disk_is_one_line_and_leaves_the_last_checkpoint(tmp_path):
+    out, words = str(tmp_path / "o"), ["--data", "digits", "--set", "batch=32", "--set", "checkpoint_every=1"]
+    run("pretrain", "supervised", "--out", out, "--steps", "1", *words)
+    code = (
+        "import resource, signal, sys; signal.signal(signal.SIGXFSZ, signal.SIG_IGN);"
+        "resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, 100_000)); from relic_eval.cli import main; main()"
+    )
+    more = [sys.executable, "-c", code, "pretrain", "byol", "--out", out, "--steps", "2", *words]
+    done = subprocess.run(more, capture_output=True, text=True, check=False)
+    assert done.returncode == 1
+    assert "File too large" in done.stderr
+    assert "Traceback" not in done.stderr
+    assert not list((tmp_path / "o").rglob("*.tmp"))
+    assert len(list((tmp_path / "o" / "pretrain" / "supervised").glob("step-*"))) == 1
+
+
 def test_a_failed_cell_is_named_and_the_others_are_made(tmp_path):
     x = np.eye(2)[np.repeat([0, 1], 30)]
     x[0] = 0

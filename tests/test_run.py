@@ -205,3 +205,34 @@ def test_a_cell_says_what_it_came_from(tmp_path):
     assert about["stores"] == dict.fromkeys(("train", "test"), read_manifest(path)["content"])
     assert about["counts"] == {"train": 36, "valid": 12, "test": 12}
     assert about["settings"]["source"]
+
+
+def test_a_small_set_leaves_out_what_it_has_too_few_images_for(tmp_path):
+    x = np.random.default_rng(0).normal(size=(20, 3))
+    import_arrays(tmp_path, "mine", "small", x, np.repeat(["a", "b"], 10))
+    done = evaluate(tmp_path)
+    assert (done.made, done.failed) == (4, 0)
+    assert "blocks" not in {r.protocol for r in read_results(tmp_path)}
+
+
+def test_a_cell_of_a_newer_version_is_left_as_it_is(tmp_path):
+    arrays(tmp_path)
+    evaluate(tmp_path, protocols=["knn"])
+    file = cell_path(tmp_path, "mine", "set", "knn") / "cell.json"
+    file.write_text(json.dumps(json.loads(file.read_text()) | {"format": 99, "key": "other"}))
+    with pytest.raises(DataError, match="newer relic-eval"):
+        evaluate(tmp_path, protocols=["knn"])
+    assert json.loads(file.read_text())["format"] == 99
+
+
+@pytest.mark.parametrize("name", ["", ".", ".."])
+def test_names_that_are_no_names(tmp_path, name):
+    with pytest.raises(ArgumentError, match="expected a name"):
+        arrays(tmp_path, name=name)
+
+
+def test_a_board_is_of_accuracies(tmp_path):
+    arrays(tmp_path)
+    evaluate(tmp_path, protocols=["discriminability"])
+    with pytest.raises(ArgumentError, match="protocols of accuracy"):
+        leaderboard(tmp_path, protocols=["discriminability"])

@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 from collections.abc import Mapping
 from pathlib import Path
-from urllib.parse import quote
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -13,8 +13,12 @@ from relic_eval.data.pictures import Pictures
 from relic_eval.errors import DataError
 from relic_eval.files import digest_file, digest_json, read_json, write_json
 
+if TYPE_CHECKING:
+    from PIL.Image import Image
+
 FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "TIFF", "GIF")
 ENDINGS = {".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff", ".gif"}
+LONGEST = 100  # times as long as wide: beyond that a picture is no picture, and resizing it would take all memory
 SIDE = 64  # natural side of a folder's pictures, for encoders that do not say theirs
 FEWEST = {"train": 2, "test": 1, "all": 3}  # images a class: one for each use that the split has
 
@@ -45,7 +49,7 @@ def folder_pictures(folder: Path, split: str, cache: Path | None = None) -> Pict
         raise DataError(
             f"{top}: expected at least two class folders, received {len(classes)}. Make one folder a class."
         )
-    files = [sorted(f for f in (top / name).iterdir() if f.suffix.lower() in ENDINGS) for name in classes]
+    files = [sorted(f for f in (top / name).iterdir() if _is_picture(f)) for name in classes]
     for name, found in zip(classes, files, strict=True):
         if len(found) < FEWEST[split]:
             raise DataError(
@@ -73,8 +77,8 @@ def folder_pictures(folder: Path, split: str, cache: Path | None = None) -> Pict
 
 def _digest(folder: Path, paths: list[Path], split: str, cache: Path | None) -> str:
     listing = digest_json([(str(p), (s := p.stat()).st_size, s.st_mtime_ns) for p in paths])
-    note = None if cache is None else cache / f"{quote(str(folder.resolve()), safe='')}.{split}.json"
-    if note is not None and note.exists() and (known := read_json(note))["listing"] == listing:
+    note = None if cache is None else cache / f"{digest_json([str(folder.resolve()), split])[:16]}.json"
+    if note is not None and (known := _known(note)).get("listing") == listing:
         return str(known["content"])
     content = digest_json([(str(p.relative_to(folder)), digest_file(p)) for p in paths])
     if note is not None:
@@ -82,12 +86,26 @@ def _digest(folder: Path, paths: list[Path], split: str, cache: Path | None) -> 
     return content
 
 
+def _known(note: Path) -> dict[str, str]:
+    """What a note says; nothing where there is none, or a damaged one: it only saves work."""
+    try:
+        known = read_json(note)
+    except DataError:
+        return {}
+    return known if isinstance(known, dict) and {"listing", "content"} <= set(known) else {}
+
+
 def _superclasses(folder: Path, classes: tuple[str, ...]) -> tuple[str, ...] | None:
     file = folder / "superclasses.csv"
     if not file.exists():
         return None
-    with open(file, newline="", encoding="utf-8") as rows:
-        above = {row[0].strip(): row[1].strip() for row in csv.reader(rows) if len(row) >= 2}
+    try:
+        text = file.read_text(encoding="utf-8-sig")
+    except UnicodeDecodeError:
+        raise DataError(f"{file}: expected UTF-8 text, received something else. Save it as UTF-8.") from None
+    above = {
+        row[0].strip(): row[1].strip() for row in csv.reader(text.splitlines()) if len(row) >= 2 and row[1].strip()
+    }
     missing = [name for name in classes if name not in above]
     if missing:
         raise DataError(
@@ -101,9 +119,26 @@ def _read(paths: list[Path], rows: np.ndarray, side: int) -> tuple[np.ndarray, M
     for place, (path, row) in enumerate(zip(paths, rows, strict=True)):
         try:
             pixels[place] = open_square(path, side)
-        except (OSError, ValueError, SyntaxError, DataError) as error:
+        except (OSError, ValueError, SyntaxError, OverflowError, MemoryError, DataError) as error:
             problems[int(row)] = f"{path}: {error}"
     return pixels, problems
+
+
+def _is_picture(file: Path) -> bool:
+    """A plain file with the ending of a picture; hidden files (macOS leaves ._NAME.jpg behind) are none."""
+    return file.suffix.lower() in ENDINGS and not file.name.startswith(".") and file.is_file()
+
+
+def _eight_bit(picture: Image) -> Image:
+    """As RGB of 8 bits. Pillow would clip deeper greys to white: 16 bits are scaled, other depths have no known range."""
+    if picture.mode.startswith("I;16"):
+        from PIL import Image
+
+        deep = np.asarray(picture).astype(np.uint16)
+        return Image.fromarray((deep / 257).round().astype(np.uint8)).convert("RGB")
+    if picture.mode in ("I", "F"):
+        raise DataError(f"expected 8 or 16 bits a channel, received mode {picture.mode}. Save it as 8 bits.")
+    return picture.convert("RGB")
 
 
 def open_square(path: Path, side: int) -> np.ndarray:
@@ -116,9 +151,11 @@ def open_square(path: Path, side: int) -> np.ndarray:
         warnings.simplefilter("error", Image.DecompressionBombWarning)
         try:
             with Image.open(path, formats=FORMATS) as file:
-                picture = ImageOps.exif_transpose(file).convert("RGB")
+                picture = _eight_bit(ImageOps.exif_transpose(file))
         except (Image.DecompressionBombWarning, Image.DecompressionBombError) as error:
             raise DataError(str(error)) from None
+    if max(picture.size) > LONGEST * min(picture.size):
+        raise DataError(f"{picture.width} x {picture.height} pixels, more than {LONGEST} times as long as wide")
     scale = side / min(picture.size)
     size = (max(side, round(picture.width * scale)), max(side, round(picture.height * scale)))
     picture = picture.resize(size, Image.Resampling.BICUBIC)

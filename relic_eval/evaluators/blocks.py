@@ -7,6 +7,7 @@ from typing import ClassVar
 
 import numpy as np
 
+from relic_eval.errors import ArgumentError
 from relic_eval.evaluators.logistic import predictions
 from relic_eval.records import Cell, Embeddings, Measurement
 
@@ -29,6 +30,10 @@ class Blocks:
 
         chosen = [np.flatnonzero(split.y_N == c)[: self.per_class] for c in range(len(split.classes))]
         shown = split.take(np.concatenate(chosen))
+        if len(shown) <= self.k:
+            raise ArgumentError(
+                "blocks", f"more than {self.k} test images", f"{len(shown)}", "Give the classes more images."
+            )
         blocks = neighbour_blocks(shown.x_ND, shown.y_N, k=self.k, classes=len(split.classes))
         found_NK = shown.y_N[blocks.index_NK]
         rows = [self._purity("purity", found_NK == shown.y_N[:, None], shown.y_N)]

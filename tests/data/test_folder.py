@@ -10,11 +10,12 @@ from PIL import Image
 
 from relic_eval.data.bundled import FASHION, bundled
 from relic_eval.data.demo.make_fashion import SUPERCLASSES
+from relic_eval.data.folder import open_square
 from relic_eval.data.sources import dataset_splits, pictures
 from relic_eval.data.tasks import Task, split_task
 from relic_eval.encode import embed
 from relic_eval.encoders.load import find_encoder
-from relic_eval.errors import DataError, UnknownNameError
+from relic_eval.errors import ArgumentError, DataError, UnknownNameError
 from relic_eval.records import Embeddings
 from relic_eval.store import read_manifest
 
@@ -93,3 +94,61 @@ def test_a_real_set_goes_through(tmp_path, data_folder):
         tar.extractall(tmp_path / "pets4", filter="data")
     paths = embed(find_encoder("pixels"), str(tmp_path / "pets4"), tmp_path / "out")
     assert [read_manifest(p)["rows"] for p in paths] == [400, 200]
+
+
+def test_deep_greys_are_scaled_and_depths_without_a_range_are_refused(tmp_path):
+    ramp = np.linspace(0, 255, 32).round()[None].repeat(32, 0)
+    eight = tmp_path / "8.png"
+    Image.fromarray(ramp.astype(np.uint8)).save(eight)
+    for name in ("16.png", "16.tif"):
+        Image.fromarray((ramp * 257).astype(np.uint16)).save(tmp_path / name)
+        np.testing.assert_array_equal(open_square(tmp_path / name, 32), open_square(eight, 32))
+    for kind in (np.int32, np.float32):
+        Image.fromarray(ramp.astype(kind)).save(tmp_path / "deep.tif")
+        with pytest.raises(DataError, match="8 or 16 bits"):
+            open_square(tmp_path / "deep.tif", 32)
+
+
+def test_what_is_no_picture_is_not_counted_and_a_line_is_refused(tmp_path):
+    folder = make(tmp_path / "set")
+    (folder / "ant" / "._0.png").write_bytes(b"left by a Mac")
+    (folder / "ant" / "folder.png").mkdir()
+    (folder / "ant" / "dangling.png").symlink_to(tmp_path / "nowhere")
+    assert len(pictures(str(folder), "all")) == 12
+    Image.new("L", (1, 50_000)).save(folder / "ant" / "line.png")
+    _, problems = pictures(str(folder), "all").read(np.arange(13), 16)
+    assert len(problems) == 1
+    assert "times as long as wide" in next(iter(problems.values()))
+
+
+def test_a_class_that_skipping_would_empty_is_an_error(tmp_path, capsys):
+    folder = make(tmp_path / "set")
+    (folder / "ant" / "0.png").write_bytes(b"")
+    embed(find_encoder("pixels"), str(folder), tmp_path / "out", on_error="skip")
+    assert "left out 1 of 12 pictures" in capsys.readouterr().err
+    for picture in (folder / "ant").iterdir():
+        picture.write_bytes(b"")
+    with pytest.raises(DataError, match="none of 'ant'"):
+        embed(find_encoder("pixels"), str(folder), tmp_path / "out", on_error="skip")
+
+
+@pytest.mark.parametrize("place", [".", "runs"])
+def test_results_do_not_go_among_the_classes(tmp_path, place):
+    folder = make(tmp_path / "set")
+    with pytest.raises(ArgumentError, match="outside of the data"):
+        embed(find_encoder("pixels"), str(folder), folder / place)
+    assert sorted(p.name for p in folder.iterdir()) == ["ant", "bee"]
+
+
+def test_a_long_path_of_another_alphabet(tmp_path):
+    folder = make(tmp_path / ("птицы" * 10) / ("и звери" * 8))
+    assert len(embed(find_encoder("pixels"), str(folder), tmp_path / "out")) == 1
+
+
+def test_a_damaged_note_is_made_anew(tmp_path):
+    folder, cache = make(tmp_path / "set"), tmp_path / "cache"
+    digest = pictures(str(folder), "all", cache).digest
+    (note,) = cache.iterdir()
+    for content in ("{}", "[1]", "{"):
+        note.write_text(content)
+        assert pictures(str(folder), "all", cache).digest == digest
