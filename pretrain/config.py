@@ -69,7 +69,7 @@ class Supervised(Training):
 class Byol(Training):
     """2 - 2 cos of prediction and target projection, both ways (Grill et al. 2020)."""
 
-    steps: int = value(500, "chosen", 1)
+    steps: int = value(600, "chosen", 1)
     hidden: int = value(512, "chosen", 1)  # 4096 for 2048 features
     out: int = value(128, "chosen", 1)  # 256 for 2048 features
     ema: float = value(0.99, "chosen", 0, 1)  # 0.996 for 1000 epochs
@@ -79,7 +79,7 @@ class Byol(Training):
 class Relicv2(Training):
     """Contrastive likelihood over few negatives and invariance of its distribution (Tomasev et al. 2022)."""
 
-    steps: int = value(480, "chosen", 1)
+    steps: int = value(560, "chosen", 1)
     area_low: float = value(0.15, "chosen", TINY, 1)
     hidden: int = value(512, "chosen", 1)
     out: int = value(128, "chosen", 1)

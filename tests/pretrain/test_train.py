@@ -54,7 +54,7 @@ def test_a_resumed_run_ends_with_the_same_bytes(method, fashion, tmp_path, monke
     assert digests[0] == digests[1]
     assert json.loads((again / "checkpoint.json").read_text()) == json.loads((whole / "checkpoint.json").read_text())
     features = find_encoder(str(tmp_path / "whole")).build(1, "cpu")(torch.rand(2, 1, 28, 28))
-    assert features.shape == (2, 256)
+    assert features.shape == (2, 128)
 
 
 @pytest.mark.parametrize("method", sorted(PRESETS))
@@ -165,7 +165,7 @@ def test_colour_pictures_are_normalised_a_channel(tmp_path):
     seen = checkpoint.read_about(step)["input"]
     np.testing.assert_allclose(seen["mean"], images.mean((0, 1, 2)) / 255, atol=1e-5)
     np.testing.assert_allclose(seen["std"], images.std((0, 1, 2)) / 255, atol=1e-4)
-    assert find_encoder(str(tmp_path / "r")).build(3, "cpu")(torch.rand(2, 3, 28, 28)).shape == (2, 256)
+    assert find_encoder(str(tmp_path / "r")).build(3, "cpu")(torch.rand(2, 3, 28, 28)).shape == (2, 128)
 
 
 def test_byol_is_the_squared_distance_of_unit_vectors():
