@@ -11,7 +11,7 @@ from typing import Any
 
 from pretrain.config import Training, config_dict, method_of
 from relic_eval.errors import ArgumentError, DataError
-from relic_eval.files import digest_file, read_json, whole_folder, write_bytes, write_json
+from relic_eval.files import digest_file, read_record, whole_folder, write_bytes, write_json
 from relic_eval.records import FORMAT
 
 KEEP = 2
@@ -30,7 +30,9 @@ def latest(run: Path) -> Path | None:
 
 def read_about(step: Path) -> dict[str, Any]:
     """What `checkpoint.json` says; a DataError where a newer version wrote it."""
-    about = read_json(step / "checkpoint.json")
+    about = read_record(
+        step / "checkpoint.json", ("format", "method", "config", "step", "steps", "data", "sha256", "history")
+    )
     if about.get("format", 0) > FORMAT:
         raise DataError(
             f"{step}: expected format {FORMAT} or older, received {about['format']}, made by a newer relic-eval. "

@@ -9,7 +9,7 @@ import json
 import os
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -105,6 +105,20 @@ def read_json(path: Path) -> Any:
         raise DataError(
             f"{path}: expected JSON, received something else ({error}). Delete it and make it again."
         ) from None
+
+
+def read_record(path: Path, keys: Iterable[str]) -> dict[str, Any]:
+    """The content of a JSON file that must be an object with these keys, or a DataError that names it.
+
+    >>> import tempfile; place = Path(tempfile.mkdtemp()) / "x.json"; write_json(place, {"a": 1})
+    >>> read_record(place, ["a"])
+    {'a': 1}
+    """
+    content = read_json(path)
+    missing = sorted(set(keys) - set(content)) if isinstance(content, dict) else ["an object"]
+    if missing:
+        raise DataError(f"{path}: expected a record with {missing[0]}, received none. Delete it and make it again.")
+    return content
 
 
 @contextlib.contextmanager

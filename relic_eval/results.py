@@ -11,11 +11,12 @@ from typing import Any
 import numpy as np
 
 from relic_eval.errors import DataError
-from relic_eval.files import folder_name, read_json, whole_folder, write_json
+from relic_eval.files import folder_name, read_json, read_record, whole_folder, write_json
 from relic_eval.progress import say
 from relic_eval.records import FORMAT, Cell, Measurement, Table
 from relic_eval.store import find_stores, read_manifest, read_table, write_table
 
+CELL_KEYS = ("format", "key", "encoder", "task", "protocol", "stores", "data", "task_settings", "counts")
 TABLES = ("predictions", "curves", "neighbours")
 
 
@@ -98,7 +99,7 @@ def _nan(value: float | None) -> float:
 
 def read_cell(path: Path) -> Result:
     """A cell with its tables; a DataError where it is damaged or made by a newer version."""
-    about = migrate(read_json(path / "cell.json"), path)
+    about = migrate(read_record(path / "cell.json", CELL_KEYS), path)
     try:
         table = read_table(path / "rows.parquet")
         others = {n: read_table(f) if (f := path / f"{n}.parquet").exists() else None for n in TABLES}
@@ -108,6 +109,19 @@ def read_cell(path: Path) -> Result:
         ) from None
     rows = tuple(_measurement(table, i) for i in range(len(table["metric"])))
     return Result(about["encoder"], about["task"], about["protocol"], Cell(rows, **others), about)
+
+
+def key_of(file: Path) -> str:
+    """The key in a cell.json; empty where there is none or a damaged one, which is made anew. Newer ones are an error.
+
+    >>> key_of(Path("/nowhere/cell.json"))
+    ''
+    """
+    try:
+        about = read_record(file, ("format", "key"))
+    except DataError:
+        return ""
+    return str(migrate(about, file.parent)["key"])
 
 
 def _measurement(table: Table, i: int) -> Measurement:

@@ -14,10 +14,10 @@ from relic_eval.data.tasks import Task, block_rows, split_task, tasks_of
 from relic_eval.devices import versions
 from relic_eval.errors import DataError, RelicError, UnknownNameError
 from relic_eval.evaluators.table import PROTOCOLS, describe
-from relic_eval.files import digest_json, read_json
+from relic_eval.files import digest_json
 from relic_eval.progress import say
 from relic_eval.records import Embeddings
-from relic_eval.results import cell_path, migrate, write_cell, write_failure
+from relic_eval.results import cell_path, key_of, write_cell, write_failure
 from relic_eval.store import find_stores, read_manifest, read_store
 
 
@@ -114,7 +114,7 @@ def evaluate(
         key = cell_key(job, manifests)
         where = cell_path(out, job.encoder, job.task.name, job.protocol) / "cell.json"
         label = f"evaluate {job.encoder} {job.task.name} {job.protocol}"
-        if where.exists() and migrate(read_json(where), where.parent).get("key") == key:
+        if key_of(where) == key:
             counts["skipped"] += 1
             continue
         try:

@@ -11,7 +11,16 @@ from urllib.parse import unquote
 import numpy as np
 
 from relic_eval.errors import ArgumentError, DataError
-from relic_eval.files import digest_bytes, digest_file, digest_json, folder_name, read_json, write_bytes, write_json
+from relic_eval.files import (
+    digest_bytes,
+    digest_file,
+    digest_json,
+    folder_name,
+    read_json,
+    read_record,
+    write_bytes,
+    write_json,
+)
 from relic_eval.records import FORMAT, Embeddings, Table
 
 PART_BYTES = 2 << 30
@@ -49,7 +58,9 @@ def find_stores(out: Path) -> list[StoreName]:
     """
     found = []
     for file in sorted(out.glob("embeddings/*/*/current.json")):
-        for split, name in sorted(read_json(file).items()):
+        for split, name in sorted(read_record(file, ()).items()):
+            if not isinstance(name, str):
+                raise DataError(f"{file}: expected names of stores, received {name!r}. Delete it and embed again.")
             path = file.parent / name
             if (path / "manifest.json").exists():
                 found.append(StoreName(path, unquote(file.parents[1].name), unquote(file.parent.name), split))
@@ -73,8 +84,8 @@ def read_manifest(path: Path) -> dict[str, Any]:
         raise DataError(
             f"{path}: expected a complete store with manifest.json, received none. Run 'relic-eval embed' again."
         )
-    manifest = read_json(path / "manifest.json")
-    if manifest.get("format", 0) > FORMAT:
+    manifest = read_record(path / "manifest.json", ("format", "rows", "dims", "parts", "data", "encoder", "content"))
+    if not isinstance(manifest["format"], int) or manifest["format"] > FORMAT:
         raise DataError(
             f"{path}: expected format {FORMAT} or older, received {manifest['format']}, made by a newer relic-eval. "
             "Update relic-eval; the store is left as it is."

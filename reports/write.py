@@ -13,7 +13,11 @@ from relic_eval.store import find_stores, read_manifest, read_thumbnails
 def write_report(out: Path, *, baseline: str | None = None) -> Path:
     """Make `out`/report/index.html with figures/ and tables/ beside it from the cells and stores; returns the page."""
     place, key = out / "report", report_key(out, baseline)
-    if (place / "report.json").exists() and read_json(place / "report.json")["key"] == key:
+    if (
+        (place / "report.json").exists()
+        and (place / "index.html").exists()
+        and read_json(place / "report.json")["key"] == key
+    ):
         say("report: already there")
         return place / "index.html"
     from relic_eval.board import make_board

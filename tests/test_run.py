@@ -236,3 +236,22 @@ def test_a_board_is_of_accuracies(tmp_path):
     evaluate(tmp_path, protocols=["discriminability"])
     with pytest.raises(ArgumentError, match="protocols of accuracy"):
         leaderboard(tmp_path, protocols=["discriminability"])
+
+
+@pytest.mark.parametrize("content", ["{}", "[1]", '{"format": "2"}', "{", ""])
+def test_records_of_another_shape_are_named_or_made_anew(tmp_path, content):
+    path = arrays(tmp_path)
+    evaluate(tmp_path, protocols=["knn"])
+    cell = cell_path(tmp_path, "mine", "set", "knn") / "cell.json"
+    cell.write_text(content)
+    with pytest.raises(DataError, match=r"cell\.json"):
+        read_results(tmp_path)
+    assert evaluate(tmp_path, protocols=["knn"]).made == 1
+    assert len(read_results(tmp_path)) == 1
+    (path / "manifest.json").write_text(content)
+    with pytest.raises(DataError, match=r"manifest\.json"):
+        read_manifest(path)
+    if content != "{}":
+        (path.parent / "current.json").write_text(content if content != '{"format": "2"}' else '{"all": 3}')
+        with pytest.raises(DataError, match=r"current\.json"):
+            find_stores(tmp_path)

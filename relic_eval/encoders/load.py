@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from relic_eval.errors import ArgumentError, DataError, UnknownNameError
-from relic_eval.files import digest_file, digest_json, read_json
+from relic_eval.files import digest_file, digest_json, read_record
 from relic_eval.records import FORMAT
 
 KNOWN = ("pixels", "random:thin-resnet", "file:RUN")
@@ -91,7 +91,9 @@ def _file(path: Path) -> Encoder:
                 f"{path}: expected a pretraining run or checkpoint, received neither. 'relic-eval pretrain' makes one."
             )
         step = steps[-1]
-    about = read_json(step / "checkpoint.json")
+    about = read_record(
+        step / "checkpoint.json", ("format", "method", "config", "network", "input", "sha256", "parameters")
+    )
     if about.get("format", 0) > FORMAT:
         raise DataError(
             f"{step}: expected format {FORMAT} or older, received {about['format']}, made by a newer relic-eval."
