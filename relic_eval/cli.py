@@ -289,6 +289,10 @@ def main() -> None:
     debug = len(words) < len(sys.argv) - 1
     try:
         code = app(words, standalone_mode=False)
+        sys.stdout.flush()
+    except BrokenPipeError:  # whoever reads has had enough, as head does
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        code = 0
     except RelicError as error:
         code = _say(error, debug, 2 if isinstance(error, ArgumentError) else 1)
     except (KeyboardInterrupt, typer.Abort):
@@ -299,7 +303,8 @@ def main() -> None:
         if not hasattr(error, "exit_code"):  # a fault of ours, shown whole
             raise
         code = _usage(error)
-    sys.stdout.flush()
+    if code == 130:  # typer turns Ctrl-C into this code without a word
+        print("relic-eval: interrupted; the same command goes on where it stopped.", file=sys.stderr)
     sys.exit(code if isinstance(code, int) else 0)
 
 

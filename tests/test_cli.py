@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import signal
 import subprocess
 import sys
+import time
 
 import numpy as np
 import pandas as pd
@@ -82,6 +84,27 @@ def test_a_label_file_of_another_form_is_one_line(tmp_path, content):
     assert done.returncode in (1, 2)
     assert len(done.stderr.strip().splitlines()) == 1, done.stderr
     assert not (tmp_path / "o").exists()
+
+
+def test_a_reader_that_has_had_enough_is_no_failure():
+    words = f"{sys.executable} -m relic_eval.cli list settings | head -1"
+    done = subprocess.run(["bash", "-o", "pipefail", "-c", words], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert len(done.stdout.splitlines()) == 1
+
+
+def test_an_interrupted_command_says_so_and_ends_with_130(tmp_path):
+    words = [sys.executable, "-m", "relic_eval.cli", "pretrain", "byol", "--data", "digits", "--out", str(tmp_path)]
+    with subprocess.Popen([*words, "--set", "checkpoint_every=1"], stderr=subprocess.PIPE, text=True) as process:
+        for _ in range(600):
+            if list(tmp_path.glob("pretrain/byol/step-*")):
+                break
+            time.sleep(0.1)
+        process.send_signal(signal.SIGINT)
+        said = process.communicate(timeout=60)[1]
+    assert process.returncode == 130
+    assert "interrupted" in said
+    assert "Traceback" not in said
 
 
 def test_a_class_may_be_called_na(tmp_path):
