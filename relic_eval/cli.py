@@ -289,10 +289,6 @@ def main() -> None:
     debug = len(words) < len(sys.argv) - 1
     try:
         code = app(words, standalone_mode=False)
-        sys.stdout.flush()
-    except BrokenPipeError:  # whoever reads has had enough, as head does
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        code = 0
     except RelicError as error:
         code = _say(error, debug, 2 if isinstance(error, ArgumentError) else 1)
     except (KeyboardInterrupt, typer.Abort):
@@ -305,6 +301,7 @@ def main() -> None:
         code = _usage(error)
     if code == 130:  # typer turns Ctrl-C into this code without a word
         print("relic-eval: interrupted; the same command goes on where it stopped.", file=sys.stderr)
+    sys.stdout.flush()
     sys.exit(code if isinstance(code, int) else 0)
 
 
