@@ -43,9 +43,8 @@ class Training:
     seed: int = value(0, "chosen", 0)
     checkpoint_every: int = value(100, "chosen", 1)
     area_low: float = value(0.3, "chosen", TINY, 1)  # of large crops; 0.08 in BYOL, for pictures of 224 pixels
-    pad: float = value(
-        1 / 7, "chosen", 0, 1
-    )  # black border before the crop, as a share of the side: objects at the edge
+    # black border before the crop, as a share of the side, so that objects at the edge are seen too
+    pad: float = value(1 / 7, "chosen", 0, 1)
     brightness: float = value(0.4, "seen", 0, 1)
     contrast: float = value(0.4, "seen", 0, 1)
     saturation: float = value(0.2, "seen", 0, 1)

@@ -36,9 +36,7 @@ class PenaltyPath:
     weights_SLDC: np.ndarray
     bias_SLC: np.ndarray
     objective_SL: np.ndarray  # the summed form
-    gradient_SL: (
-        np.ndarray
-    )  # largest entry of the gradient of the mean form (summed / rows), features at unit mean square
+    gradient_SL: np.ndarray  # largest gradient entry of the mean form (summed / rows), features at unit mean square
     iterations_SL: np.ndarray
     converged_SL: np.ndarray
     calls: int  # of the matrix product, for all penalties together
