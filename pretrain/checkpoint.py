@@ -11,10 +11,11 @@ from typing import Any
 
 from pretrain.config import Training, config_dict, method_of
 from relic_eval.errors import ArgumentError, DataError
-from relic_eval.files import digest_file, read_record, whole_folder, write_bytes, write_json
-from relic_eval.records import FORMAT
+from relic_eval.files import differing, digest_file, whole_folder, write_bytes, write_json
+from relic_eval.records import FORMAT, read_versioned
 
 KEEP = 2
+ABOUT = {"method": str, "config": dict, "step": int, "steps": int, "data": dict, "sha256": str, "history": dict}
 NO_DIFFERENCE = ("checkpoint_every",)  # settings that change no number
 
 
@@ -29,23 +30,15 @@ def latest(run: Path) -> Path | None:
 
 
 def read_about(step: Path) -> dict[str, Any]:
-    """What `checkpoint.json` says; a DataError where a newer version wrote it."""
-    about = read_record(
-        step / "checkpoint.json", ("format", "method", "config", "step", "steps", "data", "sha256", "history")
-    )
-    if about.get("format", 0) > FORMAT:
-        raise DataError(
-            f"{step}: expected format {FORMAT} or older, received {about['format']}, made by a newer relic-eval. "
-            "Update relic-eval, or choose another --out."
-        )
-    return about
+    """What `checkpoint.json` says; a DataError where it is damaged or a newer version wrote it."""
+    return read_versioned(step / "checkpoint.json", ABOUT)
 
 
 def check_same(step: Path, config: Training, data: dict[str, str]) -> dict[str, Any]:
     """What the checkpoint says, after a check that it belongs to these settings and data."""
     about = read_about(step)
     wanted = {"method": method_of(config), "data": data["digest"], **config_dict(config)}
-    found = {"method": about["method"], "data": about["data"]["digest"], **about["config"]}
+    found = {"method": about["method"], "data": about["data"].get("digest"), **about["config"]}
     differ = [name for name in wanted if name not in NO_DIFFERENCE and wanted[name] != found.get(name)]
     if differ:
         raise ArgumentError(
@@ -63,9 +56,18 @@ def finished(run: Path, config: Training, data: dict[str, str]) -> Path | None:
     if step is None:
         return None
     about = check_same(step, config, data)
-    if not (step / "checkpoint.safetensors").exists():
-        raise DataError(f"{step}: expected checkpoint.safetensors, received none. Delete {run} and train again.")
+    refuse_damaged(step, about)
     return step if about["step"] == about["steps"] else None
+
+
+def refuse_damaged(step: Path, about: dict[str, Any]) -> None:
+    """A DataError where the weights are not those that were written."""
+    file = step / "checkpoint.safetensors"
+    if differing(step, {file.name: about["sha256"]}):
+        raise DataError(
+            f"{file}: expected the weights that checkpoint.json describes, received {'others' if file.exists() else 'none'}. "
+            f"Delete {step} and run this again: it goes on from the step before."
+        )
 
 
 def save(run: Path, step: int, tensors: dict[str, Any], about: dict[str, Any]) -> Path:
@@ -86,7 +88,5 @@ def load(step: Path) -> dict[str, Any]:
     """All tensors of a step, after a check against the digest beside them."""
     from safetensors.torch import load_file
 
-    file = step / "checkpoint.safetensors"
-    if not file.exists() or digest_file(file) != read_about(step)["sha256"]:
-        raise DataError(f"{file}: expected the file that checkpoint.json describes, received another. Delete {step}.")
-    return load_file(file)
+    refuse_damaged(step, read_about(step))
+    return load_file(step / "checkpoint.safetensors")

@@ -27,20 +27,21 @@ def value(
 
 
 TINY = 1e-9  # the least of what must be above 0
+MOST_STEPS = 10**8  # names of checkpoints have eight digits
 
 
 @dataclass(frozen=True)
 class Training:
     """What every method shares."""
 
-    steps: int = value(500, "chosen", 1)
+    steps: int = value(500, "chosen", 1, MOST_STEPS)
     batch: int = value(64, "chosen", 2)  # small, so that there are many steps
     lr: float = value(4e-3, "chosen", TINY)  # AdamW: LARS at small batches and some hundred steps learns too little
     weight_decay: float = value(1e-4, "chosen", 0)
     warmup: float = value(0.1, "chosen", 0, 1)  # share of the steps; the published runs warm up for 10 of 1000 epochs
     network: str = value("thin-resnet", "chosen", choices=NETWORK_NAMES)
     side: int = value(28, "chosen", 8)
-    seed: int = value(0, "chosen", 0)
+    seed: int = value(0, "chosen", 0, 2**32 - 1)
     checkpoint_every: int = value(100, "chosen", 1)
     area_low: float = value(0.3, "chosen", TINY, 1)  # of large crops; 0.08 in BYOL, for pictures of 224 pixels
     # black border before the crop, as a share of the side, so that objects at the edge are seen too
@@ -58,7 +59,7 @@ class Training:
 class Supervised(Training):
     """Cross-entropy on the labels, on one augmented view."""
 
-    steps: int = value(300, "chosen", 1)
+    steps: int = value(300, "chosen", 1, MOST_STEPS)
     lr: float = value(2e-3, "chosen", TINY)
     area_low: float = value(0.5, "chosen", TINY, 1)
     solarise: tuple[float, ...] = value((0.0,), "chosen", 0, 1)
@@ -68,7 +69,7 @@ class Supervised(Training):
 class Byol(Training):
     """2 - 2 cos of prediction and target projection, both ways (Grill et al. 2020)."""
 
-    steps: int = value(600, "chosen", 1)
+    steps: int = value(600, "chosen", 1, MOST_STEPS)
     hidden: int = value(512, "chosen", 1)  # 4096 for 2048 features
     out: int = value(128, "chosen", 1)  # 256 for 2048 features
     ema: float = value(0.99, "chosen", 0, 1)  # 0.996 for 1000 epochs
@@ -78,13 +79,13 @@ class Byol(Training):
 class Relicv2(Training):
     """Contrastive likelihood over few negatives and invariance of its distribution (Tomasev et al. 2022)."""
 
-    steps: int = value(560, "chosen", 1)
+    steps: int = value(560, "chosen", 1, MOST_STEPS)
     area_low: float = value(0.15, "chosen", TINY, 1)
     hidden: int = value(512, "chosen", 1)
     out: int = value(128, "chosen", 1)
     ema: float = value(0.98, "chosen", 0, 1)
-    large: int = value(2, "chosen", 1)  # 4 in the paper, recalled
-    small: int = value(1, "chosen", 0)  # 2 in the paper, recalled
+    large: int = value(2, "chosen", 1, 16)  # 4 in the paper, recalled
+    small: int = value(1, "chosen", 0, 16)  # 2 in the paper, recalled
     small_side: int = value(20, "chosen", 8)  # 96 of 224
     small_area_low: float = value(0.1, "chosen", TINY, 1)
     small_area_high: float = value(0.4, "chosen", TINY, 1)

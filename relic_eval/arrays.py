@@ -18,12 +18,28 @@ def asarray(value: Any) -> np.ndarray:
     (1, 2)
     """
     if isinstance(value, np.ndarray):
-        return value
+        return np.asarray(value)  # np.matrix is an array that never loses its second axis
     if hasattr(value, "detach"):  # a torch tensor, without importing torch
         value = value.detach().cpu()
+        if "bfloat16" in str(value.dtype):  # numpy has none
+            value = value.float()
     if hasattr(value, "to_numpy"):  # pandas
         return value.to_numpy()
-    return np.asarray(value)
+    try:
+        return np.asarray(value)
+    except ValueError as error:
+        raise ArgumentError("array", "rows of one length", f"lists that make none ({error})") from None
+
+
+def several(name: str, value: Any) -> tuple[str, ...]:
+    """Names from a list of them; a single name would otherwise be taken apart into letters.
+
+    >>> several("tasks", ["a", "b"])
+    ('a', 'b')
+    """
+    if isinstance(value, str) or not all(isinstance(v, str) for v in value):
+        raise ArgumentError(name, "a list of names", repr(value), f"For example {name}=['{value}'].")
+    return tuple(value)
 
 
 def matrix(name: str, value: Any) -> np.ndarray:
@@ -92,7 +108,7 @@ def class_numbers(name: str, value: Any, rows: int | None = None) -> tuple[np.nd
     if given_N.ndim != 1 or (rows is not None and len(given_N) != rows):
         expected = "one label a row" if rows is None else f"{rows} labels, one a row"
         raise ArgumentError(name, expected, f"shape {given_N.shape}", "Rows and labels must be in the same order.")
-    missing = [i for i, v in enumerate(given_N.tolist()) if v is None or v != v or v == ""]
+    missing = [i for i, v in enumerate(given_N.tolist()) if _is_missing(v)]
     if missing:
         raise ArgumentError(
             name, "a label for every row", f"none in {len(missing)} rows (the first is row {missing[0]})"
@@ -101,6 +117,13 @@ def class_numbers(name: str, value: Any, rows: int | None = None) -> tuple[np.nd
         given_N = given_N.astype(np.int64)
     names, y_N = np.unique(given_N if given_N.dtype.kind in "iub" else given_N.astype(str), return_inverse=True)
     return y_N.astype(np.int64), tuple(str(n) for n in names)
+
+
+def _is_missing(value: Any) -> bool:
+    """None, NaN, an empty text, or pandas' NA, which answers no comparison."""
+    if value is None or type(value).__name__ == "NAType":
+        return True
+    return bool(value == "" or value != value)
 
 
 def paired(x_ND: np.ndarray, y_N: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -8,13 +8,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 import numpy as np
 
 from relic_eval.errors import ArgumentError, DataError, UnknownNameError
-from relic_eval.files import digest_json
-from relic_eval.metrics.statistics import holm, interval, paired_bootstrap, two_sided_p
-from relic_eval.results import Result
+from relic_eval.metrics.statistics import holm, interval, two_sided_p
+from relic_eval.pairing import alike, finest_strata, resampled
+from relic_eval.results import Result, read_failures, read_results
 
 PROTOCOLS = ("linear-byol", "fewshot-5")  # of the board; others are shown apart
 BASELINE = "supervised"
@@ -129,11 +130,11 @@ def make_board(
     tests = {r.task: r.cell.rows[0].n for r in chosen}  # the largest test sets first
     keys = sorted({(order[r.protocol], r.task) for r in chosen}, key=lambda key: (key[0], -tests[key[1]], key[1]))
     cells = {(r.encoder, order[r.protocol], r.task): r for r in chosen}
-    columns, samples, values, strata = [], {}, {}, _strata(chosen)
+    columns, samples, values, strata = [], {}, {}, finest_strata(chosen)
     for number, (protocol, task) in enumerate(keys):
         here = [cells[(e, protocol, task)] for e in encoders if (e, protocol, task) in cells]
         columns.append(Column(task, protocols[protocol], here[0].about.get("title", task), here[0].cell.rows[0].n))
-        for result, sample in zip(here, _resample(here, strata, draws, seed), strict=True):
+        for result, sample in zip(here, resampled(here, strata, draws=draws, seed=seed), strict=True):
             samples[(result.encoder, number)] = sample
             values[(result.encoder, number)] = result.cell.rows[0].value
     differences = _differences(encoders, len(columns), values, samples)
@@ -144,6 +145,33 @@ def make_board(
     return Board(baseline, tuple(columns), tuple(rows), tuple(differences))
 
 
+def read_board(
+    out: Path,
+    *,
+    encoders: Sequence[str] = (),
+    tasks: Sequence[str] = (),
+    protocols: Sequence[str] = PROTOCOLS,
+    baseline: str | None = None,
+) -> tuple[Board, list[Result], list[dict[str, str]]]:
+    """The board of the cells under `out`, of these encoders and tasks or of all; those cells; and why others are missing.
+
+    Missing are those that failed, and those that were made of other images than the baseline's (or than most).
+
+    >>> read_board(Path("/nowhere"))
+    Traceback (most recent call last):
+    ...
+    relic_eval.errors.DataError: /nowhere: expected cells, received none. ...
+    """
+    found = read_results(out, encoders, tasks)
+    results, apart = alike(found, baseline or BASELINE)
+    failed = [
+        f
+        for f in read_failures(out)
+        if (not encoders or f["encoder"] in encoders) and (not tasks or f["task"] in tasks)
+    ]
+    return make_board(results, baseline=baseline, protocols=tuple(protocols)), results, [*failed, *apart]
+
+
 def here_of(cells: dict, encoder: str, keys: list) -> list[Result | None]:
     """The cells of an encoder, one a column, None where there is none.
 
@@ -151,43 +179,6 @@ def here_of(cells: dict, encoder: str, keys: list) -> list[Result | None]:
     [None]
     """
     return [cells.get((encoder, *key)) for key in keys]
-
-
-def _trains(result: Result) -> int:
-    table = result.cell.predictions or {}
-    return 1 if "draw" not in table else int(table["draw"].max()) + 1
-
-
-def _items(result: Result) -> np.ndarray:
-    table = result.cell.predictions or {}
-    return table["item"][: len(table["item"]) // _trains(result)]
-
-
-def _strata(chosen: list[Result]) -> dict[str, np.ndarray]:
-    """By test set, the finest labels that any of its columns has: all columns of a test set are resampled alike."""
-    finest: dict[str, np.ndarray] = {}
-    for result in chosen:
-        items = _items(result)
-        key, true = digest_json(items.tolist()), (result.cell.predictions or {})["true"][: len(items)]
-        if key not in finest or len(np.unique(true)) > len(np.unique(finest[key])):
-            finest[key] = true
-    return finest
-
-
-def _resample(here: list[Result], strata: dict[str, np.ndarray], draws: int, seed: int) -> np.ndarray:
-    items = _items(here[0])
-    for result in here:
-        same = np.array_equal(_items(result), items) and result.about["data"] == here[0].about["data"]
-        if not same:  # equal names are not enough: the files behind them may have been changed in between
-            raise ArgumentError(
-                f"{result.task} / {result.protocol}",
-                f"the same images and labels for {here[0].encoder} and {result.encoder}",
-                "different ones",
-                "Embed both from the same data set as it is now, or compare them on their own boards.",
-            )
-    values = np.stack([(r.cell.predictions or {})["correct"].reshape(_trains(r), -1) for r in here])
-    key = digest_json(items.tolist())
-    return paired_bootstrap(values, strata[key], draws=draws, seed=seed + int(key[:8], 16))
 
 
 def _differences(encoders, count, values, samples) -> list[Difference]:

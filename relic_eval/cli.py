@@ -7,11 +7,11 @@ import os
 import shlex
 import sys
 from pathlib import Path
-from typing import Annotated, Optional
+from typing import Annotated
 
 import typer
 
-from relic_eval.errors import ArgumentError, RelicError, UnknownNameError
+from relic_eval.errors import ArgumentError, RelicError
 
 app = typer.Typer(
     name="relic-eval",
@@ -19,17 +19,36 @@ app = typer.Typer(
     add_completion=False,
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
     help="Which representation is better, and why?\n\nExample: relic-eval quickstart",
 )
 OUT = Path("runs/quickstart")
 Out = Annotated[Path, typer.Option("--out", help="Folder for everything that is made.")]
+Baseline = Annotated[str | None, typer.Option("--baseline", help="Encoder that changes are measured against.")]
+Encoders = Annotated[list[str] | None, typer.Option("--encoder", help="Only this one; may be repeated.")]
+Tasks = Annotated[list[str] | None, typer.Option("--task", help="Only this one; may be repeated.")]
 Data = Annotated[str, typer.Option("--data", help="fashion, digits, or a folder of class folders.")]
+
+
+Device = Annotated[str, typer.Option("--device", help="auto (cuda where there is one), cpu, cuda or cuda:N.")]
+Protocols = Annotated[list[str] | None, typer.Option("--protocol", help="Only this one; may be repeated.")]
+
+
+def _version(asked: bool) -> None:
+    if asked:
+        import relic_eval
+
+        print(f"relic-eval {relic_eval.__version__}")
+        raise typer.Exit
 
 
 @app.callback()
 def _options(
     debug: Annotated[bool, typer.Option("--debug", help="Show tracebacks.")] = False,
-    quiet: Annotated[bool, typer.Option("--quiet", help="No progress.")] = False,
+    quiet: Annotated[bool, typer.Option("--quiet", help="No progress, only warnings and errors.")] = False,
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Say the version.")
+    ] = False,
 ) -> None:
     from relic_eval import progress
 
@@ -39,7 +58,7 @@ def _options(
 @app.command(epilog="Example: relic-eval quickstart --out runs/quickstart")
 def quickstart(
     out: Out = OUT,
-    steps: Annotated[Optional[int], typer.Option(help="Steps of each pretraining; default: each method's own.")] = None,  # noqa: UP045
+    steps: Annotated[int | None, typer.Option(help="Steps of each pretraining; default: each method's own.")] = None,
 ) -> None:
     """From pictures to a report: calls the other commands in turn, and prints them."""
     extra = [] if steps is None else ["--steps", str(steps)]
@@ -69,55 +88,16 @@ def pretrain(
     method: Annotated[str, typer.Argument(help="supervised, byol or relicv2.")],
     data: Data = "fashion",
     out: Out = OUT,
-    name: Annotated[Optional[str], typer.Option(help="Name of the run; default: the method.")] = None,  # noqa: UP045
-    steps: Annotated[Optional[int], typer.Option(help="The same as --set steps=N.")] = None,  # noqa: UP045
-    set_: Annotated[Optional[list[str]], typer.Option("--set", help="SETTING=VALUE; see 'list settings'.")] = None,  # noqa: UP045
-    device: Annotated[str, typer.Option(help="auto (cuda where there is one), cpu, cuda or cuda:N.")] = "auto",
+    name: Annotated[str | None, typer.Option(help="Name of the run; default: the method.")] = None,
+    steps: Annotated[int | None, typer.Option(help="The same as --set steps=N.")] = None,
+    set_: Annotated[list[str] | None, typer.Option("--set", help="SETTING=VALUE; see 'list settings'.")] = None,
+    device: Device = "auto",
 ) -> None:
     """Train an encoder; a run that was stopped goes on, a finished one is left."""
-    from pretrain import checkpoint
-    from pretrain.config import override, preset
-    from relic_eval.data.sources import dataset_name, dataset_splits, split_digest
-    from relic_eval.progress import say
+    from relic_eval.training import train
 
     changes = dict(_pair(text) for text in set_ or [])
-    config = override(preset(method), {**changes, **({} if steps is None else {"steps": str(steps)})})
-    split = "train" if "train" in dataset_splits(data) else "all"
-    about = {"name": dataset_name(data), "split": split, "digest": split_digest(data, split, out / "data")}
-    if name is not None and (name in ("pixels", "random", "", ".", "..") or "/" in name):
-        raise ArgumentError(
-            "--name",
-            "a name of its own without a slash",
-            repr(name),
-            "pixels and random have rows on the board already.",
-        )
-    run = out / "pretrain" / (name or method)
-    if checkpoint.finished(run, config, about):
-        say(f"pretrain {name or method}: already there")
-    else:
-        _train(config, data, split, run, about, device)
-    print(run)
-
-
-def _train(config, data: str, split: str, run: Path, about: dict[str, str], device: str) -> None:
-    import time
-
-    from pretrain.train import pretrain as train
-    from relic_eval.data.sources import pictures
-    from relic_eval.data.tasks import pretraining_rows
-    from relic_eval.devices import device as find_device
-    from relic_eval.errors import DataError
-    from relic_eval.run import note_time
-
-    source, began = pictures(data, split, run.parent.parent / "data"), time.perf_counter()
-    rows = pretraining_rows(split, source.y_N, source.classes)
-    images, problems = source.read(rows, max(source.side, config.side))
-    if problems:
-        raise DataError(
-            f"expected readable pictures, received {len(problems)} that are not: {next(iter(problems.values()))}. Mend or remove them."
-        )
-    train(config, images, source.y_N[rows], run, data=about, device=find_device(device))
-    note_time(run.parent.parent, f"pretrain {run.name}", time.perf_counter() - began)
+    print(train(method, data, out, name=name or method, changes=changes, steps=steps, device=device))
 
 
 def _pair(text: str) -> tuple[str, str]:
@@ -137,84 +117,43 @@ def embed(
     ],
     data: Data = "fashion",
     out: Out = OUT,
-    labels: Annotated[Optional[str], typer.Option(help="For .npy files: FILE.csv:COLUMN or FILE.npy.")] = None,  # noqa: UP045
-    name: Annotated[str | None, typer.Option(help="For a .npy file: the encoder's name; default: the file's.")] = None,
-    device: Annotated[str, typer.Option(help="auto (cuda where there is one), cpu, cuda or cuda:N.")] = "auto",
+    labels: Annotated[str | None, typer.Option(help="For .npy files: FILE.csv:COLUMN or FILE.npy.")] = None,
+    name: Annotated[
+        str | None, typer.Option(help="What the board calls it; default: the run's or the file's name.")
+    ] = None,
+    device: Device = "auto",
     batch: Annotated[int, typer.Option(min=1, help="Pictures in one forward pass.")] = 256,
     on_error: Annotated[str, typer.Option(help="An unreadable picture: fail or skip.")] = "fail",
 ) -> None:
     """Turn pictures into embeddings, once; or take in embeddings made elsewhere."""
-    from relic_eval.data.sources import dataset_name
-    from relic_eval.encoders.load import find_encoder
+    if name is not None and len(encoders) > 1:
+        raise ArgumentError("--name", "one encoder", f"{len(encoders)}", "Embed one at a time to name them.")
+    files = [text for text in encoders if text.lower().endswith(".npy")]
+    if files and len(files) < len(encoders):
+        other = next(text for text in encoders if text not in files)
+        raise ArgumentError("encoders", "all .npy files or none", f"{files[0]} and {other}", "Give two commands.")
+    if files:
+        from relic_eval.intake import import_files
 
-    if any(text.endswith(".npy") for text in encoders):
-        if name is not None and len(encoders) > 1:
-            raise ArgumentError("--name", "one .npy file", f"{len(encoders)} encoders")
-        for text in encoders:
-            print(_take_in(text, labels, name, out, data))
+        if labels is None:
+            raise ArgumentError("--labels", "FILE.csv:COLUMN or FILE.npy beside a .npy file", "nothing")
+        dataset = "mine" if data == "fashion" else Path(data).name
+        print("\n".join(map(str, import_files(out, files, labels, name=name, dataset=dataset))))
         return
-    found = [find_encoder(text) for text in encoders]
-    dataset_name(data)
     from relic_eval.encode import embed as encode
+    from relic_eval.encode import find_encoders
 
-    for encoder in found:
+    for encoder in find_encoders(encoders, name):
         for path in encode(encoder, data, out, device=device, batch=batch, on_error=on_error):
             print(path)
-
-
-def _take_in(text: str, labels: str | None, name: str | None, out: Path, data: str) -> Path:
-    from relic_eval.store import import_arrays
-
-    if labels is None:
-        raise ArgumentError("--labels", "FILE.csv:COLUMN or FILE.npy beside a .npy file", "nothing")
-    return import_arrays(
-        out, name or Path(text).stem, "mine" if data == "fashion" else data, _read_npy(text), _read_labels(labels)
-    )
-
-
-def _read_npy(text: str):
-    import numpy as np
-
-    from relic_eval.errors import DataError
-
-    try:
-        return np.load(text, mmap_mode="r", allow_pickle=False)
-    except FileNotFoundError:
-        raise DataError(f"expected a file {text}, received nothing there. Check the path.") from None
-    except (ValueError, EOFError):  # numpy's own words would advise to load a pickle
-        raise DataError(
-            f"{text}: expected an array of numbers as numpy.save writes it, received a damaged file or one of objects."
-        ) from None
-
-
-def _read_labels(text: str):
-    from relic_eval.errors import DataError
-
-    if text.endswith(".npy"):
-        return _read_npy(text)
-    file, _, column = text.rpartition(":") if ":" in text else (text, "", "label")
-    import pandas as pd
-
-    try:
-        table = pd.read_csv(file, keep_default_na=False, na_values=[""], encoding="utf-8-sig")
-    except FileNotFoundError:
-        raise DataError(f"expected a file {file}, received nothing there. Check the path.") from None
-    except (pd.errors.ParserError, pd.errors.EmptyDataError, UnicodeDecodeError) as error:
-        message = " ".join(str(error).split())
-        raise DataError(
-            f"{file}: expected comma-separated UTF-8 text with a header line, received something else ({message})."
-        ) from None
-    if column not in table:
-        raise UnknownNameError(f"column of {file}", column, [str(c) for c in table.columns])
-    return table[column]
 
 
 @app.command(epilog="Example: relic-eval evaluate --task fashion --protocol knn")
 def evaluate(
     out: Out = OUT,
-    encoder: Annotated[Optional[list[str]], typer.Option(help="Only these.")] = None,  # noqa: UP045
-    task: Annotated[Optional[list[str]], typer.Option(help="Only these.")] = None,  # noqa: UP045
-    protocol: Annotated[Optional[list[str]], typer.Option(help="Only these.")] = None,  # noqa: UP045
+    encoder: Encoders = None,
+    task: Tasks = None,
+    protocol: Protocols = None,
 ) -> None:
     """Measure every embedding store under every protocol that applies; one cell each, failures named and gone past."""
     from relic_eval.run import evaluate as run
@@ -228,7 +167,9 @@ def evaluate(
 @app.command(epilog="Example: relic-eval report --out runs/quickstart --baseline pixels")
 def report(
     out: Out = OUT,
-    baseline: Annotated[Optional[str], typer.Option(help="Encoder that changes are measured against.")] = None,  # noqa: UP045
+    baseline: Baseline = None,
+    encoder: Encoders = None,
+    task: Tasks = None,
 ) -> None:
     """Write the page, its figures and its tables."""
     from relic_eval.errors import DataError
@@ -239,21 +180,24 @@ def report(
         )
     from reports.write import write_report
 
-    print(write_report(out, baseline=baseline))
+    print(write_report(out, baseline=baseline, encoders=encoder or (), tasks=task or ()))
 
 
 @app.command(epilog="Example: relic-eval leaderboard --csv > board.csv")
 def leaderboard(
     out: Out = OUT,
-    protocol: Annotated[Optional[list[str]], typer.Option(help="Default: linear-byol and fewshot-5.")] = None,  # noqa: UP045
-    baseline: Annotated[Optional[str], typer.Option(help="Encoder that changes are measured against.")] = None,  # noqa: UP045
+    protocol: Annotated[list[str] | None, typer.Option(help="Default: linear-byol and fewshot-5.")] = None,
+    baseline: Baseline = None,
+    encoder: Encoders = None,
+    task: Tasks = None,
     csv: Annotated[bool, typer.Option("--csv", help="As CSV.")] = False,
 ) -> None:
     """The board: accuracies with intervals, mean change against the baseline, ranks and ties."""
-    from relic_eval.board import PROTOCOLS, make_board
-    from relic_eval.results import read_results
+    from relic_eval.board import PROTOCOLS, read_board
 
-    board = make_board(read_results(out), baseline=baseline, protocols=tuple(protocol or PROTOCOLS))
+    board, _, _ = read_board(
+        out, encoders=encoder or (), tasks=task or (), protocols=protocol or PROTOCOLS, baseline=baseline
+    )
     from reports.tables import board_csv, board_text
 
     print(board_csv(board) if csv else board_text(board), end="")
@@ -269,7 +213,8 @@ def list_(
     """What there is to choose from."""
     from relic_eval import listing
 
-    print("\n".join(listing.lines(what, out)))
+    for line in listing.lines(what, out):
+        print(line)
 
 
 @app.command(epilog="Example: relic-eval doctor")
@@ -285,8 +230,8 @@ def doctor() -> None:
 
 def main() -> None:
     """Run a command. Exit codes: 0, 1 failure, 2 usage, 3 finished with failed cells, 130 interrupted."""
-    words = [word for word in sys.argv[1:] if word != "--debug"]
-    debug = len(words) < len(sys.argv) - 1
+    debug, quiet = "--debug" in sys.argv[1:], ["--quiet"] * ("--quiet" in sys.argv[1:])
+    words = [*quiet, *(word for word in sys.argv[1:] if word not in ("--debug", "--quiet"))]  # at any place in the line
     try:
         code = app(words, standalone_mode=False)
     except RelicError as error:

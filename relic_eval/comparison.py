@@ -8,10 +8,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from relic_eval.board import Board, make_board
-from relic_eval.errors import DataError
+from relic_eval.errors import ArgumentError, DataError
+from relic_eval.intake import import_arrays
 from relic_eval.results import Result, read_failures, read_results
 from relic_eval.run import evaluate
-from relic_eval.store import import_arrays
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -75,6 +75,8 @@ def compare(
     >>> [round(row.change, 1) for row in both.board.rows]
     [0.0, 0.0]
     """
+    if len(set(names)) < 2:
+        raise ArgumentError("names", "two different names", repr(names))
     folder = Path(out) if out is not None else Path(tempfile.mkdtemp(prefix="relic-eval-"))
     for name, x in zip(names, (a, b), strict=True):
         import_arrays(folder, name, "compared", x, labels)

@@ -4,36 +4,37 @@ from __future__ import annotations
 
 import dataclasses
 import io
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from relic_eval.data.bundled import SPLITS
 from relic_eval.data.pictures import Pictures
-from relic_eval.data.sources import dataset_name, dataset_splits, pictures, split_digest
+from relic_eval.data.sources import dataset_name, dataset_splits, pictures, refuse_inside, split_digest
 from relic_eval.devices import device as find_device
 from relic_eval.devices import versions
-from relic_eval.encoders.load import Encoder
+from relic_eval.encoders.load import Encoder, find_encoder, renamed
 from relic_eval.errors import ArgumentError, DataError
 from relic_eval.files import digest_bytes
+from relic_eval.intake import refuse_twins
 from relic_eval.progress import say, track
 from relic_eval.records import EncodeRequest, settings_key
-from relic_eval.store import (
-    finish,
-    has_part,
-    part_rows,
-    part_table,
-    read_manifest,
-    read_table,
-    store_path,
-    use_stores,
-    write_part,
-    write_table,
-)
+from relic_eval.store import complete, finish, has_part, part_rows, part_table, store_path, use_stores, write_part
+from relic_eval.tables import read_table, write_table
 
 THUMBNAIL = 64  # longest side kept; smaller pictures stay as they are
+
+
+def find_encoders(texts: Sequence[str], name: str | None = None) -> list[Encoder]:
+    """The encoders of these names or paths, no two of one name; a single one may be given another `name`.
+
+    >>> [e.name for e in find_encoders(["pixels", "random:thin-resnet"])]
+    ['pixels', 'random']
+    """
+    found = [renamed(find_encoder(text), name) for text in dict.fromkeys(texts)]
+    refuse_twins({text: encoder.name for text, encoder in zip(dict.fromkeys(texts), found, strict=True)})
+    return found
 
 
 def embed(
@@ -42,10 +43,7 @@ def embed(
     """Embed every split of a data set into stores under `out`, skipping those that are there; returns their paths."""
     if on_error not in ("fail", "skip"):
         raise ArgumentError("on_error", "fail or skip", repr(on_error))
-    if data not in SPLITS and Path(data).expanduser().resolve() in (place := out.resolve(), *place.parents):
-        raise ArgumentError(
-            "--out", f"a folder outside of the data in {data}", str(out), "It would become one of the classes."
-        )
+    refuse_inside(out, data)
     made: dict[str, Path] = {}
     for split in dataset_splits(data):
         notes = out / "data"
@@ -62,8 +60,7 @@ def embed(
             on_error=on_error,
         )
         path = store_path(out, encoder.name, request.dataset, split, settings_key(request))
-        if (path / "manifest.json").exists():
-            read_manifest(path)  # damaged, or of a newer version: said here, not later
+        if complete(path):
             say(f"embed {encoder.name} {request.dataset} {split}: already there")
         else:
             _encode(encoder, pictures(data, split, notes), request, path)
@@ -175,8 +172,14 @@ def encode_batch(function: Any, pixels_NHWC: np.ndarray, channels: int, device: 
     if x.shape[1] != channels:
         weights = x.new_tensor([0.2989, 0.5870, 0.1140]).view(1, 3, 1, 1)
         x = x.expand(-1, 3, -1, -1) if channels == 3 else (x * weights).sum(1, keepdim=True)
-    with torch.inference_mode():
-        features = function(x)
+    try:
+        with torch.inference_mode():
+            features = function(x)
+    except Exception as error:
+        error.add_note(
+            f"The encoder was given pictures {tuple(x.shape)} in [0, 1]; side= and channels= of embed() change that."
+        )
+        raise
     features = torch.as_tensor(features).float().cpu().numpy()
     if features.ndim != 2 or len(features) != len(pixels_NHWC):
         raise ArgumentError(

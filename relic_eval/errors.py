@@ -30,8 +30,12 @@ class DataError(RelicError):
     """A file or folder that is missing, damaged or of another format."""
 
 
+class NewerError(DataError):
+    """A file that a newer relic-eval wrote: it is left as it is, and never made anew."""
+
+
 class UnknownNameError(ArgumentError, LookupError):
-    """A name that is in no table; the nearest known one is offered.
+    """A name that is in no table; the nearest known one is offered, and `besides`, what else would do.
 
     >>> raise UnknownNameError("protocol", "linear-bylo", ["knn", "linear-byol"])
     Traceback (most recent call last):
@@ -40,11 +44,11 @@ class UnknownNameError(ArgumentError, LookupError):
     Did you mean 'linear-byol'?
     """
 
-    def __init__(self, kind: str, name: str, known: Iterable[str]):
+    def __init__(self, kind: str, name: str, known: Iterable[str], besides: str = ""):
         names = sorted(known)
         near = difflib.get_close_matches(name.lower(), names, n=1, cutoff=0.4)
-        hint = f"Did you mean {near[0]!r}?" if near else f"'relic-eval list' shows every {kind}."
-        super().__init__(kind, f"one of {', '.join(names)}", repr(name), hint)
+        hint = f"Did you mean {near[0]!r}?" if near else ""
+        super().__init__(kind, f"one of {', '.join(names)}{besides}", repr(name), hint)
 
 
 def look_up(kind: str, name: str, table: Mapping[str, T]) -> T:

@@ -9,7 +9,7 @@ import json
 import os
 import shutil
 import tempfile
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -107,17 +107,22 @@ def read_json(path: Path) -> Any:
         ) from None
 
 
-def read_record(path: Path, keys: Iterable[str]) -> dict[str, Any]:
-    """The content of a JSON file that must be an object with these keys, or a DataError that names it.
+def read_record(path: Path, shape: Mapping[str, type]) -> dict[str, Any]:
+    """The content of a JSON file that must be an object with these keys of these types, or a DataError that names it.
 
     >>> import tempfile; place = Path(tempfile.mkdtemp()) / "x.json"; write_json(place, {"a": 1})
-    >>> read_record(place, ["a"])
+    >>> read_record(place, {"a": int})
     {'a': 1}
     """
     content = read_json(path)
-    missing = sorted(set(keys) - set(content)) if isinstance(content, dict) else ["an object"]
-    if missing:
-        raise DataError(f"{path}: expected a record with {missing[0]}, received none. Delete it and make it again.")
+    if not isinstance(content, dict):
+        raise DataError(f"{path}: expected a record, received {content!r:.40}. Delete it and make it again.")
+    for name, kind in shape.items():
+        if not isinstance(content.get(name), kind):
+            received = f"{content[name]!r:.40}" if name in content else "none"
+            raise DataError(
+                f"{path}: expected a record with {name} ({kind.__name__}), received {received}. Delete it and make it again."
+            )
     return content
 
 
@@ -184,6 +189,16 @@ def digest_file(path: Path) -> str:
     """
     with open(path, "rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def differing(folder: Path, digests: Mapping[str, str]) -> list[str]:
+    """Names of the files in `folder` that are missing or differ from their digest.
+
+    >>> import tempfile; place = Path(tempfile.mkdtemp()); _ = (place / "x").write_bytes(b"")
+    >>> differing(place, {"x": digest_bytes(b""), "y": digest_bytes(b"")})
+    ['y']
+    """
+    return [n for n, digest in digests.items() if not (f := folder / n).is_file() or digest_file(f) != digest]
 
 
 def digest_json(content: Any) -> str:

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from relic_eval.arrays import class_numbers, matrix
+from relic_eval.arrays import class_numbers, matrix, several
+from relic_eval.errors import ArgumentError
+from relic_eval.progress import warn
 from relic_eval.records import Cell, Embeddings
 
 if TYPE_CHECKING:
     import pandas as pd
 
+    from relic_eval.encoders.load import Encoder
     from relic_eval.metrics.blocks import Blocks
     from relic_eval.metrics.discriminability import Discriminability
 
@@ -21,33 +25,53 @@ def embed(
     data: str,
     out: str | Path,
     *,
-    name: str = "mine",
+    name: str | None = None,
     version: str = "1",
     side: int | None = None,
+    channels: int | None = None,
     device: str | None = None,
+    batch: int = 256,
+    on_error: str = "fail",
 ) -> list[Path]:
-    """Embed a data set (`fashion`, `digits` or a folder of class folders) into stores under `out`.
+    """Embed a data set (`fashion`, `digits` or a folder of class folders) into stores under `out`; returns their paths.
 
-    `encoder` is a name or any function from pictures (N, C, H, W) in [0, 1] to features (N, D); then `name` is what the
-    board calls it and `version` is yours to change when its weights change. A module is put into evaluation mode and stays
-    on its device; a named encoder runs on `device`, by default CUDA where there is one.
+    `encoder` is a name or any function from pictures (N, C, H, W) in [0, 1] to features (N, D), of `channels` channels (by
+    default what the set has) and `side` pixels a side. `name` is what the board calls it. A torch module is known by its
+    weights, any other function by `version`, which is yours to change when it computes something else. A module runs in
+    evaluation mode, on its device, and is given back as it was; a named encoder runs on `device`, by default CUDA where
+    there is one. `on_error="skip"` leaves unreadable pictures out.
 
     >>> import tempfile
     >>> [p.parent.name for p in embed(lambda x: x.mean((2, 3)), "digits", tempfile.mkdtemp(), name="mean")]
     ['digits']
     """
     from relic_eval.encode import embed as encode
-    from relic_eval.encoders.load import find_encoder, from_callable
+    from relic_eval.encoders.load import find_encoder, from_callable, from_module, renamed
 
-    if not isinstance(encoder, str):
-        if hasattr(encoder, "eval"):
-            encoder.eval()  # batch statistics and dropout belong to training
-        if device is None and hasattr(encoder, "parameters"):
-            device = str(next((p.device for p in encoder.parameters()), "cpu"))
-        found = from_callable(name, encoder, digest=version, side=side)
-    else:
-        found = find_encoder(encoder)
-    return encode(found, data, Path(out), device=device or ("auto" if isinstance(encoder, str) else "cpu"))
+    def run(found: Encoder, where: str) -> list[Path]:
+        return encode(found, str(data), Path(out), device=device or where, batch=batch, on_error=on_error)
+
+    if isinstance(encoder, str):
+        return run(renamed(find_encoder(encoder), name), "auto")
+    if not callable(encoder):
+        raise ArgumentError("encoder", "a name, a module or a function", type(encoder).__name__)
+    if not hasattr(encoder, "state_dict"):
+        return run(from_callable(name or "mine", encoder, digest=version, side=side, channels=channels), "cpu")
+    found, where = from_module(name or "mine", encoder, digest=version, side=side, channels=channels)
+    with _evaluating(encoder):
+        return run(found, where)
+
+
+@contextmanager
+def _evaluating(module: Any) -> Iterator[None]:
+    """In evaluation mode, because batch statistics and dropout belong to training; afterwards as it was."""
+    training = {part: part.training for part in module.modules()}
+    module.eval()
+    try:
+        yield
+    finally:
+        for part, mode in training.items():
+            part.training = mode
 
 
 def save_embeddings(
@@ -65,7 +89,7 @@ def save_embeddings(
     >>> load(save_embeddings([[0.0], [1.0]], ["a", "b"], tempfile.mkdtemp(), name="mine")).classes
     ('a', 'b')
     """
-    from relic_eval.store import import_arrays
+    from relic_eval.intake import import_arrays
 
     return import_arrays(Path(out), name, dataset, x, labels, superclasses=superclasses)
 
@@ -87,21 +111,36 @@ def evaluate(
 ) -> pd.DataFrame:
     """Make every missing cell from the stores under `out`; returns the board as a DataFrame (see `leaderboard`).
 
+    Protocols that are no accuracies (blocks, discriminability) are made and stand on no board: a table without rows then.
+
     >>> import numpy as np, tempfile
     >>> out, x = tempfile.mkdtemp(), np.repeat(np.eye(2), 30, 0)
     >>> _ = save_embeddings(x, ["a"] * 30 + ["b"] * 30, out, name="mine")
     >>> float(evaluate(out, protocols=["linear-byol"])["top1"].iloc[0])
     1.0
     """
+    import pandas as pd
+
     from relic_eval.board import PROTOCOLS
     from relic_eval.run import evaluate as run
 
-    run(Path(out), encoders, tasks, protocols)
-    return leaderboard(out, protocols=[p for p in protocols if p in (*PROTOCOLS, "knn")] or PROTOCOLS)
+    encoders, tasks, chosen = (
+        several(*p) for p in (("encoders", encoders), ("tasks", tasks), ("protocols", protocols))
+    )
+    done = run(Path(out), encoders, tasks, chosen)
+    if done.failed:
+        warn(f"{done.failed} cells failed; the reasons stand above and in {Path(out) / 'failures'}")
+    on_board = [p for p in chosen if p in (*PROTOCOLS, "knn")] if chosen else PROTOCOLS
+    return leaderboard(out, protocols=on_board, encoders=encoders, tasks=tasks) if on_board else pd.DataFrame()
 
 
 def leaderboard(
-    out: str | Path, *, protocols: Sequence[str] = ("linear-byol", "fewshot-5"), baseline: str | None = None
+    out: str | Path,
+    *,
+    protocols: Sequence[str] = ("linear-byol", "fewshot-5"),
+    baseline: str | None = None,
+    encoders: Sequence[str] = (),
+    tasks: Sequence[str] = (),
 ) -> pd.DataFrame:
     """One row an encoder and column: accuracy, interval, change against the baseline, rank.
 
@@ -112,13 +151,21 @@ def leaderboard(
     """
     import pandas as pd
 
-    from relic_eval.board import board_table, make_board
-    from relic_eval.results import read_results
+    from relic_eval.board import board_table, read_board
 
-    return pd.DataFrame(board_table(make_board(read_results(Path(out)), protocols=tuple(protocols), baseline=baseline)))
+    board, _, _ = read_board(
+        Path(out),
+        protocols=several("protocols", protocols),
+        baseline=baseline,
+        encoders=several("encoders", encoders),
+        tasks=several("tasks", tasks),
+    )
+    return pd.DataFrame(board_table(board))
 
 
-def report(out: str | Path, *, baseline: str | None = None) -> Path:
+def report(
+    out: str | Path, *, baseline: str | None = None, encoders: Sequence[str] = (), tasks: Sequence[str] = ()
+) -> Path:
     """Write the page with its figures and tables; returns the page.
 
     >>> report("/nowhere")
@@ -128,7 +175,9 @@ def report(out: str | Path, *, baseline: str | None = None) -> Path:
     """
     from reports.write import write_report
 
-    return write_report(Path(out), baseline=baseline)
+    return write_report(
+        Path(out), baseline=baseline, encoders=several("encoders", encoders), tasks=several("tasks", tasks)
+    )
 
 
 def pretrain(method: str, images: Any, labels: Any, out: str | Path, **settings: Any) -> Path:

@@ -12,6 +12,7 @@ from relic_eval.devices import faiss_flavour, try_faiss, versions
 from relic_eval.encoders.load import KNOWN
 from relic_eval.errors import RelicError, look_up
 from relic_eval.evaluators.table import PROTOCOLS, describe
+from relic_eval.progress import say
 from relic_eval.store import find_stores
 
 
@@ -21,7 +22,10 @@ def lines(what: str, out: Path) -> list[str]:
     >>> lines("encoders", Path("."))[0]
     'pixels'
     """
-    return look_up("list", what, _LISTS)(out)
+    found = look_up("list", what, _LISTS)(out)
+    if not found:
+        say(f"{what}: none under {out}")
+    return found
 
 
 def _protocols(out: Path) -> list[str]:

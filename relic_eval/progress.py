@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Iterable, Iterator, Sized
+from collections.abc import Callable, Iterable, Iterator, Sized
 from typing import TypeVar
 
 T = TypeVar("T")
 
 LINE_EVERY = 15.0  # seconds between plain lines
 quiet = False  # set once by the command line (--quiet)
+_warned: set[str] = set()
 
 
 def say(text: str) -> None:
@@ -20,6 +21,32 @@ def say(text: str) -> None:
     """
     if not quiet:
         print(text, file=sys.stderr, flush=True)
+
+
+def warn(text: str) -> None:
+    """A line on stderr that quiet does not silence, once however often it is met: what is left out must be known.
+
+    >>> warn("nothing of this is on stdout")
+    """
+    if text not in _warned:
+        _warned.add(text)
+        print(f"warning: {text}", file=sys.stderr, flush=True)
+
+
+def heartbeat() -> Callable[[str], None]:
+    """A function that says what it is given, at most every LINE_EVERY seconds: for long work without an end to count to.
+
+    >>> heartbeat()("too early to be said")
+    """
+    last = time.monotonic()
+
+    def beat(text: str) -> None:
+        nonlocal last
+        if time.monotonic() - last >= LINE_EVERY:
+            last = time.monotonic()
+            say(text)
+
+    return beat
 
 
 def track(items: Iterable[T], text: str, total: int | None = None) -> Iterator[T]:

@@ -5,15 +5,35 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from relic_eval.files import digest_json
+from relic_eval.errors import NewerError
+from relic_eval.files import digest_json, read_record
 
-FORMAT = 1  # of stores, cells and checkpoints; raise it when a field changes, and add a step to results.migrate
+FORMAT = 1  # of stores, cells and checkpoints; raise it when a field changes, and add a step to read_versioned
 
 Table = Mapping[str, np.ndarray]  # columns of one length
+
+
+def read_versioned(file: Path, shape: Mapping[str, type]) -> dict[str, Any]:
+    """A record with a format number, in today's format; steps from older formats stand here.
+
+    Raises NewerError for a newer one, DataError for a missing or damaged one.
+
+    >>> import tempfile; place = Path(tempfile.mkdtemp()) / "x.json"; _ = place.write_text('{"format": 1, "a": 2}')
+    >>> read_versioned(place, {"a": int})["a"]
+    2
+    """
+    number = read_record(file, {"format": int})["format"]
+    if number > FORMAT:
+        raise NewerError(
+            f"{file}: expected format {FORMAT} or older, received {number}, made by a newer relic-eval. "
+            "Update relic-eval; it is left as it is."
+        )
+    return read_record(file, shape)
 
 
 @dataclass(frozen=True)

@@ -3,21 +3,42 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from urllib.parse import unquote
 
 import numpy as np
 
-from relic_eval.errors import DataError
-from relic_eval.files import folder_name, read_json, read_record, whole_folder, write_json
-from relic_eval.progress import say
-from relic_eval.records import FORMAT, Cell, Measurement, Table
-from relic_eval.store import find_stores, read_manifest, read_table, write_table
+from relic_eval.errors import DataError, NewerError, UnknownNameError
+from relic_eval.files import differing, digest_file, folder_name, read_record, whole_folder, write_json
+from relic_eval.progress import warn
+from relic_eval.records import FORMAT, Cell, Measurement, Table, read_versioned
+from relic_eval.store import find_stores, read_manifest
+from relic_eval.tables import read_table, write_table
 
-CELL_KEYS = ("format", "key", "encoder", "task", "protocol", "stores", "data", "task_settings", "counts")
-TABLES = ("predictions", "curves", "neighbours")
+CELL = {
+    "key": str,
+    "encoder": str,
+    "task": str,
+    "protocol": str,
+    "classes": list,
+    "settings": dict,
+    "versions": dict,
+    "task_settings": dict,
+    "stores": dict,
+    "data": dict,
+    "counts": dict,
+    "files": dict,
+}
+TABLES = {
+    "predictions": ("item", "true", "predicted", "correct", "score"),
+    "curves": ("name", "x", "y"),
+    "neighbours": ("query", "item", "rank", "distance"),
+}
+NO_NOTE = "why is no longer known: the note is damaged. Evaluate again."
+ROWS = ("metric", "value", "low", "high", "n", "params", "converged")
 
 
 @dataclass(frozen=True)
@@ -49,8 +70,9 @@ def write_cell(out: Path, encoder: str, task: str, protocol: str, cell: Cell, ab
             table = getattr(cell, name)
             if table is not None:
                 write_table(new / f"{name}.parquet", table)
-        content = {**about, "format": FORMAT, "encoder": encoder, "task": task, "protocol": protocol}
-        write_json(new / "cell.json", content)
+        names = {"encoder": encoder, "task": task, "protocol": protocol}
+        files = {f.name: digest_file(f) for f in sorted(new.glob("*.parquet"))}
+        write_json(new / "cell.json", {**about, **names, "format": FORMAT, "files": files})
     failure_path(out, encoder, task, protocol).unlink(missing_ok=True)
     return path
 
@@ -72,12 +94,19 @@ def write_failure(out: Path, encoder: str, task: str, protocol: str, message: st
 
 
 def read_failures(out: Path) -> list[dict[str, str]]:
-    """The failures under `out`.
+    """The failures under `out`; of a damaged note only what its place says.
 
     >>> read_failures(Path("/nowhere"))
     []
     """
-    return [read_json(path) for path in sorted(out.glob("failures/*/*/*.json"))]
+    found = []
+    for file in sorted(out.glob("failures/*/*/*.json")):
+        try:
+            found.append(read_record(file, {"encoder": str, "task": str, "protocol": str, "error": str}))
+        except DataError:
+            names = (unquote(part) for part in (*file.parts[-3:-1], file.stem))
+            found.append({**dict(zip(("encoder", "task", "protocol"), names, strict=True)), "error": NO_NOTE})
+    return found
 
 
 def rows_table(rows: tuple[Measurement, ...]) -> Table:
@@ -99,29 +128,33 @@ def _nan(value: float | None) -> float:
 
 def read_cell(path: Path) -> Result:
     """A cell with its tables; a DataError where it is damaged or made by a newer version."""
-    about = migrate(read_record(path / "cell.json", CELL_KEYS), path)
-    try:
-        table = read_table(path / "rows.parquet")
-        others = {n: read_table(f) if (f := path / f"{n}.parquet").exists() else None for n in TABLES}
-    except (OSError, ValueError) as error:
-        raise DataError(
-            f"{path}: expected a whole cell, received a damaged one ({error}). Delete it and evaluate again."
-        ) from None
+    about = read_versioned(path / "cell.json", CELL)
+    wrong = differing(path, about["files"])
+    if wrong:
+        raise DataError(f"{path / wrong[0]}: expected the table that cell.json describes, received another or none.")
+    table = read_table(path / "rows.parquet", ROWS)
+    others = {
+        n: read_table(f, columns) if (f := path / f"{n}.parquet").exists() else None for n, columns in TABLES.items()
+    }
     rows = tuple(_measurement(table, i) for i in range(len(table["metric"])))
     return Result(about["encoder"], about["task"], about["protocol"], Cell(rows, **others), about)
 
 
-def key_of(file: Path) -> str:
-    """The key in a cell.json; empty where there is none or a damaged one, which is made anew. Newer ones are an error.
+def key_of(path: Path) -> str:
+    """The key of a whole cell; empty where there is none or a damaged one, which is made anew. Newer ones are an error.
 
-    >>> key_of(Path("/nowhere/cell.json"))
+    >>> key_of(Path("/nowhere"))
     ''
     """
+    if not (path / "cell.json").exists():
+        return ""
     try:
-        about = read_record(file, ("format", "key"))
+        about = read_versioned(path / "cell.json", CELL)
+    except NewerError:
+        raise
     except DataError:
         return ""
-    return str(migrate(about, file.parent)["key"])
+    return "" if differing(path, about["files"]) else str(about["key"])
 
 
 def _measurement(table: Table, i: int) -> Measurement:
@@ -131,37 +164,36 @@ def _measurement(table: Table, i: int) -> Measurement:
     return Measurement(str(table["metric"][i]), value, low, high, int(table["n"][i]), params, converged)
 
 
-def migrate(about: dict[str, Any], path: Path) -> dict[str, Any]:
-    """The content of cell.json in today's format; steps for older formats stand here.
+def read_results(out: Path, encoders: Sequence[str] = (), tasks: Sequence[str] = ()) -> list[Result]:
+    """The cells under `out` that stand, of these encoders and tasks or of all, in the order of their names.
 
-    >>> migrate({"format": 1}, Path("x"))
-    {'format': 1}
+    A cell of embeddings that have been made anew since, or one that could not be made again, stands no longer; a damaged one
+    is warned of and left out. Raises DataError where none is left, UnknownNameError for a name that no cell has.
     """
-    if about.get("format", 0) > FORMAT:
-        raise DataError(
-            f"{path}: expected format {FORMAT} or older, received {about['format']}, made by a newer relic-eval. "
-            "Update relic-eval; the cell is left as it is."
-        )
-    return about
-
-
-def read_results(out: Path) -> list[Result]:
-    """All cells under `out` that stand, in the order of their names; a DataError where there are none.
-
-    A cell of embeddings that have been made anew since, or one that could not be made again, stands no longer.
-    """
-    results = [read_cell(path.parent) for path in sorted(out.glob("cells/*/*/*/cell.json"))]
     stores = {(s.encoder, s.dataset, s.split): read_manifest(s.path)["content"] for s in find_stores(out)}
-    old = [r for r in results if _outdated(r, stores) or failure_path(out, r.encoder, r.task, r.protocol).exists()]
+    results: list[Result] = []
+    old: list[Result] = []
+    for path in sorted(p.parent for p in out.glob("cells/*/*/*/cell.json")):
+        try:
+            result = read_cell(path)
+        except DataError as error:
+            warn(f"{error} Left out; 'relic-eval evaluate --out {out}' makes it again.")
+            continue
+        failed = failure_path(out, result.encoder, result.task, result.protocol).exists()
+        (old if failed or _outdated(result, stores) else results).append(result)
     if old:
         names = f"{old[0].encoder} {old[0].task} {old[0].protocol}"
-        say(
+        warn(
             f"{len(old)} cells of older embeddings or of failed runs are left out, first {names}: 'relic-eval evaluate --out {out}'"
         )
-        results = [r for r in results if not any(r is o for o in old)]
     if not results:
         raise DataError(f"{out}: expected cells, received none. Run 'relic-eval evaluate --out {out}' first.")
-    return results
+    known = {"encoder": {r.encoder for r in results}, "task": {r.task for r in results}}
+    for kind, asked in (("encoder", encoders), ("task", tasks)):
+        for name in asked:
+            if name not in known[kind]:
+                raise UnknownNameError(kind, name, known[kind])
+    return [r for r in results if (not encoders or r.encoder in encoders) and (not tasks or r.task in tasks)]
 
 
 def _outdated(result: Result, stores: Mapping[tuple[str, str, str], str]) -> bool:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import time
 from collections.abc import Sequence
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -12,13 +13,13 @@ import numpy as np
 
 from relic_eval.data.tasks import Task, block_rows, split_task, tasks_of
 from relic_eval.devices import versions
-from relic_eval.errors import DataError, RelicError, UnknownNameError
+from relic_eval.errors import DataError, NewerError, RelicError, UnknownNameError
 from relic_eval.evaluators.table import PROTOCOLS, describe
 from relic_eval.files import digest_json
-from relic_eval.progress import say
+from relic_eval.progress import say, warn
 from relic_eval.records import Embeddings
-from relic_eval.results import cell_path, key_of, write_cell, write_failure
-from relic_eval.store import find_stores, read_manifest, read_store
+from relic_eval.results import cell_path, failure_path, key_of, write_cell, write_failure
+from relic_eval.store import find_stores, read_manifest, read_store, verify
 
 
 @dataclasses.dataclass(frozen=True)
@@ -105,37 +106,52 @@ def evaluate(
     out: Path, encoders: Sequence[str] = (), tasks: Sequence[str] = (), protocols: Sequence[str] = ()
 ) -> Outcome:
     """Make every planned cell that is not there with the same key; a failed one is noted and the others go on."""
-    counts, last = {"made": 0, "skipped": 0, "failed": 0}, ("", None)
-    manifests: dict[Path, dict[str, Any]] = {}
+    counts = {"made": 0, "skipped": 0, "failed": 0}
+    rows_of = lru_cache(maxsize=1)(_rows)  # the protocols of a task follow each other
+    whole: set[Path] = set()  # stores whose digests were looked at
     for job in plan(out, encoders, tasks, protocols):
-        for path in (job.train, job.test):
-            if path not in manifests:
-                manifests[path] = read_manifest(path)
-        key = cell_key(job, manifests)
-        where = cell_path(out, job.encoder, job.task.name, job.protocol) / "cell.json"
         label = f"evaluate {job.encoder} {job.task.name} {job.protocol}"
-        if key_of(where) == key:
-            counts["skipped"] += 1
-            continue
+        names = (job.encoder, job.task.name, job.protocol)
+        began = time.perf_counter()
         try:
-            if last[0] != f"{job.train}\n{job.test}\n{job.task}":
-                last = (f"{job.train}\n{job.test}\n{job.task}", _rows(job))  # type: ignore[assignment]
-            if _too_few(job, last[1]):  # type: ignore[arg-type]
+            manifests = {path: read_manifest(path) for path in (job.train, job.test)}
+            key = cell_key(job, manifests)
+            if key_of(cell_path(out, *names)) == key:
+                failure_path(out, *names).unlink(missing_ok=True)  # of other settings or embeddings, tried in between
+                counts["skipped"] += 1
+                continue
+            _verify(set(manifests) - whole)
+            whole.update(manifests)
+            rows = rows_of(job.task, job.train, job.test)
+            if _too_few(job, rows):
                 say(f"{label}: left out, there are too few images")
                 continue
-            began = time.perf_counter()
-            _make(out, job, key, last[1], manifests)  # type: ignore[arg-type]
-            counts["made"] += 1
-            say(f"{label}: {time.perf_counter() - began:.1f} s")
-            note_time(out, label, time.perf_counter() - began)
+            _make(out, job, key, rows, manifests)
+        except NewerError as error:  # no note: the newer version would take it for its own
+            counts["failed"] += 1
+            warn(f"{label}: {error}")
         except (RelicError, ArithmeticError, ValueError, RuntimeError) as error:
             counts["failed"] += 1
             message = " ".join(str(error).split())
-            write_failure(out, job.encoder, job.task.name, job.protocol, message)
-            say(f"{label}: failed: {message}")
+            write_failure(out, *names, message)
+            warn(f"{label}: failed: {message}")
+        else:
+            counts["made"] += 1
+            say(f"{label}: {time.perf_counter() - began:.1f} s")
+            note_time(out, label, time.perf_counter() - began)
     if counts["skipped"]:
         say(f"evaluate: {counts['skipped']} cells already there")
     return Outcome(**counts)
+
+
+def _verify(paths: set[Path]) -> None:
+    """An error for a store whose files are no longer those that were written."""
+    for path in sorted(paths):
+        wrong = verify(path)
+        if wrong:
+            raise DataError(
+                f"{path / wrong[0]}: expected the file that was written, received another. Delete {path} and embed again."
+            )
 
 
 def cell_key(job: Job, manifests: dict[Path, dict[str, Any]]) -> str:
@@ -150,9 +166,9 @@ def cell_key(job: Job, manifests: dict[Path, dict[str, Any]]) -> str:
     return digest_json([contents, rows, classes, job.protocol, evaluator.version, dataclasses.asdict(evaluator)])
 
 
-def _rows(job: Job) -> tuple[Embeddings, Embeddings, Embeddings]:
-    train = read_store(job.train)
-    return split_task(job.task, train, train if job.train == job.test else read_store(job.test))
+def _rows(task: Task, train_path: Path, test_path: Path) -> tuple[Embeddings, Embeddings, Embeddings]:
+    train = read_store(train_path)
+    return split_task(task, train, train if train_path == test_path else read_store(test_path))
 
 
 def _make(out: Path, job: Job, key: str, rows: tuple[Embeddings, Embeddings, Embeddings], manifests: dict) -> None:

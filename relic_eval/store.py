@@ -10,21 +10,23 @@ from urllib.parse import unquote
 
 import numpy as np
 
-from relic_eval.errors import ArgumentError, DataError
+from relic_eval.errors import ArgumentError, DataError, NewerError
 from relic_eval.files import (
-    digest_bytes,
+    differing,
     digest_file,
     digest_json,
     folder_name,
-    read_json,
     read_record,
     write_bytes,
     write_json,
 )
-from relic_eval.records import FORMAT, Embeddings, Table
+from relic_eval.progress import say, warn
+from relic_eval.records import FORMAT, Embeddings, Table, read_versioned
+from relic_eval.tables import read_table, write_table
 
 PART_BYTES = 2 << 30
 PART_ROWS = 65_536
+MANIFEST = {"rows": int, "dims": int, "parts": dict, "bytes": dict, "data": dict, "encoder": dict, "content": str}
 COLUMNS = ("id", "path", "label", "class", "superclass", "view", "sha256", "width", "height", "status")
 
 
@@ -53,28 +55,51 @@ def store_path(out: Path, encoder: str, dataset: str, split: str, key: str) -> P
 def find_stores(out: Path) -> list[StoreName]:
     """The stores in use under `out`: of each encoder and data set those that were asked for last, and are complete.
 
+    What cannot be read is warned of and passed over: it costs its own encoder and data set, nothing else.
+
     >>> find_stores(Path("/nowhere"))
     []
     """
     found = []
     for file in sorted(out.glob("embeddings/*/*/current.json")):
-        for split, name in sorted(read_record(file, ()).items()):
-            if not isinstance(name, str):
-                raise DataError(f"{file}: expected names of stores, received {name!r}. Delete it and embed again.")
-            path = file.parent / name
-            if (path / "manifest.json").exists():
-                found.append(StoreName(path, unquote(file.parents[1].name), unquote(file.parent.name), split))
+        for split, path in _in_use(file).items():
+            if not (path / "manifest.json").exists():
+                continue
+            try:
+                read_manifest(path)
+            except DataError as error:
+                warn(f"{error} It is passed over.")
+                continue
+            found.append(StoreName(path, unquote(file.parents[1].name), unquote(file.parent.name), split))
     return sorted(found, key=lambda s: (s.encoder, s.dataset, s.split))
 
 
-def use_stores(paths: Mapping[str, Path]) -> None:
+def _in_use(file: Path) -> dict[str, Path]:
+    """What a current.json names, by split; nothing, and a warning, where it is damaged."""
+    try:
+        names = read_record(file, {})
+        wrong = [name for name in names.values() if not isinstance(name, str)]
+        if wrong:
+            raise DataError(f"{file}: expected names of stores, received {wrong[0]!r}. Delete it and embed again.")
+    except DataError as error:
+        warn(f"{error} It is passed over.")
+        return {}
+    return {split: file.parent / name for split, name in sorted(names.items())}
+
+
+def use_stores(paths: Mapping[str, Path], *, beside: bool = False) -> None:
     """Note the stores of an encoder and data set, by split, as those in use; others of other weights stay, unused.
 
-    Written when all are complete: what stops half-way leaves the older ones in use, never some of each.
+    Written when all are complete: what stops half-way leaves the older ones in use, never some of each. `beside` keeps other
+    splits in use: arrays that were taken in do not say whether their weights are the same.
     """
     place = next(iter(paths.values())).parent / "current.json"
-    names = {split: path.name for split, path in paths.items()}
-    if not place.exists() or read_json(place) != names:
+    before = _in_use(place) if place.exists() else {}
+    names = {split: path.name for split, path in {**(before if beside else {}), **paths}.items()}
+    if any(split in before and before[split].name != name for split, name in names.items()):
+        encoder, dataset = unquote(place.parents[1].name), unquote(place.parent.name)
+        say(f"{encoder} {dataset}: takes the place of other embeddings of that name, whose cells stand no longer")
+    if not place.exists() or {split: path.name for split, path in before.items()} != names:
         write_json(place, names)
 
 
@@ -84,13 +109,33 @@ def read_manifest(path: Path) -> dict[str, Any]:
         raise DataError(
             f"{path}: expected a complete store with manifest.json, received none. Run 'relic-eval embed' again."
         )
-    manifest = read_record(path / "manifest.json", ("format", "rows", "dims", "parts", "data", "encoder", "content"))
-    if not isinstance(manifest["format"], int) or manifest["format"] > FORMAT:
-        raise DataError(
-            f"{path}: expected format {FORMAT} or older, received {manifest['format']}, made by a newer relic-eval. "
-            "Update relic-eval; the store is left as it is."
-        )
-    return manifest
+    return read_versioned(path / "manifest.json", MANIFEST)
+
+
+def complete(path: Path) -> bool:
+    """Whether a store is there with every file in its full length; one that is damaged is cleared of what is not whole.
+
+    Raises DataError for a store that a newer version made, which is left as it is. Contents are checked by `verify`.
+
+    >>> complete(Path("/nowhere"))
+    False
+    """
+    if not (path / "manifest.json").exists():
+        return False
+    try:
+        sizes, reason = read_manifest(path)["bytes"], ""
+    except NewerError:
+        raise
+    except DataError:
+        sizes, reason = {f.name: -1 for f in path.glob("part-*")}, "manifest.json"
+    wrong = [name for name, size in sizes.items() if not (f := path / name).exists() or f.stat().st_size != size]
+    if not wrong and not reason:
+        return True
+    warn(f"{path}: expected a whole store, received a damaged {reason or wrong[0]}. It is made again.")
+    (path / "manifest.json").unlink()
+    for name in wrong:
+        (path / name).unlink(missing_ok=True)
+    return False
 
 
 def part_rows(dims: int, itemsize: int = 4) -> int:
@@ -103,12 +148,17 @@ def part_rows(dims: int, itemsize: int = 4) -> int:
 
 
 def has_part(path: Path, number: int) -> bool:
-    """Whether a part is whole: its table is written after its numbers.
+    """Whether a part is whole: its table is written after its numbers, and has as many rows.
 
     >>> has_part(Path("/nowhere"), 0)
     False
     """
-    return (path / f"part-{number:05d}.parquet").exists() and (path / f"part-{number:05d}.npy").exists()
+    file = path / f"part-{number:05d}.npy"
+    try:
+        rows = len(np.load(file, mmap_mode="r", allow_pickle=False))
+        return rows == len(read_table(file.with_suffix(".parquet"), COLUMNS)["id"])
+    except (OSError, ValueError, DataError):
+        return False
 
 
 def write_part(path: Path, number: int, x_ND: np.ndarray, table: Table) -> None:
@@ -124,13 +174,15 @@ def write_part(path: Path, number: int, x_ND: np.ndarray, table: Table) -> None:
 def finish(path: Path, about: Mapping[str, Any]) -> None:
     """Write the manifest: the digest of every part, counts, and what `about` says. From here on the store is complete."""
     parts = sorted(path.glob("part-*.npy"))
+    files = [f for p in parts for f in (p, p.with_suffix(".parquet"))]
     shapes = [np.load(part, mmap_mode="r", allow_pickle=False).shape for part in parts]
     content = {
         **about,
         "format": FORMAT,
         "rows": sum(s[0] for s in shapes),
         "dims": shapes[0][1],
-        "parts": {f.name: digest_file(f) for p in parts for f in (p, p.with_suffix(".parquet"))},
+        "parts": {f.name: digest_file(f) for f in files},
+        "bytes": {f.name: f.stat().st_size for f in files},
     }
     content["content"] = digest_json(content["parts"])
     write_json(path / "manifest.json", content)
@@ -143,8 +195,8 @@ def read_store(path: Path) -> Embeddings:
         file = path / f"part-{number:05d}.npy"
         try:
             arrays.append(np.load(file, mmap_mode="r", allow_pickle=False))
-            tables.append(read_table(file.with_suffix(".parquet")))
-        except (OSError, ValueError) as error:
+            tables.append(read_table(file.with_suffix(".parquet"), COLUMNS))
+        except (OSError, ValueError, DataError) as error:
             raise DataError(
                 f"{file}: expected a whole part, received a damaged one ({error}). Delete {path} and embed again."
             ) from None
@@ -169,38 +221,11 @@ def verify(path: Path) -> list[str]:
     ...
     relic_eval.errors.DataError: ...expected a complete store with manifest.json...
     """
-    parts = read_manifest(path)["parts"]
-    return [name for name, digest in parts.items() if not (path / name).exists() or digest_file(path / name) != digest]
-
-
-def write_table(path: Path, table: Table) -> None:
-    """A table as Parquet, whole or not at all; same table, same bytes.
-
-    >>> import tempfile; place = Path(tempfile.mkdtemp()) / "t.parquet"
-    >>> write_table(place, {"a": np.array([1, 2])}); read_table(place)["a"]
-    array([1, 2])
-    """
-    import io
-
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-
-    file = io.BytesIO()
-    columns = {name: pa.array(list(a) if a.dtype == object else a) for name, a in table.items()}
-    pq.write_table(pa.table(columns), file, compression="zstd")
-    write_bytes(path, file.getvalue())
-
-
-def read_table(path: Path) -> dict[str, np.ndarray]:
-    """The columns of a Parquet file."""
-    import pyarrow.parquet as pq
-
-    table = pq.read_table(path)
-    return {name: table[name].to_numpy(zero_copy_only=False) for name in table.column_names}
+    return differing(path, read_manifest(path)["parts"])
 
 
 def read_thumbnails(path: Path) -> dict[str, bytes]:
-    """Small pictures (WebP) kept beside a store, by id; empty where there are none.
+    """Small pictures (WebP) kept beside a store, by id; empty where there are none, with a warning where they are damaged.
 
     >>> read_thumbnails(Path("/nowhere"))
     {}
@@ -208,73 +233,12 @@ def read_thumbnails(path: Path) -> dict[str, bytes]:
     file = path / "thumbnails.parquet"
     if not file.exists():
         return {}
-    table = read_table(file)
+    try:
+        table = read_table(file, ("id", "webp"))
+    except DataError as error:
+        warn(f"{error} The page does without these pictures; delete {path} and embed again for them.")
+        return {}
     return dict(zip(table["id"].tolist(), table["webp"].tolist(), strict=True))
-
-
-def _use_import(path: Path, split: str) -> None:
-    """Beside the other splits that were taken in: arrays do not say whether their weights are the same."""
-    place = path.parent / "current.json"
-    others = {name: path.parent / store for name, store in read_json(place).items()} if place.exists() else {}
-    use_stores({**others, split: path})
-
-
-def import_arrays(
-    out: Path,
-    encoder: str,
-    dataset: str,
-    x_ND: Any,
-    labels: Any,
-    *,
-    split: str = "all",
-    ids: Any = None,
-    superclasses: Mapping[str, str] | None = None,
-) -> Path:
-    """Make a store from embeddings computed elsewhere: an array and one label a row. Returns its path.
-
-    >>> import tempfile; out = Path(tempfile.mkdtemp())
-    >>> read_store(import_arrays(out, "mine", "birds", np.eye(2), ["owl", "tit"])).classes
-    ('owl', 'tit')
-    """
-    from relic_eval.arrays import asarray, class_numbers, matrix
-
-    x_ND = matrix("embeddings", x_ND)
-    with np.errstate(over="ignore"):
-        x_ND = matrix("embeddings, as float32", x_ND.astype(np.float32, copy=False))
-    y_N, classes = class_numbers("labels", labels, len(x_ND))
-    names = (
-        np.array([f"{dataset}/{split}/{row}" for row in range(len(x_ND))]) if ids is None else asarray(ids).astype(str)
-    )
-    above = None if superclasses is None else [superclasses[name] for name in classes]
-    content = digest_bytes(np.ascontiguousarray(x_ND).tobytes())
-    data_digest = digest_json([classes, y_N.tolist(), names.tolist(), above])
-    path = store_path(out, encoder, dataset, split, digest_json([content, data_digest]))
-    if (path / "manifest.json").exists():
-        _use_import(path, split)
-        return path
-    rows = part_rows(x_ND.shape[1])
-    for number, start in enumerate(range(0, len(x_ND), rows)):
-        part = slice(start, start + rows)
-        write_part(
-            path, number, x_ND[part], part_table(names[part], names[part], y_N[part], classes, above, "imported")
-        )
-    about = {
-        "encoder": {"name": encoder, "kind": "imported", "parameters": None, "training": None},
-        "data": {
-            "name": dataset,
-            "split": split,
-            "digest": data_digest,
-            "classes": list(classes),
-            "superclasses": above,
-            "unreadable": [],
-        },
-        "key": digest_json([content, data_digest]),
-        "request": {"encoder": encoder, "dataset": dataset, "split": split},
-        "versions": {},
-    }
-    finish(path, about)
-    _use_import(path, split)
-    return path
 
 
 def part_table(ids, paths, y_N, classes, superclasses, view: str, shas=None, sides=None) -> Table:

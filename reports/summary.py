@@ -31,7 +31,7 @@ def statements(board: Board, failures: Sequence[Mapping[str, str]], shift: str =
     """At most five: leader and ties, largest sure difference, where a plain baseline wins, `shift`, what is missing.
 
     >>> statements(Board("b", (), (), ()), [{"encoder": "e", "task": "t", "protocol": "p", "error": "why."}])
-    [Said(text='1 cell failed: e on t (p): why.', anchor='failures')]
+    [Said(text='1 cell is missing: e on t (p): why.', anchor='failures')]
     """
     every = [
         Said(_leader(board), "board"),
@@ -124,7 +124,7 @@ def _missing(board: Board) -> str:
 def _failed(failures: Sequence[Mapping[str, str]]) -> str:
     f = failures[0]
     first = f"{title(f['encoder'])} on {f['task']} ({f['protocol']}): {f['error']}"
-    return f"1 cell failed: {first}" if len(failures) == 1 else f"{len(failures)} cells failed, first {first}"
+    return f"1 cell is missing: {first}" if len(failures) == 1 else f"{len(failures)} cells are missing, first {first}"
 
 
 def heading(encoders: Sequence[str], tasks: int, most: int = 5) -> str:

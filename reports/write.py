@@ -2,52 +2,77 @@
 
 from __future__ import annotations
 
+import shutil
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from relic_eval.files import digest_file, digest_json, read_json, whole_folder, write_bytes, write_json
+from relic_eval.errors import DataError
+from relic_eval.files import digest_file, digest_json, read_record, whole_folder, write_bytes, write_json
 from relic_eval.progress import say
 from relic_eval.store import find_stores, read_manifest, read_thumbnails
 
 
-def write_report(out: Path, *, baseline: str | None = None) -> Path:
-    """Make `out`/report/index.html with figures/ and tables/ beside it from the cells and stores; returns the page."""
-    place, key = out / "report", report_key(out, baseline)
-    if (
-        (place / "report.json").exists()
-        and (place / "index.html").exists()
-        and read_json(place / "report.json")["key"] == key
-    ):
+def write_report(
+    out: Path, *, baseline: str | None = None, encoders: Sequence[str] = (), tasks: Sequence[str] = ()
+) -> Path:
+    """Make `out`/report/index.html with figures/ and tables/ beside it from the cells and stores; returns the page.
+
+    Of these encoders and tasks, or of all. Files that are not the report's own are carried over into the new folder.
+    """
+    place, key = out / "report", report_key(out, [baseline, sorted(encoders), sorted(tasks)])
+    if (place / "index.html").exists() and _key_there(place / "report.json") == key:
         say("report: already there")
         return place / "index.html"
-    from relic_eval.board import make_board
-    from relic_eval.results import read_failures, read_results
+    from relic_eval.board import read_board
     from reports.figures.style import save
     from reports.page import to_html
     from reports.tables import board_csv, rows_csv
 
-    results = read_results(out)
-    board = make_board(results, baseline=baseline)
+    board, results, missing = read_board(out, encoders=encoders, tasks=tasks, baseline=baseline)
     stores, thumbnails = _stores(out, {r.encoder for r in results})
-    page = to_html(results, board, stores=stores, thumbnails=thumbnails, failures=read_failures(out))
+    page = to_html(results, board, stores=stores, thumbnails=thumbnails, failures=missing)
     with whole_folder(place) as new:
         write_bytes(new / "index.html", page.encode())
         write_bytes(new / "tables" / "board.csv", board_csv(board).encode())
         write_bytes(new / "tables" / "measurements.csv", rows_csv(results).encode())
         for name, figure in figures(results, board, {n: found[0] for n, found in stores.items()}).items():
             save(figure, new / "figures" / name)
-        write_json(new / "report.json", {"key": key})
+        files = sorted(str(f.relative_to(new)) for f in new.rglob("*") if f.is_file())
+        write_json(new / "report.json", {"key": key, "files": files})
+        _carry_over(place, new)
     return place / "index.html"
 
 
-def report_key(out: Path, baseline: str | None) -> str:
-    """Digest of what the report is made of, reading no table: cells' and stores' keys, failures, and this package."""
+def _key_there(file: Path) -> str:
+    """The key of the report that is there; empty where there is none or its note is damaged: it is made again."""
+    try:
+        return str(read_record(file, {"key": str})["key"])
+    except DataError:
+        return ""
+
+
+def _carry_over(place: Path, new: Path) -> None:
+    """Copy what somebody else has put into the folder of the report that is there."""
+    try:
+        own = {*read_record(place / "report.json", {"files": list})["files"], "report.json"}
+    except DataError:
+        own = {"report.json"}
+    for file in sorted(f for f in place.rglob("*") if not f.is_dir()):
+        name = str(file.relative_to(place))
+        if name not in own and not (new / name).exists():
+            (new / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy2(file, new / name, follow_symlinks=False)
+
+
+def report_key(out: Path, asked: Sequence[Any]) -> str:
+    """Digest of what the report is made of, reading no table: what was asked for, cells, stores, failures, this package."""
     cells = sorted(out.glob("cells/*/*/*/cell.json")) + sorted(out.glob("failures/*/*/*.json"))
     here = Path(__file__).parent
     sources = sorted(p for p in here.rglob("*") if p.suffix in (".py", ".html", ".css", ".js"))
     return digest_json(
         [
-            baseline,
+            asked,
             [(str(p.relative_to(out)), digest_file(p)) for p in cells],
             [(s.encoder, s.dataset, s.split, read_manifest(s.path)["content"]) for s in find_stores(out)],
             [(str(p.relative_to(here)), digest_file(p)) for p in sources],

@@ -17,8 +17,8 @@ install_import_hook(["relic_eval.metrics", "relic_eval.probes"], "beartype.beart
 @pytest.fixture(scope="session")
 def board_folder(tmp_path_factory):
     """Two made-up encoders of the same 300 images, three classes, evaluated under every protocol."""
+    from relic_eval.intake import import_arrays
     from relic_eval.run import evaluate
-    from relic_eval.store import import_arrays
 
     out, rng = tmp_path_factory.mktemp("board"), np.random.default_rng(0)
     y = np.repeat(np.arange(3), 100)

@@ -121,10 +121,10 @@ def test_the_quickstart_ends_with_the_code_of_what_failed_in_it(tmp_path, monkey
     monkeypatch.setattr(
         "relic_eval.run.evaluate", lambda *a: type("Outcome", (), {"made": 0, "skipped": 0, "failed": 2})()
     )
-    monkeypatch.setattr("relic_eval.encoders.load.find_encoder", lambda name: name)
+    monkeypatch.setattr("relic_eval.encode.find_encoders", lambda *a: [])
     monkeypatch.setattr("relic_eval.encode.embed", lambda *a, **k: [])
     monkeypatch.setattr("reports.write.write_report", lambda *a, **k: "page")
-    monkeypatch.setattr(cli, "_train", lambda *a: None)
+    monkeypatch.setattr("relic_eval.training.train", lambda *a, **k: tmp_path)
     assert cli.app(["quickstart", "--out", str(tmp_path), "--steps", "1"], standalone_mode=False) == 3
 
 

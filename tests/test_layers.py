@@ -15,14 +15,17 @@ ORDER = [
     "views",
     "metrics",
     "probes",
+    "tables",
     "store",
+    "intake",
     "evaluators | data encoders",
     "tuning | monitor",
     "results",
+    "pairing",
     "board",
     "encode",
     "run",
-    "listing comparison library",
+    "listing comparison library training",
     "cli __init__",
 ]
 PRETRAIN = {
@@ -39,13 +42,14 @@ PRETRAIN = {
     "probes",
     "monitor",
 }
-REPORTS = {"errors", "files", "records", "progress", "results", "board", "store"}
+REPORTS = {"errors", "files", "records", "progress", "results", "pairing", "board", "store"}
 LOOK_UP = {
     "cli",
     "__init__",
     "library",
     "comparison",
     "listing",
+    "training",
 }  # the public face: these offer what the other packages make
 
 

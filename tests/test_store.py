@@ -11,7 +11,8 @@ from relic_eval.encode import embed
 from relic_eval.encoders.load import find_encoder, from_callable
 from relic_eval.errors import ArgumentError, DataError, UnknownNameError
 from relic_eval.files import read_json, whole_folder, write_bytes
-from relic_eval.store import find_stores, import_arrays, read_manifest, read_store, read_thumbnails, verify
+from relic_eval.intake import import_arrays
+from relic_eval.store import find_stores, read_manifest, read_store, read_thumbnails, verify
 
 
 def test_a_store_gives_back_what_was_put_in(tmp_path):

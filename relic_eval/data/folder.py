@@ -23,13 +23,34 @@ SIDE = 64  # natural side of a folder's pictures, for encoders that do not say t
 FEWEST = {"train": 2, "test": 1, "all": 3}  # images a class: one for each use that the split has
 
 
+TEST_FOLDERS = ("test", "val")  # ImageNet's validation images are what it is tested on
+SPLIT_FOLDERS = {"train", *TEST_FOLDERS, "valid", "validation", "training", "testing"}
+
+
 def splits(folder: Path) -> tuple[str, ...]:
-    """`("train", "test")` where the folder has both, otherwise `("all",)`.
+    """`("train", "test")` where the folder has `train` and `test` (or `val` instead), otherwise `("all",)`.
+
+    Raises DataError where there is only one of them: it would be taken for a class.
 
     >>> splits(Path("/"))
     ('all',)
     """
-    return ("train", "test") if (folder / "train").is_dir() and (folder / "test").is_dir() else ("all",)
+    if (folder / "train").is_dir() and any((folder / name).is_dir() for name in TEST_FOLDERS):
+        return ("train", "test")
+    names = sorted(p.name for p in folder.iterdir() if p.is_dir() and not p.name.startswith("."))
+    if names and set(names) <= SPLIT_FOLDERS:
+        raise DataError(
+            f"{folder}: expected class folders, or train/ and test/ (or val/) with class folders in each, received only "
+            f"{' and '.join(names)}. Rename them, or point at one of them to have it divided."
+        )
+    return ("all",)
+
+
+def _top(folder: Path, split: str) -> Path:
+    """Where the class folders of a split are."""
+    if split == "test":
+        return next((folder / name for name in TEST_FOLDERS if (folder / name).is_dir()), folder / "test")
+    return folder if split == "all" else folder / split
 
 
 def folder_pictures(folder: Path, split: str, cache: Path | None = None) -> Pictures:
@@ -43,7 +64,7 @@ def folder_pictures(folder: Path, split: str, cache: Path | None = None) -> Pict
         raise DataError(
             f"expected a folder {folder}, received {'a file' if folder.exists() else 'nothing there'}. Check the path."
         )
-    top = folder if split == "all" else folder / split
+    top = _top(folder, split)
     classes = tuple(sorted(p.name for p in top.iterdir() if p.is_dir() and not p.name.startswith(".")))
     if len(classes) < 2:
         raise DataError(

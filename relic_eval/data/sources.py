@@ -7,7 +7,8 @@ from pathlib import Path
 from relic_eval.data.bundled import SPLITS, bundled
 from relic_eval.data.folder import folder_pictures, splits
 from relic_eval.data.pictures import Pictures
-from relic_eval.errors import DataError, UnknownNameError
+from relic_eval.data.tasks import TASKS
+from relic_eval.errors import ArgumentError, DataError, UnknownNameError
 
 
 def dataset_splits(name: str) -> tuple[str, ...]:
@@ -53,16 +54,40 @@ def split_digest(name: str, split: str, cache: Path | None = None) -> str:
 
 
 def dataset_name(name: str) -> str:
-    """What people see: the bundled name, or the last part of the path.
+    """What people see: the bundled name, or the last part of the path, which must not be the name of something bundled.
 
     >>> dataset_name("fashion"), dataset_name("/data/my birds")
     ('fashion', 'my birds')
     """
-    return name if name in SPLITS else Path(name).expanduser().resolve().name
+    if name in SPLITS:
+        return name
+    last = Path(name).expanduser().resolve().name
+    if last in TASKS:
+        raise ArgumentError(
+            "--data",
+            "a folder with a name of its own",
+            repr(name),
+            f"The bundled set has the task {last!r} already: rename the folder, or make a link to it with another name.",
+        )
+    return last
+
+
+def refuse_inside(out: Path, data: str) -> None:
+    """An error where results would be written among the pictures of a folder, and become one of its classes.
+
+    >>> refuse_inside(Path("/data/birds/out"), "/data/birds")
+    Traceback (most recent call last):
+    ...
+    relic_eval.errors.ArgumentError: --out: expected a folder outside of the data in /data/birds, received /data/birds/out. ...
+    """
+    if data not in SPLITS and Path(data).expanduser().resolve() in (place := out.resolve(), *place.parents):
+        raise ArgumentError(
+            "--out", f"a folder outside of the data in {data}", str(out), "It would become one of the classes."
+        )
 
 
 def _must_be_folder(name: str) -> None:
     if not Path(name).expanduser().is_dir():
         if "/" in name or "\\" in name or name.startswith("."):
             raise DataError(f"expected a folder {name}, received nothing there. Check the path.")
-        raise UnknownNameError("dataset", name, SPLITS)
+        raise UnknownNameError("--data", name, SPLITS, " or a folder of class folders")

@@ -6,17 +6,31 @@ Naming one imports no torch: a name is turned into a digest first, and into a ne
 from __future__ import annotations
 
 import importlib.metadata
+import re
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from relic_eval.errors import ArgumentError, DataError, UnknownNameError
-from relic_eval.files import digest_file, digest_json, read_record
-from relic_eval.records import FORMAT
+from relic_eval.files import differing, digest_bytes, digest_file, digest_json
+from relic_eval.progress import say
+from relic_eval.records import read_versioned
 
 KNOWN = ("pixels", "random:thin-resnet", "file:RUN")
 NETWORK_NAMES = ("thin-resnet",)
+ABOUT = {
+    "method": str,
+    "config": dict,
+    "step": int,
+    "steps": int,
+    "data": dict,
+    "history": dict,
+    "network": dict,
+    "input": dict,
+    "sha256": str,
+    "parameters": int,
+}
 
 
 @dataclass(frozen=True)
@@ -56,13 +70,53 @@ def _flatten(x: Any) -> Any:
     return x.flatten(1)
 
 
-def from_callable(name: str, function: Callable[[Any], Any], *, digest: str, side: int | None = None) -> Encoder:
+def from_callable(
+    name: str, function: Callable[[Any], Any], *, digest: str, side: int | None = None, channels: int | None = None
+) -> Encoder:
     """Any function from pictures (N, C, H, W) in [0, 1] to features (N, D); `digest` names its weights and version.
 
     >>> from_callable("mean", lambda x: x.mean((2, 3)), digest="v1").name
     'mean'
     """
-    return Encoder(name, digest_json(["callable", name, digest]), lambda channels, device: function, side=side)
+    known = digest_json(["callable", name, digest, channels])
+    return Encoder(name, known, lambda channels, device: function, side=side, channels=channels)
+
+
+def from_module(
+    name: str, module: Any, *, digest: str, side: int | None = None, channels: int | None = None
+) -> tuple[Encoder, str]:
+    """A torch module, known by its weights as well, and the device that it is on.
+
+    >>> import torch
+    >>> from_module("flat", torch.nn.Flatten(), digest="1")[1]
+    'cpu'
+    """
+    tensors = [*module.parameters(), *module.buffers()]
+    weights = {n: _weight_digest(t) for n, t in module.state_dict().items()}
+    layers = re.sub(
+        " at 0x[0-9a-f]+", "", repr(module)
+    )  # the same weights under another activation are another function
+    found = from_callable(name, module, digest=digest_json([digest, layers, weights]), side=side, channels=channels)
+    counted = replace(found, kind="module", parameters=sum(p.numel() for p in module.parameters()))
+    return counted, str(tensors[0].device if tensors else "cpu")
+
+
+def _weight_digest(value: Any) -> str:
+    """Of a tensor's bytes, of any type and on any device; of other state that a module keeps, what it says of itself."""
+    import torch
+
+    if not isinstance(value, torch.Tensor):
+        return repr(value)
+    return digest_bytes(value.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy().tobytes())
+
+
+def renamed(encoder: Encoder, name: str | None) -> Encoder:
+    """The same encoder under another name on the board, or as it is.
+
+    >>> renamed(find_encoder("pixels"), "raw").name
+    'raw'
+    """
+    return encoder if name is None else replace(encoder, name=name)
 
 
 def _random(name: str) -> Encoder:
@@ -91,13 +145,7 @@ def _file(path: Path) -> Encoder:
                 f"{path}: expected a pretraining run or checkpoint, received neither. 'relic-eval pretrain' makes one."
             )
         step = steps[-1]
-    about = read_record(
-        step / "checkpoint.json", ("format", "method", "config", "network", "input", "sha256", "parameters")
-    )
-    if about.get("format", 0) > FORMAT:
-        raise DataError(
-            f"{step}: expected format {FORMAT} or older, received {about['format']}, made by a newer relic-eval."
-        )
+    about = read_versioned(step / "checkpoint.json", ABOUT)
     network, seen = about["network"], about["input"]
 
     def build(channels: int, device: str) -> Callable[[Any], Any]:
@@ -107,7 +155,7 @@ def _file(path: Path) -> Encoder:
         from relic_eval.encoders.networks import build_network
 
         file = step / "checkpoint.safetensors"
-        if not file.exists() or digest_file(file) != about["sha256"]:
+        if differing(step, {file.name: about["sha256"]}):
             raise DataError(
                 f"{file}: expected the weights that checkpoint.json describes, received others. Train again."
             )
@@ -121,6 +169,8 @@ def _file(path: Path) -> Encoder:
         mean, std = (torch.tensor(seen[name], device=device).view(1, -1, 1, 1) for name in ("mean", "std"))
         return lambda x: module((x - mean) / std)
 
+    if about["step"] < about["steps"]:
+        say(f"{path}: stands at step {about['step']} of {about['steps']}; these weights are embedded")
     run = step.parent if step.name.startswith("step-") else step
     training = {key: about[key] for key in ("method", "config", "step", "steps", "data", "history")}
     digest = digest_json([about["sha256"], network, seen])

@@ -21,6 +21,7 @@ from relic_eval.arrays import labels, matrix, paired
 from relic_eval.devices import tensor
 from relic_eval.errors import ArgumentError
 from relic_eval.probes.lbfgs import minimise
+from relic_eval.progress import heartbeat
 
 PENALTIES = tuple(float(p) for p in np.logspace(-6, 5, 45))
 MEMORY = 512 << 20  # bytes of the optimiser's memory for several subsets together
@@ -209,9 +210,10 @@ class _Problem:
         else:
             begin = torch.from_numpy(start).float().to(self.z.device)
         begin = (begin * root).reshape(subsets * len(which), -1)
-        lam_P = lam_SL.flatten()
+        lam_P, beat = lam_SL.flatten(), heartbeat()
 
         def objective(point_PV, problems_P):
+            beat(f"logistic regression: {len(lam_P) - len(problems_P)} of {len(lam_P)} fits done")
             return self._evaluate(point_PV, problems_P, root, lam_P[problems_P])
 
         end = minimise(objective, begin, tol=self.tol)

@@ -94,7 +94,7 @@ def _cell(entry: Entry, look: Look, scale: tuple[float, float], limit: float, ba
 def _why(encoder: str, c: Column, reasons: Mapping[tuple[str, str, str], str]) -> str:
     error = reasons.get((encoder, c.task, c.protocol))
     if error:
-        return f"Failed: {error}"
+        return f"Missing: {error}"
     return f"Not measured: there is no cell of {title(encoder)} for task {c.task}, protocol {c.protocol}."
 
 

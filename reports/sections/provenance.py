@@ -111,7 +111,7 @@ def commands(stores: Mapping[str, Sequence[Manifest]], baseline: str | None) -> 
                 " \\\n    ".join([start, *(" ".join(settings[i : i + 6]) for i in range(0, len(settings), 6))])
             )
         source = f"OUT/pretrain/{shlex.quote(name)}" if training else shlex.quote(kind)
-        if kind in ("imported", "callable"):
+        if kind in ("imported", "module", "callable"):
             lines.append(f"# {_inline(name)}: embeddings came from Python (save_embeddings or embed)")
             continue
         for data in dict.fromkeys(m["data"]["name"] for m in found):

@@ -12,9 +12,9 @@ from sklearn.datasets import load_digits
 
 from relic_eval.encode import embed
 from relic_eval.encoders.load import find_encoder
+from relic_eval.intake import import_arrays
 from relic_eval.results import read_results
 from relic_eval.run import evaluate
-from relic_eval.store import import_arrays
 from reports.write import write_report
 
 

@@ -12,9 +12,10 @@ import numpy as np
 import pytest
 
 from relic_eval.board import make_board
+from relic_eval.intake import import_arrays
 from relic_eval.results import read_results, write_failure
 from relic_eval.run import evaluate
-from relic_eval.store import find_stores, import_arrays, read_manifest
+from relic_eval.store import find_stores, read_manifest
 from reports.page import to_html
 from reports.write import write_report
 
@@ -142,7 +143,7 @@ def test_print_is_light_opens_what_is_folded_and_leaves_the_controls_out(digits_
 def test_a_failed_cell_is_named_with_its_reason(shifted_folder):
     failures = [{"encoder": "byol", "task": "fashion", "protocol": "knn", "error": "expected rows, received none."}]
     page = page_of(shifted_folder, failures=failures)
-    assert "1 cell failed: BYOL on fashion (knn): expected rows, received none." in page
+    assert "1 cell is missing: BYOL on fashion (knn): expected rows, received none." in page
     assert "No cell failed" not in page
     assert "No cell failed" in page_of(shifted_folder)
 
@@ -154,7 +155,7 @@ def test_a_missing_cell_is_empty_and_says_why(shifted_folder, visit, tmp_path):
     file.write_text(to_html(results, make_board(results), stores={}, thumbnails={}, failures=failures))
     page, faults = visit(file)
     hint = page.locator("td.empty .hint").first
-    assert hint.get_attribute("aria-label") == "Failed: too few rows."
+    assert hint.get_attribute("aria-label") == "Missing: too few rows."
     assert not page.locator(".tip").first.is_visible()
     hint.focus()
     assert page.locator(".tip").first.is_visible()

@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 
 from relic_eval.board import Board, Column, Difference, Entry, Row, make_board
+from relic_eval.intake import import_arrays
 from relic_eval.results import read_results
 from relic_eval.run import evaluate
-from relic_eval.store import import_arrays
 from reports.sections.board import finding
 from reports.sections.shifts import sentence, shifted_pairs
 from reports.summary import heading, sentences, statements
@@ -114,7 +114,7 @@ def test_missing_results_take_the_rank():
 def test_failures_are_counted_and_the_first_is_told():
     failure = {"encoder": "byol", "task": "t", "protocol": "knn", "error": "no rows."}
     said = statements(SURE_LEADER, [failure, failure])[-1]
-    assert said.text == "2 cells failed, first BYOL on t (knn): no rows."
+    assert said.text == "2 cells are missing, first BYOL on t (knn): no rows."
     assert said.anchor == "failures"
 
 

@@ -1,0 +1,71 @@
+"""A method and a data set -> a pretraining run: what `relic-eval pretrain` does."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from pretrain import checkpoint
+from pretrain.config import override, preset
+from relic_eval.data.sources import dataset_name, dataset_splits, pictures, refuse_inside, split_digest
+from relic_eval.data.tasks import pretraining_rows
+from relic_eval.errors import ArgumentError, DataError
+from relic_eval.progress import say
+from relic_eval.run import note_time
+
+if TYPE_CHECKING:
+    from pretrain.config import Training
+
+TAKEN = ("pixels", "random", "", ".", "..")  # encoders that have rows on the board already, and what is no name
+
+
+def train(
+    method: str,
+    data: str,
+    out: Path,
+    *,
+    name: str,
+    changes: Mapping[str, str],
+    steps: int | None = None,
+    device: str = "auto",
+) -> Path:
+    """Train an encoder and return the folder of the run; one that was stopped goes on, a finished one is left as it is.
+
+    A data set that is divided later leaves out the rows that will test.
+    """
+    config = override(preset(method), {**changes, **({} if steps is None else {"steps": f"{steps}"})})
+    if name in TAKEN or "/" in name:
+        raise ArgumentError(
+            "--name",
+            "a name of its own without a slash",
+            repr(name),
+            "pixels and random have rows on the board already.",
+        )
+    refuse_inside(out, data)
+    split = "train" if "train" in dataset_splits(data) else "all"
+    about = {"name": dataset_name(data), "split": split, "digest": split_digest(data, split, out / "data")}
+    run = out / "pretrain" / name
+    if checkpoint.finished(run, config, about):
+        say(f"pretrain {name}: already there")
+    else:
+        began = time.perf_counter()
+        _train(config, data, run, about, device)
+        note_time(out, f"pretrain {name}", time.perf_counter() - began)
+    return run
+
+
+def _train(config: Training, data: str, run: Path, about: dict[str, str], device: str) -> None:
+    from pretrain.train import pretrain
+    from relic_eval.devices import device as find_device
+
+    run.mkdir(parents=True, exist_ok=True)  # a folder that cannot be made is known before the first step
+    source = pictures(data, about["split"], run.parent.parent / "data")
+    rows = pretraining_rows(about["split"], source.y_N, source.classes)
+    images, problems = source.read(rows, max(source.side, config.side))
+    if problems:
+        raise DataError(
+            f"expected readable pictures, received {len(problems)} that are not: {next(iter(problems.values()))}. Mend or remove them."
+        )
+    pretrain(config, images, source.y_N[rows], run, data=about, device=find_device(device))
