@@ -113,6 +113,11 @@ def make_board(
     ...
     relic_eval.errors.DataError: expected cells of linear-byol or fewshot-5, received none. Evaluate with one of these protocols first.
     """
+    results = list(results)
+    known = {*PROTOCOLS, *(r.protocol for r in results)}
+    for name in protocols:
+        if name not in known:
+            raise UnknownNameError("protocol", name, known)
     chosen = [r for r in results if r.protocol in protocols and r.cell.predictions is not None]
     measures = sorted({r.protocol for r in chosen if r.cell.rows[0].metric != "top1"})
     if measures:

@@ -39,14 +39,60 @@ def test_help_shows_an_example(command):
         (["list", "protocol"], 2, "Did you mean 'protocols'"),
         (["quickstrat"], 2, "No such command"),
         (["embed", "x.npy"], 2, "--labels"),
+        (["embed", "x.npy", "pixels"], 2, "all .npy files or none, received x.npy and pixels"),
+        (["embed", "x.NPY", "old/x.NPY", "--labels", "l.csv"], 2, "both called 'x'"),
+        (["embed", "pixels", "random:thin-resnet", "--name", "a"], 2, "expected one encoder, received 2"),
+        (["embed", "runs/x"], 1, "received nothing there. 'relic-eval pretrain' makes one"),
+        (["embed", "pixels", "--data", "birds"], 2, "digits, fashion or a folder of class folders, received 'birds'"),
+        (["pretrain", "byol", "--set", "seed=99999999999999999999"], 2, "at most 4294967295"),
+        (["pretrain", "byol", "--set", "steps=10000000000"], 2, "at most 100000000"),
+        (["pretrain", "byol", "--name", "pixels"], 2, "a name of its own"),
+        (["quickstart", "--out", "file"], 1, "Not a directory"),
+        (["pretrain", "byol", "--out", "file/in"], 1, "Not a directory"),
     ],
 )
 def test_an_error_is_one_line_that_says_what_to_do(words, code, text, tmp_path):
+    (tmp_path / "file").write_text("")
     done = subprocess.run(
         [sys.executable, "-m", "relic_eval.cli", *words], capture_output=True, text=True, check=False, cwd=tmp_path
     )
     assert (done.returncode, len(done.stderr.strip().splitlines())) == (code, 1), done.stderr
     assert text in done.stderr
+
+
+def test_the_version_and_a_short_help():
+    assert run("--version").stdout == f"relic-eval {relic_eval.__version__}\n"
+    assert run("-h").stdout == run("--help").stdout
+
+
+@pytest.mark.parametrize("place", [0, 1, 3])
+def test_quiet_at_any_place_silences_progress_and_no_warning(tmp_path, place):
+    x = np.repeat(np.eye(2), 10, 0)
+    for name in ("a", "b"):
+        relic_eval.save_embeddings(x, np.repeat([0, 1], 10), tmp_path, name=name)
+    relic_eval.save_embeddings(x[:4], [0, 0, 1, 1], tmp_path, name="few", dataset="other")
+    words = ["evaluate", "--out", str(tmp_path)]
+    done = run(*words[:place], "--quiet", *words[place:], code=3)
+    assert all(line.startswith("warning: evaluate few other") for line in done.stderr.splitlines())
+    assert len(done.stderr.splitlines()) == 5
+    assert "8 cells made" in done.stdout
+
+
+def test_a_board_of_some_encoders_and_tasks(board_folder):
+    out = str(board_folder)
+    lines = run("leaderboard", "--out", out, "--encoder", "near", "--task", "animals").stdout.splitlines()
+    assert [line.split()[0] for line in lines] == ["encoder", "near"]
+    assert "Did you mean 'near'" in run("leaderboard", "--out", out, "--encoder", "nearr", code=2).stderr
+    assert "Did you mean 'animals'" in run("report", "--out", out, "--task", "animal", code=2).stderr
+
+
+def test_an_unfinished_run_is_embedded_with_a_word(tmp_path):
+    words = ["--data", "digits", "--out", str(tmp_path)]
+    run("pretrain", "supervised", "--steps", "2", "--set", "checkpoint_every=1", *words)
+    place = tmp_path / "pretrain" / "supervised"
+    (place / "step-00000002" / "checkpoint.json").unlink()
+    done = run("embed", str(place), *words)
+    assert "stands at step 1 of 2; these weights are embedded" in done.stderr
 
 
 def test_two_npy_files_and_a_label_column_get_every_figure(tmp_path):

@@ -61,7 +61,7 @@ def find_encoder(name: str) -> Encoder:
     if name.startswith("random:"):
         return _random(name)
     path = Path(name.removeprefix("file:")).expanduser()
-    if name.startswith("file:") or path.exists():
+    if name.startswith("file:") or "/" in name or path.exists():
         return _file(path)
     raise UnknownNameError("encoder", name, KNOWN)
 
@@ -142,7 +142,8 @@ def _file(path: Path) -> Encoder:
         steps = sorted(p.parent for p in step.glob("step-*/checkpoint.json")) if step.is_dir() else []
         if not steps:
             raise DataError(
-                f"{path}: expected a pretraining run or checkpoint, received neither. 'relic-eval pretrain' makes one."
+                f"{path}: expected a pretraining run or checkpoint, received {'neither' if path.exists() else 'nothing there'}. "
+                "'relic-eval pretrain' makes one."
             )
         step = steps[-1]
     about = read_versioned(step / "checkpoint.json", ABOUT)

@@ -54,6 +54,39 @@ def test_a_class_with_too_few_images(tmp_path, count):
         pictures(str(make(tmp_path / "set", count)), "all")
 
 
+def test_train_and_val_as_imagenet_has_them(tmp_path):
+    make(tmp_path / "set" / "train")
+    make(tmp_path / "set" / "val", 3)
+    folder = str(tmp_path / "set")
+    assert dataset_splits(folder) == ("train", "test")
+    assert [len(pictures(folder, split)) for split in ("train", "test")] == [12, 6]
+    make(tmp_path / "set" / "test", 2)  # where there is a test folder, it is that
+    assert len(pictures(folder, "test")) == 4
+
+
+@pytest.mark.parametrize("names", [["train"], ["test", "val"], ["training", "testing"]])
+def test_half_a_division_is_no_class(tmp_path, names):
+    for name in names:
+        make(tmp_path / "set" / name)
+    with pytest.raises(DataError, match=f"received only {'.*'.join(sorted(names))}"):
+        dataset_splits(str(tmp_path / "set"))
+
+
+def test_a_train_among_other_vehicles_is_a_class(tmp_path):
+    folder = make(tmp_path / "set")
+    (folder / "ant").rename(folder / "train")
+    assert dataset_splits(str(folder)) == ("all",)
+    assert pictures(str(folder), "all").classes == ("bee", "train")
+
+
+@pytest.mark.parametrize("name", ["fashion", "digits", "fashion-super"])
+def test_a_folder_with_the_name_of_something_bundled(tmp_path, name):
+    make(tmp_path / name)
+    with pytest.raises(ArgumentError, match=f"The bundled set has the task '{name}' already"):
+        embed(find_encoder("pixels"), str(tmp_path / name), tmp_path / "out")
+    assert not list(tmp_path.rglob("manifest.json"))
+
+
 def test_a_missing_folder_and_an_unknown_name():
     with pytest.raises(DataError, match="received nothing there"):
         dataset_splits("./nowhere")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import shutil
 
 import numpy as np
 import pytest
@@ -78,6 +79,19 @@ def test_a_finished_run_is_left_and_another_is_refused(fashion, tmp_path):
     (step / "checkpoint.json").write_text(json.dumps(about))
     with pytest.raises(DataError, match="newer relic-eval"):
         checkpoint.finished(tmp_path / "run", config, DATA)
+
+
+def test_weights_that_changed_are_found_and_the_step_before_goes_on(fashion, tmp_path):
+    config, run = override(preset("byol"), SMALL | {"steps": "2", "checkpoint_every": "1"}), tmp_path / "run"
+    step = pretrain(config, *fashion, run, data=DATA)
+    file = step / "checkpoint.safetensors"
+    whole = file.read_bytes()
+    file.write_bytes(whole[:-1] + bytes([whole[-1] ^ 1]))
+    with pytest.raises(DataError, match=f"received others. Delete {step}"):
+        checkpoint.finished(run, config, DATA)
+    shutil.rmtree(step)
+    assert pretrain(config, *fashion, run, data=DATA) == step
+    assert file.read_bytes() == whole
 
 
 @pytest.mark.parametrize(

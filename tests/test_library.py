@@ -1,0 +1,142 @@
+"""The library as people call it: modules given back as they were, arrays of every kind, names instead of letters."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from torch import nn
+
+import relic_eval
+from relic_eval.errors import ArgumentError
+from relic_eval.store import find_stores, read_manifest
+
+
+def network(channels=1, seed=0):
+    torch.manual_seed(seed)
+    layers = [nn.Conv2d(channels, 4, 3), nn.BatchNorm2d(4), nn.Dropout(0.5), nn.AdaptiveAvgPool2d(1), nn.Flatten()]
+    return nn.Sequential(*layers)
+
+
+def test_a_module_is_encoded_in_evaluation_mode_and_given_back_as_it_was(tmp_path):
+    module = network()
+    module[1].eval()
+    modes = [part.training for part in module.modules()]
+    weights = {name: t.clone() for name, t in module.state_dict().items()}
+    first = relic_eval.load(relic_eval.embed(module, "digits", tmp_path / "a", name="net")[0])
+    second = relic_eval.load(relic_eval.embed(module, "digits", tmp_path / "b", name="net")[0])
+    np.testing.assert_array_equal(first.x_ND, second.x_ND)
+    assert [part.training for part in module.modules()] == modes
+    assert all(torch.equal(weights[name], t) for name, t in module.state_dict().items())
+
+
+def test_other_weights_are_another_store_without_a_word_from_the_user(tmp_path):
+    module = network()
+    (first,) = relic_eval.embed(module, "digits", tmp_path, name="net")
+    assert relic_eval.embed(module, "digits", tmp_path, name="net") == [first]
+    with torch.no_grad():
+        module[0].weight[0, 0, 0, 0] += 1
+    (second,) = relic_eval.embed(module, "digits", tmp_path, name="net")
+    assert second != first
+    assert [s.path for s in find_stores(tmp_path)] == [second]
+    assert read_manifest(second)["encoder"]["parameters"] == sum(p.numel() for p in module.parameters())
+    relu, gelu = nn.Sequential(nn.Flatten(), nn.ReLU()), nn.Sequential(nn.Flatten(), nn.GELU())
+    assert relic_eval.embed(relu, "digits", tmp_path, name="f") != relic_eval.embed(gelu, "digits", tmp_path, name="f")
+
+
+def test_half_precision_weights_count_too(tmp_path):
+    flat = nn.Sequential(nn.Flatten())
+    flat.register_buffer("scale", torch.ones(2, dtype=torch.bfloat16))
+    first = relic_eval.embed(flat, "digits", tmp_path, name="flat")
+    flat.scale[0] = 2
+    assert relic_eval.embed(flat, "digits", tmp_path, name="flat") != first
+
+
+def test_grey_pictures_for_an_rgb_module(tmp_path):
+    module = network(channels=3)
+    with pytest.raises(RuntimeError) as raised:
+        relic_eval.embed(module, "digits", tmp_path, name="net")
+    assert "channels=" in "".join(raised.value.__notes__)
+    assert module.training
+    (path,) = relic_eval.embed(module, "digits", tmp_path, name="net", channels=3, side=16, batch=500)
+    assert relic_eval.load(path).x_ND.shape == (1797, 4)
+
+
+def test_a_named_encoder_under_another_name(tmp_path):
+    relic_eval.embed("pixels", "digits", tmp_path, name="raw")
+    assert [s.encoder for s in find_stores(tmp_path)] == ["raw"]
+
+
+def test_what_is_no_encoder(tmp_path):
+    with pytest.raises(ArgumentError, match="encoder: expected a name, a module or a function, received int"):
+        relic_eval.embed(3, "digits", tmp_path)
+
+
+X = np.repeat(np.eye(2), 30, 0)
+Y = ["a"] * 30 + ["b"] * 30
+
+
+@pytest.mark.parametrize(
+    "x",
+    [
+        torch.tensor(X, dtype=torch.bfloat16),
+        torch.tensor(X, requires_grad=True),
+        pd.DataFrame(X),
+        X.view(np.matrix),
+        X.tolist(),
+        X.astype(">f4"),
+        X.astype(bool),
+    ],
+    ids=["bfloat16", "gradient", "DataFrame", "matrix", "lists", "big endian", "bool"],
+)
+def test_arrays_of_every_kind(x):
+    assert relic_eval.linear_probe(x, Y).rows[0].value == 1
+    assert relic_eval.linear_probe(x, pd.Series(Y, dtype="string")).rows[0].value == 1
+    assert relic_eval.linear_probe(x, pd.Categorical(Y)).rows[0].value == 1
+
+
+def test_arrays_that_are_none():
+    with pytest.raises(ArgumentError, match="expected rows of one length"):
+        relic_eval.linear_probe([[1.0], [1.0, 2.0]], ["a", "b"])
+    with pytest.raises(ArgumentError, match=r"none in 1 rows \(the first is row 59\)"):
+        relic_eval.linear_probe(X, pd.Series([*Y[:-1], pd.NA], dtype="string"))
+    with pytest.raises(ArgumentError, match=r"none in 60 rows"):
+        relic_eval.linear_probe(X, [float("nan")] * 60)
+
+
+def test_a_superclass_for_every_class(tmp_path):
+    with pytest.raises(ArgumentError, match="expected one for every class, received none for 'b'"):
+        relic_eval.save_embeddings(X, Y, tmp_path, name="m", superclasses={"a": "x"})
+    assert not list(tmp_path.iterdir())
+
+
+def test_names_come_in_lists(tmp_path):
+    relic_eval.save_embeddings(X, Y, tmp_path, name="m")
+    with pytest.raises(ArgumentError, match=r"protocols: expected a list of names, received 'knn'. For example"):
+        relic_eval.evaluate(tmp_path, protocols="knn")
+    with pytest.raises(ArgumentError, match="Did you mean 'linear-byol'"):
+        relic_eval.evaluate(tmp_path, protocols=["linear-bylo"])
+
+
+def test_protocols_that_stand_on_no_board(tmp_path):
+    relic_eval.save_embeddings(X, Y, tmp_path, name="m")
+    assert relic_eval.evaluate(tmp_path, protocols=["blocks", "discriminability"]).empty
+    assert len(list(tmp_path.glob("cells/*/*/*"))) == 2
+    assert relic_eval.evaluate(tmp_path, protocols=["blocks", "knn"])["protocol"].tolist() == ["knn"]
+
+
+def test_two_names_for_two_embeddings():
+    with pytest.raises(ArgumentError, match="expected two different names"):
+        relic_eval.compare(X, X, Y, names=("a", "a"))
+
+
+def test_unknown_protocols_and_tasks_of_a_board(tmp_path):
+    relic_eval.save_embeddings(X, Y, tmp_path, name="m")
+    relic_eval.evaluate(tmp_path)
+    with pytest.raises(ArgumentError, match="Did you mean 'knn'"):
+        relic_eval.leaderboard(tmp_path, protocols=["kn"])
+    with pytest.raises(ArgumentError, match="task: expected one of mine, received 'mien'"):
+        relic_eval.leaderboard(tmp_path, tasks=["mien"])
+    with pytest.raises(ArgumentError, match="encoder: expected one of m"):
+        relic_eval.report(tmp_path, encoders=["n"])
