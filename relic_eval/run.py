@@ -51,12 +51,18 @@ def plan(
         raise DataError(
             f"{out}: expected embedding stores, received none. Run 'relic-eval embed ... --out {out}' first."
         )
+    datasets = {s.dataset for s in stores}
     known: dict[str, list[Task]] = {}
     for name in sorted({s.encoder for s in stores}):
-        sets: dict[str, set[str]] = {}
+        sets: dict[str, dict[str, Path]] = {}
         for store in (s for s in stores if s.encoder == name):
-            sets.setdefault(store.dataset, set()).add(store.split)
-        known[name] = [task for dataset, splits in sets.items() for task in tasks_of(dataset, splits)]
+            sets.setdefault(store.dataset, {})[store.split] = store.path
+        known[name] = [
+            task
+            for dataset, splits in sets.items()
+            for task in tasks_of(dataset, set(splits), all(map(_has_superclasses, splits.values())))
+            if task.name == dataset or task.name not in datasets  # another set may be called like our superclasses
+        ]
     _check_names("encoder", encoders, known)
     _check_names("task", tasks, {t.name for all_tasks in known.values() for t in all_tasks})
     _check_names("protocol", protocols, PROTOCOLS)
@@ -77,6 +83,13 @@ def plan(
         if not protocols or protocol in protocols
         if _applies(task, protocol)
     ]
+
+
+def _has_superclasses(store: Path) -> bool:
+    """Whether a store's classes have superclasses that are fewer than they, and more than one."""
+    data = read_manifest(store)["data"]
+    above = set(data["superclasses"] or ())
+    return 1 < len(above) < len(data["classes"])
 
 
 def _applies(task: Task, protocol: str) -> bool:

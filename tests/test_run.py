@@ -20,7 +20,7 @@ from relic_eval.intake import import_arrays
 from relic_eval.library import leaderboard, report
 from relic_eval.records import Embeddings
 from relic_eval.results import cell_path, failure_path, read_cell, read_results
-from relic_eval.run import evaluate
+from relic_eval.run import evaluate, plan
 from relic_eval.store import find_stores, read_manifest, read_store
 
 
@@ -183,6 +183,27 @@ def test_superclasses_that_come_later_are_taken_up(tmp_path):
     assert read_store(second).superclasses == ("x", "x", "y")
     (folder / "superclasses.csv").write_text("class,superclass\na,x\nb,y\nc,y\n")
     assert read_store(embed(encoder, str(folder), out)[0]).superclasses == ("x", "y", "y")
+
+
+def test_superclasses_are_a_task_of_their_own(tmp_path):
+    folder, out = pictures(tmp_path / "set", ["a", "b", "c"]), tmp_path / "out"
+    (folder / "superclasses.csv").write_text("class,superclass\na,x\nb,x\nc,y\n")
+    embed(from_callable("mean", mean_colour(), digest="1"), str(folder), out)
+    assert {job.task.name for job in plan(out)} == {"set", "set-super"}
+    assert {job.protocol for job in plan(out, tasks=["set-super"])} == {"linear-byol", "knn"}
+    evaluate(out, tasks=["set-super"])
+    assert all(r.about["classes"] == ["x", "y"] and r.cell.rows[0].value > 0.6 for r in read_results(out))
+    other = pictures(tmp_path / "set-super", ["a", "b"])  # a set of that name has the place
+    embed(from_callable("mean", mean_colour(), digest="1"), str(other), out)
+    assert [job.task.level for job in plan(out) if job.task.name == "set-super"] == ["class"] * 5
+
+
+@pytest.mark.parametrize("above", ["a,x\nb,x\nc,x\n", "a,x\nb,y\nc,z\n"])
+def test_superclasses_that_tell_nothing_are_no_task(tmp_path, above):
+    folder = pictures(tmp_path / "set", ["a", "b", "c"])
+    (folder / "superclasses.csv").write_text(above)
+    embed(from_callable("mean", mean_colour(), digest="1"), str(folder), tmp_path / "out")
+    assert {job.task.name for job in plan(tmp_path / "out")} == {"set"}
 
 
 def test_unreadable_pictures_of_a_part_made_before_are_still_counted(tmp_path, monkeypatch):

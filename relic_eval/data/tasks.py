@@ -39,20 +39,23 @@ TASKS = {
 }
 
 
-def tasks_of(dataset: str, splits: set[str]) -> tuple[Task, ...]:
-    """The tasks of a data set: those in the table, or one over all its classes.
+def tasks_of(dataset: str, splits: set[str], superclasses: bool = False) -> tuple[Task, ...]:
+    """The tasks of a data set: those in the table, or one over all its classes and, where it has them, one over superclasses.
 
     >>> [t.name for t in tasks_of("fashion", {"train", "test"})]
     ['fashion', 'fashion-super']
-    >>> tasks_of("birds", {"all"})[0].train
-    'all'
+    >>> [(t.name, t.train) for t in tasks_of("birds", {"all"}, superclasses=True)]
+    [('birds', 'all'), ('birds-super', 'all')]
     """
     known = [t for t in TASKS.values() if t.dataset == dataset]
     if known:
         return tuple(t for t in known if {t.train, t.test} <= splits)
-    if {"train", "test"} <= splits:
-        return (Task(dataset, dataset, dataset),)
-    return tuple(Task(dataset, dataset, dataset, train=split, test=split) for split in sorted(splits)[:1])
+    halves = ("train", "test") if {"train", "test"} <= splits else (min(splits),) * 2
+    task = Task(dataset, dataset, dataset, *halves)
+    if not superclasses:
+        return (task,)
+    above = dataclasses.replace(task, name=f"{dataset}-super", title=f"{dataset}, superclasses", level="superclass")
+    return (task, above)
 
 
 def split_task(task: Task, train: Embeddings, test: Embeddings) -> tuple[Embeddings, Embeddings, Embeddings]:
