@@ -9,13 +9,23 @@ import shutil
 from pathlib import Path
 from typing import Any
 
-from pretrain.config import Training, config_dict, method_of
-from relic_eval.errors import ArgumentError, DataError
+from pretrain.config import VERSION, Training, config_dict, method_of
+from relic_eval.encoders.load import damaged
+from relic_eval.errors import ArgumentError, DataError, NewerError, RelicError
 from relic_eval.files import differing, digest_file, whole_folder, write_bytes, write_json
 from relic_eval.records import FORMAT, read_versioned
 
 KEEP = 2
-ABOUT = {"method": str, "config": dict, "step": int, "steps": int, "data": dict, "sha256": str, "history": dict}
+ABOUT = {
+    "version": int,
+    "method": str,
+    "config": dict,
+    "step": int,
+    "steps": int,
+    "data": dict,
+    "sha256": str,
+    "history": dict,
+}
 NO_DIFFERENCE = ("checkpoint_every",)  # settings that change no number
 
 
@@ -31,14 +41,24 @@ def latest(run: Path) -> Path | None:
 
 def read_about(step: Path) -> dict[str, Any]:
     """What `checkpoint.json` says; a DataError where it is damaged or a newer version wrote it."""
-    return read_versioned(step / "checkpoint.json", ABOUT)
+    try:
+        return read_versioned(step / "checkpoint.json", ABOUT)
+    except NewerError:
+        raise
+    except DataError as error:
+        raise damaged(step, error) from None
 
 
 def check_same(step: Path, config: Training, data: dict[str, str]) -> dict[str, Any]:
     """What the checkpoint says, after a check that it belongs to these settings and data."""
     about = read_about(step)
-    wanted = {"method": method_of(config), "data": data["digest"], **config_dict(config)}
-    found = {"method": about["method"], "data": about["data"].get("digest"), **about["config"]}
+    wanted = {"method": method_of(config), "data": _named(data), "version": VERSION, **config_dict(config)}
+    found = {
+        "method": about["method"],
+        "data": _named(about["data"]),
+        "version": about["version"],
+        **about["config"],
+    }
     differ = [name for name in wanted if name not in NO_DIFFERENCE and wanted[name] != found.get(name)]
     if differ:
         raise ArgumentError(
@@ -48,6 +68,11 @@ def check_same(step: Path, config: Training, data: dict[str, str]) -> dict[str, 
             "Give this run another --name, or delete that folder.",
         )
     return about
+
+
+def _named(data: dict[str, str]) -> str:
+    """A data set as people know it, with enough of its digest to tell two states of it apart."""
+    return f"{data.get('name')} ({data.get('digest', '')[:12]})"
 
 
 def finished(run: Path, config: Training, data: dict[str, str]) -> Path | None:
@@ -64,16 +89,19 @@ def refuse_damaged(step: Path, about: dict[str, Any]) -> None:
     """A DataError where the weights are not those that were written."""
     file = step / "checkpoint.safetensors"
     if differing(step, {file.name: about["sha256"]}):
-        raise DataError(
-            f"{file}: expected the weights that checkpoint.json describes, received {'others' if file.exists() else 'none'}. "
-            f"Delete {step} and run this again: it goes on from the step before."
-        )
+        raise damaged(step, f"{file.name} is {'not what was written' if file.exists() else 'gone'}")
 
 
 def save(run: Path, step: int, tensors: dict[str, Any], about: dict[str, Any]) -> Path:
-    """Write a step whole, then let go of all but the last two."""
+    """Write a step whole, then let go of all but the last two; weights that are no numbers are refused."""
     from safetensors.torch import save as serialise
 
+    for name, tensor in tensors.items():
+        if tensor.is_floating_point() and not tensor.isfinite().all():
+            raise RelicError(
+                f"step {step}: expected finite weights, received NaN or infinity in {name}. Lower lr; the checkpoints in {run} "
+                "are as they were."
+            )
     place = run / f"step-{step:08d}"
     with whole_folder(place) as new:
         file = new / "checkpoint.safetensors"

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from pretrain import checkpoint
 from pretrain.batch import Batch
-from pretrain.config import Training, config_dict, method_of
+from pretrain.config import VERSION, Training, config_dict, method_of
 from pretrain.methods import method
 from pretrain.optim import make_optimizer, rate
 from pretrain.saliency import saliency_masks
@@ -53,6 +53,7 @@ def pretrain(
     history: dict[str, list] = {}
     begin = resume(out, online, target, optimizer, history)
     about = {
+        "version": VERSION,
         "method": method_of(config),
         "config": config_dict(config),
         "steps": config.steps,

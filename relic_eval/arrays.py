@@ -42,6 +42,17 @@ def several(name: str, value: Any) -> tuple[str, ...]:
     return tuple(value)
 
 
+def whole(name: str, value: Any, least: int) -> int:
+    """A whole number of at least `least`.
+
+    >>> whole("k", 5, 1)
+    5
+    """
+    if isinstance(value, bool) or not isinstance(value, (int, np.integer)) or value < least:
+        raise ArgumentError(name, f"a whole number of at least {least}", repr(value))
+    return int(value)
+
+
 def matrix(name: str, value: Any) -> np.ndarray:
     """`value` as a finite 2-D array of numbers, shape (N, D); integers and float16 become float32, nothing else changes.
 
@@ -104,6 +115,8 @@ def class_numbers(name: str, value: Any, rows: int | None = None) -> tuple[np.nd
     >>> class_numbers("labels", ["cat", "ant", "cat"])
     (array([1, 0, 1]), ('ant', 'cat'))
     """
+    if isinstance(value, list | tuple) and len({isinstance(v, str) for v in value if v is not None}) > 1:
+        raise ArgumentError(name, "labels that are all text or all numbers", "both", "1 and '1' would be one class.")
     given_N = asarray(value)
     if given_N.ndim != 1 or (rows is not None and len(given_N) != rows):
         expected = "one label a row" if rows is None else f"{rows} labels, one a row"

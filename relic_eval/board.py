@@ -50,7 +50,7 @@ class Row:
 
     encoder: str
     entries: tuple[Entry | None, ...]
-    change: float | None  # mean over the columns that the baseline has; None unless the row has them all
+    change: float | None  # mean over the columns that the baseline has (above 0); None unless the row has them all
     change_low: float | None
     change_high: float | None
     rank: int | None  # 1 + number of encoders whose mean change is certainly larger
@@ -160,7 +160,7 @@ def read_board(
 ) -> tuple[Board, list[Result], list[dict[str, str]]]:
     """The board of the cells under `out`, of these encoders and tasks or of all; those cells; and why others are missing.
 
-    Missing are those that failed, and those that were made of other images than the baseline's (or than most).
+    Where there is no linear probe, nearest neighbours stand on the board. Missing are those that failed, and those that were made of other images than the baseline's (or than most).
 
     >>> read_board(Path("/nowhere"))
     Traceback (most recent call last):
@@ -174,6 +174,8 @@ def read_board(
         for f in read_failures(out)
         if (not encoders or f["encoder"] in encoders) and (not tasks or f["task"] in tasks)
     ]
+    if not any(r.protocol in protocols for r in results) and tuple(protocols) == PROTOCOLS:
+        protocols = [p for p in ("knn",) if any(r.protocol == p for r in results)] or protocols
     return make_board(results, baseline=baseline, protocols=tuple(protocols)), results, [*failed, *apart]
 
 
@@ -213,23 +215,28 @@ def _entries(encoder, encoders, baseline, cells, values, samples, differences) -
         )
         row = result.cell.rows[0]
         change: tuple[float | None, float | None, float | None] = (None, None, None)
-        if (baseline, column) in values and values[(baseline, column)] > 0:
-            base = samples[(baseline, column)]
-            low, high = interval(100 * (samples[(encoder, column)] - base) / np.maximum(base, 1e-9))
+        if _has_base(samples, baseline, column):
+            low, high = interval(_change(samples, baseline, encoder, column))
             point = 100 * (row.value - values[(baseline, column)]) / values[(baseline, column)]
             change = (point, float(low), float(high))
         entries.append(Entry(row.value, row.low, row.high, *change, tied_with_best=not surely_worse))
     return tuple(entries)
 
 
+def _has_base(samples: dict, baseline: str, column: int) -> bool:
+    """Whether changes can be taken against the baseline here: not where one of its resamples is 0, as on a handful of images."""
+    return (baseline, column) in samples and bool(samples[(baseline, column)].min() > 0)
+
+
+def _change(samples: dict, baseline: str, encoder: str, column: int) -> np.ndarray:
+    return 100 * (samples[(encoder, column)] / samples[(baseline, column)] - 1)
+
+
 def _ranked(encoders, entries, baseline, samples, values, count) -> list[Row]:
-    based = [c for c in range(count) if values.get((baseline, c), 0) > 0]
+    based = [c for c in range(count) if _has_base(samples, baseline, c)]
     complete = [e for e in encoders if based and all(entries[e][c] is not None for c in based)]
     mean = {e: float(np.mean([entries[e][c].change for c in based])) for e in complete}
-    sample = {
-        e: np.mean([100 * (samples[(e, c)] / np.maximum(samples[(baseline, c)], 1e-9) - 1) for c in based], axis=0)
-        for e in complete
-    }
+    sample = {e: np.mean([_change(samples, baseline, e, c) for c in based], axis=0) for e in complete}
     surely = _certainly_better(mean, sample)
     rank = {e: 1 + sum(surely[(o, e)] for o in complete if o != e) for e in complete}
     last = {e: len(complete) - sum(surely[(e, o)] for o in complete if o != e) for e in complete}

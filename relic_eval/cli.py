@@ -79,6 +79,8 @@ def quickstart(
     for words in commands:
         print(f"$ relic-eval {shlex.join(words)}", flush=True)
         code = max(code, app([*quiet, *words], standalone_mode=False) or 0)
+        if code not in (0, 3):  # failed cells are shown on the page; anything else, Ctrl-C too, ends it here
+            break
     if code:
         raise typer.Exit(code)
 
@@ -96,8 +98,12 @@ def pretrain(
     """Train an encoder; a run that was stopped goes on, a finished one is left."""
     from relic_eval.training import train
 
-    changes = dict(_pair(text) for text in set_ or [])
-    print(train(method, data, out, name=name or method, changes=changes, steps=steps, device=device))
+    pairs = [_pair(text) for text in set_ or []] + ([] if steps is None else [("steps", str(steps))])
+    changes = dict(pairs)
+    if len(changes) < len(pairs):
+        twice = next(n for i, (n, _) in enumerate(pairs) if n in dict(pairs[:i]))
+        raise ArgumentError("--set", "each setting once", f"{twice} twice", "Remove one of them.")
+    print(train(method, data, out, name=name or method, changes=changes, device=device))
 
 
 def _pair(text: str) -> tuple[str, str]:
@@ -140,6 +146,8 @@ def embed(
         dataset = "mine" if data == "fashion" else Path(data).name
         print("\n".join(map(str, import_files(out, files, labels, name=name, dataset=dataset))))
         return
+    if labels is not None:
+        raise ArgumentError("--labels", "nothing beside encoders of pictures", repr(labels), "Folders are the labels.")
     from relic_eval.encode import embed as encode
     from relic_eval.encode import find_encoders
 
@@ -176,7 +184,8 @@ def report(
 
     if not out.is_dir():
         raise DataError(
-            f"expected a folder {out}, received nothing there. 'relic-eval quickstart --out {out}' makes one."
+            f"expected a folder {out}, received {'a file' if out.exists() else 'nothing there'}. "
+            f"'relic-eval quickstart --out {out}' makes one."
         )
     from reports.write import write_report
 
@@ -240,6 +249,8 @@ def main() -> None:
         code = 130
     except OSError as error:
         code = _say(error, debug, 1, _os_error(error))
+    except MemoryError as error:
+        code = _say(error, debug, 1, f"expected enough memory, received too little ({error}). Ask for less at a time.")
     except Exception as error:
         if not hasattr(error, "exit_code"):  # a fault of ours, shown whole
             raise
@@ -261,7 +272,8 @@ def _usage(error) -> int:
     """Typer's own errors and exits: their message in one line."""
     text = error.format_message() if hasattr(error, "format_message") else ""
     if text:
-        print(f"relic-eval: {text} 'relic-eval --help' shows what there is.", file=sys.stderr)
+        where = error.ctx.command_path.replace("root", "relic-eval") if getattr(error, "ctx", None) else "relic-eval"
+        print(f"relic-eval: {text.rstrip('.')}. '{where} --help' shows what there is.", file=sys.stderr)
     return error.exit_code
 
 

@@ -18,6 +18,9 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 
+TASK = "compared"
+
+
 @dataclass(frozen=True)
 class Comparison:
     """A board of two encoders with the cells behind it; shows itself in a notebook."""
@@ -45,7 +48,8 @@ class Comparison:
         """Write the page beside the cells; returns it."""
         from reports.write import write_report
 
-        return write_report(self.out)
+        names = [row.encoder for row in self.board.rows]
+        return write_report(self.out, baseline=self.board.baseline, encoders=names, tasks=[TASK])
 
     def __repr__(self) -> str:
         from reports.tables import board_text
@@ -79,9 +83,10 @@ def compare(
         raise ArgumentError("names", "two different names", repr(names))
     folder = Path(out) if out is not None else Path(tempfile.mkdtemp(prefix="relic-eval-"))
     for name, x in zip(names, (a, b), strict=True):
-        import_arrays(folder, name, "compared", x, labels)
-    done = evaluate(folder)
+        import_arrays(folder, name, TASK, x, labels, called=name)
+    done = evaluate(folder, names, [TASK])
     if done.failed:
-        raise DataError(f"{done.failed} cells failed, first: {read_failures(folder)[0]['error']}")
-    results = read_results(folder)
+        first = next(f for f in read_failures(folder) if f["encoder"] in names and f["task"] == TASK)
+        raise DataError(f"{done.failed} cells failed, first: {first['error']}")
+    results = read_results(folder, names, [TASK])
     return Comparison(make_board(results, baseline=names[0]), tuple(results), folder)

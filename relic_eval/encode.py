@@ -18,7 +18,7 @@ from relic_eval.encoders.load import Encoder, find_encoder, renamed
 from relic_eval.errors import ArgumentError, DataError
 from relic_eval.files import digest_bytes
 from relic_eval.intake import refuse_twins
-from relic_eval.progress import say, track
+from relic_eval.progress import say, track, warn
 from relic_eval.records import EncodeRequest, settings_key
 from relic_eval.store import complete, finish, has_part, part_rows, part_table, store_path, use_stores, write_part
 from relic_eval.tables import read_table, write_table
@@ -59,6 +59,7 @@ def embed(
             device=device,
             on_error=on_error,
         )
+        _warn_of_another_state(encoder, request)
         path = store_path(out, encoder.name, request.dataset, split, settings_key(request))
         if complete(path):
             say(f"embed {encoder.name} {request.dataset} {split}: already there")
@@ -67,6 +68,17 @@ def embed(
         made[split] = path
     use_stores(made)
     return list(made.values())
+
+
+def _warn_of_another_state(encoder: Encoder, request: EncodeRequest) -> None:
+    """Say where a run was trained on this set when it was another: divided anew, its training rows may now test."""
+    trained = (encoder.training or {}).get("data", {})
+    same_set = trained.get("name") == request.dataset and trained.get("split") == request.split == "all"
+    if same_set and trained.get("digest") != request.data:
+        warn(
+            f"{encoder.name} was trained on {request.dataset} before it changed: some of its test images may have been "
+            "trained on. Train again for numbers that hold."
+        )
 
 
 def _encode(encoder: Encoder, source: Pictures, request: EncodeRequest, path: Path) -> None:
@@ -89,7 +101,9 @@ def _encode(encoder: Encoder, source: Pictures, request: EncodeRequest, path: Pa
     if lacking:
         raise DataError(f"{source.split}: expected a readable picture of every class, received none of {lacking[0]!r}.")
     if problems:
-        say(f"embed: left out {len(problems)} of {len(source)} pictures, first {next(iter(problems.values()))}")
+        warn(
+            f"embed: left out {len(problems)} of {len(source)} pictures: {'; '.join([*problems.values()][:3])}. All are in manifest.json."
+        )
     if request.thumbnails:
         # of a split that is divided later, the test images may be any: keep as many as five splits would
         per_class = request.thumbnails * (5 if source.split == "all" else 1)
@@ -102,6 +116,7 @@ def _encode(encoder: Encoder, source: Pictures, request: EncodeRequest, path: Pa
         "classes": list(source.classes),
         "superclasses": None if source.superclasses is None else list(source.superclasses),
         "unreadable": sorted(problems.values()),
+        "absent": [[row, int(source.y_N[row])] for row in sorted(problems)],
     }
     asked = {"key": settings_key(request), "request": dataclasses.asdict(request), "versions": versions()}
     finish(path, {**asked, "encoder": about, "data": data})
@@ -125,12 +140,14 @@ def _encode_part(
         pixels, wrong = source.read(part, side)
         if wrong and request.on_error == "fail":
             raise DataError(
-                f"expected readable pictures, received {len(wrong)} that are not: {next(iter(wrong.values()))}. "
+                f"expected readable pictures, received {len(wrong)} in this batch that are not: {'; '.join([*wrong.values()][:3])}. "
                 "Mend or remove them, or use --on-error skip."
             )
         problems.update(wrong)
         made.append(features(pixels))
         shas += [digest_bytes(p.tobytes()) for p in pixels]
+    if len({x.shape[1] for x in made}) > 1:
+        raise ArgumentError("encoder", "as many features for every batch", f"{sorted({x.shape[1] for x in made})}")
     x_ND, kept_N = np.concatenate(made), ~np.isin(rows, list(problems))
     if not kept_N.any():
         raise DataError(f"expected readable pictures, received none: {next(iter(problems.values()))}.")
@@ -180,7 +197,15 @@ def encode_batch(function: Any, pixels_NHWC: np.ndarray, channels: int, device: 
             f"The encoder was given pictures {tuple(x.shape)} in [0, 1]; side= and channels= of embed() change that."
         )
         raise
-    features = torch.as_tensor(features).float().cpu().numpy()
+    try:
+        features = torch.as_tensor(features).float().cpu().numpy()
+    except (TypeError, ValueError, RuntimeError):
+        raise ArgumentError(
+            "encoder",
+            f"a tensor of features ({len(pixels_NHWC)}, D)",
+            type(features).__name__,
+            "Return the tensor alone.",
+        ) from None
     if features.ndim != 2 or len(features) != len(pixels_NHWC):
         raise ArgumentError(
             "encoder", f"features ({len(pixels_NHWC)}, D)", f"shape {features.shape}", "Pool the feature map."

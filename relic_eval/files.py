@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import glob
 import hashlib
 import json
@@ -16,22 +17,43 @@ from urllib.parse import quote
 
 from relic_eval.errors import DataError
 
+ASIDE = "aside"  # in the name of a folder that waits for a new one to take its place
+TURNS = 20
 RESERVED = '/\\%:*?"<>|'  # in file names, on one system or another
 
 
 def _temporary(path: Path) -> tuple[Path, str]:
-    """Folder and prefix for a temporary neighbour of `path`; what killed processes left under that name is removed."""
+    """Folder and prefix for a temporary neighbour of `path`; what killed processes left under that name is put right.
+
+    A folder that was moved aside for a new one that never came goes back to its place; the rest is removed.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
-    for left in path.parent.glob(f".{glob.escape(path.name)}.*.tmp"):
+    for left in sorted(path.parent.glob(f".{glob.escape(path.name)}.*.tmp")):
         owner = left.name[len(path.name) + 2 :].split(".")[0]
-        if owner.isdigit() and not _alive(int(owner)):
-            shutil.rmtree(left) if left.is_dir() else left.unlink(missing_ok=True)
-    return path.parent, f".{path.name}.{os.getpid()}."
+        if _alive(owner):
+            continue
+        if f".{ASIDE}." in left.name and not path.exists():
+            os.rename(left, path)
+        else:
+            shutil.rmtree(left, ignore_errors=True) if left.is_dir() else left.unlink(missing_ok=True)
+    return path.parent, f".{path.name}.{os.getpid()}-{_processes()}."
 
 
-def _alive(process: int) -> bool:
+def _processes() -> str:
+    """What process numbers are counted in: containers that share a folder each count from 1."""
     try:
-        os.kill(process, 0)
+        return os.readlink("/proc/self/ns/pid").strip("pid:[]")
+    except OSError:
+        return "0"
+
+
+def _alive(owner: str) -> bool:
+    """Whether the process that made a temporary name may still be at work; of others than ours that is not known."""
+    number, _, processes = owner.partition("-")
+    if not number.isdigit() or processes != _processes():
+        return True
+    try:
+        os.kill(int(number), 0)
     except ProcessLookupError:
         return False
     except PermissionError:
@@ -107,7 +129,10 @@ def read_json(path: Path) -> Any:
         ) from None
 
 
-def read_record(path: Path, shape: Mapping[str, type]) -> dict[str, Any]:
+Shape = Mapping[str, Any]  # keys and what is under them: a type, or a shape again
+
+
+def read_record(path: Path, shape: Shape) -> dict[str, Any]:
     """The content of a JSON file that must be an object with these keys of these types, or a DataError that names it.
 
     >>> import tempfile; place = Path(tempfile.mkdtemp()) / "x.json"; write_json(place, {"a": 1})
@@ -117,13 +142,21 @@ def read_record(path: Path, shape: Mapping[str, type]) -> dict[str, Any]:
     content = read_json(path)
     if not isinstance(content, dict):
         raise DataError(f"{path}: expected a record, received {content!r:.40}. Delete it and make it again.")
-    for name, kind in shape.items():
-        if not isinstance(content.get(name), kind):
-            received = f"{content[name]!r:.40}" if name in content else "none"
-            raise DataError(
-                f"{path}: expected a record with {name} ({kind.__name__}), received {received}. Delete it and make it again."
-            )
+    _check_shape(path, content, shape)
     return content
+
+
+def _check_shape(path: Path, content: Mapping[str, Any], shape: Shape, above: str = "") -> None:
+    for name, kind in shape.items():
+        nested = isinstance(kind, Mapping)
+        if not isinstance(content.get(name), dict if nested else kind):
+            received = f"{content[name]!r:.40}" if name in content else "none"
+            expected = "dict" if nested else kind.__name__
+            raise DataError(
+                f"{path}: expected a record with {above}{name} ({expected}), received {received}. Delete it and make it again."
+            )
+        if nested:
+            _check_shape(path, content[name], kind, f"{above}{name}.")
 
 
 @contextlib.contextmanager
@@ -156,19 +189,28 @@ def replace_folder(new: Path, path: Path) -> None:
     >>> replace_folder(top / "new", top / "place"); [p.name for p in top.iterdir()]
     ['place']
     """
-    if not path.exists():
-        os.rename(new, path)
-        return
     folder, prefix = _temporary(path)
-    old = Path(tempfile.mkdtemp(dir=folder, prefix=prefix, suffix=".tmp"))
-    os.rmdir(old)
-    os.rename(path, old)
-    try:
-        os.rename(new, path)
-    except BaseException:
-        os.rename(old, path)
-        raise
-    shutil.rmtree(old, ignore_errors=True)
+    for turn in range(TURNS):
+        old = folder / f"{prefix}{ASIDE}.{turn}.tmp"
+        try:
+            if path.exists():
+                os.rename(path, old)
+            os.rename(new, path)
+        except OSError as error:
+            if old.exists() and not path.exists():
+                os.rename(old, path)
+            # another process puts its own into the same place: the later one stays
+            if (
+                error.errno not in (errno.ENOTEMPTY, errno.EEXIST, errno.ENOENT)
+                or turn == TURNS - 1
+                or not new.exists()
+            ):
+                raise
+        else:
+            break
+        finally:
+            if old.exists() and path.exists():
+                shutil.rmtree(old, ignore_errors=True)
 
 
 def digest_bytes(content: bytes) -> str:

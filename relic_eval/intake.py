@@ -9,8 +9,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from relic_eval.arrays import asarray, class_numbers, matrix
+from relic_eval.data.tasks import refuse_bundled_name
 from relic_eval.errors import ArgumentError, DataError, UnknownNameError
 from relic_eval.files import digest_bytes, digest_json
+from relic_eval.progress import warn
 from relic_eval.store import complete, finish, part_rows, part_table, store_path, use_stores, write_part
 
 if TYPE_CHECKING:
@@ -27,6 +29,7 @@ def import_arrays(
     split: str = "all",
     ids: Any = None,
     superclasses: Mapping[str, str] | None = None,
+    called: str = "embeddings",
 ) -> Path:
     """Make a store from embeddings computed elsewhere: an array and one label a row. Returns its path.
 
@@ -34,10 +37,14 @@ def import_arrays(
     >>> import_arrays(out, "mine", "birds", np.eye(2), ["owl", "tit"]).parent.name
     'birds'
     """
-    x_ND = matrix("embeddings", x_ND)
+    refuse_bundled_name("dataset", dataset, split)
+    if not isinstance(encoder, str):
+        raise ArgumentError("name", "text", repr(encoder))
+    x_ND = matrix(called, x_ND)
     with np.errstate(over="ignore"):
-        x_ND = matrix("embeddings, as float32", x_ND.astype(np.float32, copy=False))
-    y_N, classes = class_numbers("labels", labels, len(x_ND))
+        x_ND = matrix(f"{called}, as float32", x_ND.astype(np.float32, copy=False))
+    y_N, classes = class_numbers(f"labels of {called}", labels, len(x_ND))
+    _warn_of_spaces(classes)
     names = (
         np.array([f"{dataset}/{split}/{row}" for row in range(len(x_ND))]) if ids is None else asarray(ids).astype(str)
     )
@@ -63,6 +70,7 @@ def import_arrays(
             "classes": list(classes),
             "superclasses": above,
             "unreadable": [],
+            "absent": [],
         },
         "key": digest_json([content, data_digest]),
         "request": {"encoder": encoder, "dataset": dataset, "split": split},
@@ -71,6 +79,14 @@ def import_arrays(
     finish(path, about)
     use_stores({split: path}, beside=True)
     return path
+
+
+def _warn_of_spaces(classes: tuple[str, ...]) -> None:
+    first: dict[str, str] = {}
+    for name in classes:
+        other = first.setdefault(name.strip(), name)
+        if other != name:
+            warn(f"labels {other!r} and {name!r} differ in spaces only: they are two classes")
 
 
 def _above(superclasses: Mapping[str, str], classes: tuple[str, ...]) -> list[str]:
@@ -87,7 +103,9 @@ def import_files(
     names = [name or Path(file).stem for file in files]
     refuse_twins(dict(zip(files, names, strict=True)))
     its = read_labels(labels)
-    return [import_arrays(out, n, dataset, read_npy(file), its) for file, n in zip(files, names, strict=True)]
+    return [
+        import_arrays(out, n, dataset, read_npy(file), its, called=file) for file, n in zip(files, names, strict=True)
+    ]
 
 
 def refuse_twins(names: Mapping[str, str]) -> None:
@@ -124,7 +142,8 @@ def read_npy(file: str | Path) -> np.ndarray:
         raise DataError(f"expected a file {file}, received nothing there. Check the path.") from None
     except (ValueError, EOFError):  # numpy's own words would advise to load a pickle
         raise DataError(
-            f"{file}: expected an array of numbers as numpy.save writes it, received a damaged file or one of objects."
+            f"{file}: expected an array as numpy.save writes it, received a damaged file or one of Python objects. "
+            "Save numbers, or text with dtype=str."
         ) from None
 
 
@@ -138,6 +157,8 @@ def read_labels(text: str) -> np.ndarray | pd.Series:
     """
     if text.lower().endswith(".npy"):
         return read_npy(text)
+    if ".npy:" in text.lower():
+        raise ArgumentError("--labels", "FILE.npy without a column", repr(text))
     file, _, column = text.rpartition(":") if ":" in text else (text, "", "label")
     import pandas as pd
 

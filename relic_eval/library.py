@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from relic_eval.arrays import class_numbers, matrix, several
+from relic_eval.arrays import class_numbers, matrix, several, whole
 from relic_eval.errors import ArgumentError
 from relic_eval.progress import warn
 from relic_eval.records import Cell, Embeddings
@@ -37,16 +37,25 @@ def embed(
 
     `encoder` is a name or any function from pictures (N, C, H, W) in [0, 1] to features (N, D), of `channels` channels (by
     default what the set has) and `side` pixels a side. `name` is what the board calls it. A torch module is known by its
-    weights, any other function by `version`, which is yours to change when it computes something else. A module runs in
-    evaluation mode, on its device, and is given back as it was; a named encoder runs on `device`, by default CUDA where
+    layers and weights, any other function by its code and what it refers to; `version` is yours to change when something else
+    changes what is computed (an attribute, a file that is read). A module runs in evaluation mode, on its device, and is given back as it was; a named encoder runs on `device`, by default CUDA where
     there is one. `on_error="skip"` leaves unreadable pictures out.
 
     >>> import tempfile
     >>> [p.parent.name for p in embed(lambda x: x.mean((2, 3)), "digits", tempfile.mkdtemp(), name="mean")]
     ['digits']
     """
+    for title, value, least in (("side", side, 8), ("channels", channels, 1), ("batch", batch, 1)):
+        if value is not None:
+            whole(title, value, least)
+    if isinstance(encoder, type):
+        raise ArgumentError(
+            "encoder", "a module, a function or a name", f"the class {encoder.__name__}", "Make one of it."
+        )
     from relic_eval.encode import embed as encode
+    from relic_eval.encoders.identity import identity
     from relic_eval.encoders.load import find_encoder, from_callable, from_module, renamed
+    from relic_eval.files import digest_json
 
     def run(found: Encoder, where: str) -> list[Path]:
         return encode(found, str(data), Path(out), device=device or where, batch=batch, on_error=on_error)
@@ -56,7 +65,8 @@ def embed(
     if not callable(encoder):
         raise ArgumentError("encoder", "a name, a module or a function", type(encoder).__name__)
     if not hasattr(encoder, "state_dict"):
-        return run(from_callable(name or "mine", encoder, digest=version, side=side, channels=channels), "cpu")
+        known = digest_json([version, identity(encoder)])
+        return run(from_callable(name or "mine", encoder, digest=known, side=side, channels=channels), "cpu")
     found, where = from_module(name or "mine", encoder, digest=version, side=side, channels=channels)
     with _evaluating(encoder):
         return run(found, where)
@@ -195,7 +205,7 @@ def pretrain(method: str, images: Any, labels: Any, out: str | Path, **settings:
 
     pixels = asarray(images)
     y_N = None if labels is None else class_numbers("labels", labels, len(pixels))[0]
-    config = override(preset(method), {name: str(v) for name, v in settings.items()})
+    config = override(preset(method), settings)
     digest = digest_bytes(pixels.tobytes() + (b"" if y_N is None else y_N.tobytes()))
     return train(config, pixels, y_N, Path(out), data={"name": "arrays", "digest": digest})
 
@@ -227,7 +237,9 @@ def _probe(protocol: str, x: Any, labels: Any, seed: int) -> Cell:
     x_ND = matrix("x", x)
     y_N, classes = class_numbers("labels", labels, len(x_ND))
     rows = Embeddings(x_ND, y_N, classes)
-    return PROTOCOLS[protocol](*split_task(Task("mine", "mine", "mine", "all", "all", seed=seed), rows, rows))
+    return PROTOCOLS[protocol](
+        *split_task(Task("mine", "mine", "mine", "all", "all", seed=whole("seed", seed, 0)), rows, rows)
+    )
 
 
 def blocks(x: Any, labels: Any, *, k: int = 5) -> Blocks:
@@ -240,7 +252,7 @@ def blocks(x: Any, labels: Any, *, k: int = 5) -> Blocks:
 
     x_ND = matrix("x", x)
     y_N, classes = class_numbers("labels", labels, len(x_ND))
-    return neighbour_blocks(x_ND, y_N, k=k, classes=len(classes))
+    return neighbour_blocks(x_ND, y_N, k=whole("k", k, 1), classes=len(classes))
 
 
 def distances(x: Any, labels: Any) -> Discriminability:

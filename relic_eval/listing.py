@@ -38,10 +38,15 @@ def _settings(out: Path) -> list[str]:
     from pretrain.config import PRESETS
 
     return [
-        f"{method}.{f.name} = {getattr(config, f.name)} ({f.metadata['source']})"
+        f"{method}.{f.name} = {_typed(getattr(config, f.name))} ({f.metadata['source']})"
         for method, config in PRESETS.items()
         for f in dataclasses.fields(config)
     ]
+
+
+def _typed(value: object) -> str:
+    """A setting as `--set` takes it."""
+    return ",".join(map(str, value)) if isinstance(value, tuple) else str(value)
 
 
 def _methods(out: Path) -> list[str]:

@@ -15,31 +15,36 @@ from relic_eval.results import Result
 
 
 def alike(results: Sequence[Result], baseline: str) -> tuple[list[Result], list[dict[str, str]]]:
-    """The cells that were made of the same images task by task, and a note on each of the others.
+    """The cells that were made of the same images, task by task and protocol by protocol, and a note on each of the others.
 
-    A task's images are the baseline's; where it has no cell there, those of most encoders (ties: of the first by name).
+    The images are the baseline's; where it has no cell there, those of most encoders (ties: of the first by name).
 
     >>> alike([], "pixels")
     ([], [])
     """
     kept: list[Result] = []
     apart: list[dict[str, str]] = []
-    of_task: dict[str, dict[str, str]] = {}
+    images: dict[tuple[str, str], dict[str, str]] = {}
     for r in sorted(results, key=lambda r: r.encoder):
-        of_task.setdefault(r.task, {}).setdefault(r.encoder, digest_json(r.about["data"]))
+        images.setdefault((r.task, r.protocol), {})[r.encoder] = _images(r)
     for r in results:
-        its = of_task[r.task]
+        its = images[(r.task, r.protocol)]
         wanted = its.get(baseline) or Counter(its.values()).most_common(1)[0][0]
-        if digest_json(r.about["data"]) == wanted:
+        if its[r.encoder] == wanted:
             kept.append(r)
             continue
-        other = next(e for e, images in its.items() if images == wanted)
+        other = next(e for e, found in its.items() if found == wanted)
         why = (
             f"made of other images or labels than {other}: embed both from the same data set, or choose with --encoder"
         )
         apart.append({"encoder": r.encoder, "task": r.task, "protocol": r.protocol, "error": why})
         warn(f"{r.encoder} on {r.task} is left out, {why}.")
     return kept, apart
+
+
+def _images(result: Result) -> str:
+    """Which files and labels a cell was made of, and which of them could be read."""
+    return digest_json([result.about["data"], test_items(result).tolist() if result.cell.predictions else []])
 
 
 def training_draws(result: Result) -> int:

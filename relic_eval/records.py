@@ -11,14 +11,14 @@ from typing import Any
 import numpy as np
 
 from relic_eval.errors import NewerError
-from relic_eval.files import digest_json, read_record
+from relic_eval.files import Shape, digest_json, read_record
 
 FORMAT = 1  # of stores, cells and checkpoints; raise it when a field changes, and add a step to read_versioned
 
 Table = Mapping[str, np.ndarray]  # columns of one length
 
 
-def read_versioned(file: Path, shape: Mapping[str, type]) -> dict[str, Any]:
+def read_versioned(file: Path, shape: Shape) -> dict[str, Any]:
     """A record with a format number, in today's format; steps from older formats stand here.
 
     Raises NewerError for a newer one, DataError for a missing or damaged one.
@@ -50,6 +50,7 @@ class Embeddings:
     classes: tuple[str, ...]
     superclasses: tuple[str, ...] | None = None  # of each class, len(classes)
     ids: np.ndarray | None = None  # (N,) str: the same picture has the same id in every encoder's store
+    absent_M2: np.ndarray | None = None  # place in the whole listing and class number of pictures that were left out
 
     def __len__(self) -> int:
         return len(self.x_ND)
@@ -57,7 +58,7 @@ class Embeddings:
     def take(self, rows: np.ndarray) -> Embeddings:
         """The rows with these indices (or this mask), in this order."""
         ids = None if self.ids is None else self.ids[rows]
-        return dataclasses.replace(self, x_ND=self.x_ND[rows], y_N=self.y_N[rows], ids=ids)
+        return dataclasses.replace(self, x_ND=self.x_ND[rows], y_N=self.y_N[rows], ids=ids, absent_M2=None)
 
 
 @dataclass(frozen=True)

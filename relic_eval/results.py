@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,10 +13,11 @@ from urllib.parse import unquote
 import numpy as np
 
 from relic_eval.errors import DataError, NewerError, UnknownNameError
+from relic_eval.evaluators.table import PROTOCOLS, describe
 from relic_eval.files import differing, digest_file, folder_name, read_record, whole_folder, write_json
 from relic_eval.progress import warn
 from relic_eval.records import FORMAT, Cell, Measurement, Table, read_versioned
-from relic_eval.store import find_stores, read_manifest
+from relic_eval.store import find_stores, in_use, read_manifest
 from relic_eval.tables import read_table, write_table
 
 CELL = {
@@ -23,14 +25,15 @@ CELL = {
     "encoder": str,
     "task": str,
     "protocol": str,
+    "title": str,
     "classes": list,
     "settings": dict,
     "versions": dict,
-    "task_settings": dict,
     "stores": dict,
-    "data": dict,
-    "counts": dict,
     "files": dict,
+    "data": {"train": str, "test": str},
+    "counts": {"train": int, "valid": int, "test": int},
+    "task_settings": {"title": str, "dataset": str, "train": str, "test": str, "level": str, "seed": int},
 }
 TABLES = {
     "predictions": ("item", "true", "predicted", "correct", "score"),
@@ -75,6 +78,12 @@ def write_cell(out: Path, encoder: str, task: str, protocol: str, cell: Cell, ab
         write_json(new / "cell.json", {**about, **names, "format": FORMAT, "files": files})
     failure_path(out, encoder, task, protocol).unlink(missing_ok=True)
     return path
+
+
+def forget_cell(out: Path, encoder: str, task: str, protocol: str) -> None:
+    """Remove a cell that nothing stands behind any more, and the note of its failure."""
+    shutil.rmtree(cell_path(out, encoder, task, protocol), ignore_errors=True)
+    failure_path(out, encoder, task, protocol).unlink(missing_ok=True)
 
 
 def failure_path(out: Path, encoder: str, task: str, protocol: str) -> Path:
@@ -129,6 +138,10 @@ def _nan(value: float | None) -> float:
 def read_cell(path: Path) -> Result:
     """A cell with its tables; a DataError where it is damaged or made by a newer version."""
     about = read_versioned(path / "cell.json", CELL)
+    if path.parts[-3:] != cell_path(Path(), about["encoder"], about["task"], about["protocol"]).parts[-3:]:
+        raise DataError(
+            f"{path}: expected the cell of that place, received that of {about['encoder']} {about['task']}."
+        )
     wrong = differing(path, about["files"])
     if wrong:
         raise DataError(f"{path / wrong[0]}: expected the table that cell.json describes, received another or none.")
@@ -154,7 +167,8 @@ def key_of(path: Path) -> str:
         raise
     except DataError:
         return ""
-    return "" if differing(path, about["files"]) else str(about["key"])
+    here = path.parts[-3:] == cell_path(Path(), about["encoder"], about["task"], about["protocol"]).parts[-3:]
+    return str(about["key"]) if here and not differing(path, about["files"]) else ""
 
 
 def _measurement(table: Table, i: int) -> Measurement:
@@ -167,10 +181,11 @@ def _measurement(table: Table, i: int) -> Measurement:
 def read_results(out: Path, encoders: Sequence[str] = (), tasks: Sequence[str] = ()) -> list[Result]:
     """The cells under `out` that stand, of these encoders and tasks or of all, in the order of their names.
 
-    A cell of embeddings that have been made anew since, or one that could not be made again, stands no longer; a damaged one
-    is warned of and left out. Raises DataError where none is left, UnknownNameError for a name that no cell has.
+    A cell of embeddings or of settings of a protocol that have changed since, or one that could not be made again, stands no
+    longer; a damaged one is warned of and left out. Raises DataError where none is left, UnknownNameError for a name that no cell has.
     """
-    stores = {(s.encoder, s.dataset, s.split): read_manifest(s.path)["content"] for s in find_stores(out)}
+    contents = {(s.encoder, s.dataset, s.split): read_manifest(s.path)["content"] for s in find_stores(out)}
+    current = in_use(out)
     results: list[Result] = []
     old: list[Result] = []
     for path in sorted(p.parent for p in out.glob("cells/*/*/*/cell.json")):
@@ -180,13 +195,19 @@ def read_results(out: Path, encoders: Sequence[str] = (), tasks: Sequence[str] =
             warn(f"{error} Left out; 'relic-eval evaluate --out {out}' makes it again.")
             continue
         failed = failure_path(out, result.encoder, result.task, result.protocol).exists()
-        (old if failed or _outdated(result, stores) else results).append(result)
+        (old if failed or _outdated(result, current, contents) else results).append(result)
     if old:
         names = f"{old[0].encoder} {old[0].task} {old[0].protocol}"
         warn(
-            f"{len(old)} cells of older embeddings or of failed runs are left out, first {names}: 'relic-eval evaluate --out {out}'"
+            f"{len(old)} cells of older embeddings or settings, or of failed runs, are left out, first {names}: 'relic-eval evaluate --out {out}'"
         )
     if not results:
+        notes = read_failures(out)
+        if notes:
+            raise DataError(
+                f"{out}: expected cells, received none: {len(notes)} failed, first {notes[0]['encoder']} on {notes[0]['task']} "
+                f"({notes[0]['protocol']}): {notes[0]['error']}"
+            )
         raise DataError(f"{out}: expected cells, received none. Run 'relic-eval evaluate --out {out}' first.")
     known = {"encoder": {r.encoder for r in results}, "task": {r.task for r in results}}
     for kind, asked in (("encoder", encoders), ("task", tasks)):
@@ -196,10 +217,17 @@ def read_results(out: Path, encoders: Sequence[str] = (), tasks: Sequence[str] =
     return [r for r in results if (not encoders or r.encoder in encoders) and (not tasks or r.task in tasks)]
 
 
-def _outdated(result: Result, stores: Mapping[tuple[str, str, str], str]) -> bool:
-    """Whether the embeddings behind a cell are no longer those in use; a store that is gone says nothing."""
+def _outdated(result: Result, current: Mapping, contents: Mapping) -> bool:
+    """Whether the embeddings behind a cell, or the settings of its protocol, are no longer those in use.
+
+    Embeddings that are gone with their whole folder, or damaged, say nothing: the cell was made when they were whole.
+    """
+    protocol = PROTOCOLS.get(result.protocol)
+    if protocol is not None and result.about["settings"] != json.loads(json.dumps(describe(result.protocol))):
+        return True
     task = result.about["task_settings"]
-    return any(
-        stores.get((result.encoder, task["dataset"], task[half]), content) != content
+    splits = current.get((result.encoder, task["dataset"]))
+    return splits is not None and any(
+        task[half] not in splits or contents.get((result.encoder, task["dataset"], task[half]), content) != content
         for half, content in result.about["stores"].items()
     )

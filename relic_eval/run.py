@@ -17,8 +17,8 @@ from relic_eval.errors import DataError, NewerError, RelicError, UnknownNameErro
 from relic_eval.evaluators.table import PROTOCOLS, describe
 from relic_eval.files import digest_json
 from relic_eval.progress import say, warn
-from relic_eval.records import Embeddings
-from relic_eval.results import cell_path, failure_path, key_of, write_cell, write_failure
+from relic_eval.records import Cell, Embeddings
+from relic_eval.results import cell_path, failure_path, forget_cell, key_of, write_cell, write_failure
 from relic_eval.store import find_stores, read_manifest, read_store, verify
 
 
@@ -88,7 +88,7 @@ def plan(
 def _has_superclasses(store: Path) -> bool:
     """Whether a store's classes have superclasses that are fewer than they, and more than one."""
     data = read_manifest(store)["data"]
-    above = set(data["superclasses"] or ())
+    above = set(data.get("superclasses") or ())
     return 1 < len(above) < len(data["classes"])
 
 
@@ -138,8 +138,11 @@ def evaluate(
             rows = rows_of(job.task, job.train, job.test)
             if _too_few(job, rows):
                 say(f"{label}: left out, there are too few images")
+                forget_cell(out, *names)  # of a time when there were more
                 continue
-            _make(out, job, key, rows, manifests)
+            cell = _make(out, job, key, rows, manifests)
+            if cell.rows[0].params.get("edge"):
+                say(f"{label}: the chosen penalty is at the end of its path; scaled features may do better")
         except NewerError as error:  # no note: the newer version would take it for its own
             counts["failed"] += 1
             warn(f"{label}: {error}")
@@ -169,11 +172,10 @@ def _verify(paths: set[Path]) -> None:
 
 def cell_key(job: Job, manifests: dict[Path, dict[str, Any]]) -> str:
     """Digest of all that decides a cell: the stores' contents, how rows are divided, the protocol's settings and version."""
-    contents, task, evaluator = (
-        [manifests[p]["content"] for p in (job.train, job.test)],
-        job.task,
-        PROTOCOLS[job.protocol],
-    )
+    both = [manifests[p] for p in (job.train, job.test)]
+    # of two embeddings with the same numbers, too, one may be of changed files: cells say which, and are compared by it
+    contents = [(m["content"], m["data"]["digest"]) for m in both]
+    task, evaluator = job.task, PROTOCOLS[job.protocol]
     rows = [task.level, task.valid_share, task.seed, job.train == job.test]
     classes = task.block_classes if job.protocol == "blocks" else ()
     return digest_json([contents, rows, classes, job.protocol, evaluator.version, dataclasses.asdict(evaluator)])
@@ -184,7 +186,7 @@ def _rows(task: Task, train_path: Path, test_path: Path) -> tuple[Embeddings, Em
     return split_task(task, train, train if train_path == test_path else read_store(test_path))
 
 
-def _make(out: Path, job: Job, key: str, rows: tuple[Embeddings, Embeddings, Embeddings], manifests: dict) -> None:
+def _make(out: Path, job: Job, key: str, rows: tuple[Embeddings, Embeddings, Embeddings], manifests: dict) -> Cell:
     evaluator, test = PROTOCOLS[job.protocol], rows[2]
     if evaluator.kind == "probe":
         cell = evaluator(*rows)
@@ -204,6 +206,7 @@ def _make(out: Path, job: Job, key: str, rows: tuple[Embeddings, Embeddings, Emb
         "versions": versions(),
     }
     write_cell(out, job.encoder, job.task.name, job.protocol, cell, about)
+    return cell
 
 
 def _title(job: Job) -> str:

@@ -26,7 +26,15 @@ from relic_eval.tables import read_table, write_table
 
 PART_BYTES = 2 << 30
 PART_ROWS = 65_536
-MANIFEST = {"rows": int, "dims": int, "parts": dict, "bytes": dict, "data": dict, "encoder": dict, "content": str}
+MANIFEST = {
+    "rows": int,
+    "dims": int,
+    "parts": dict,
+    "bytes": dict,
+    "content": str,
+    "encoder": {"name": str, "kind": str},
+    "data": {"name": str, "split": str, "digest": str, "classes": list, "unreadable": list, "absent": list},
+}
 COLUMNS = ("id", "path", "label", "class", "superclass", "view", "sha256", "width", "height", "status")
 
 
@@ -61,8 +69,8 @@ def find_stores(out: Path) -> list[StoreName]:
     []
     """
     found = []
-    for file in sorted(out.glob("embeddings/*/*/current.json")):
-        for split, path in _in_use(file).items():
+    for (encoder, dataset), splits in in_use(out).items():
+        for split, path in splits.items():
             if not (path / "manifest.json").exists():
                 continue
             try:
@@ -70,8 +78,18 @@ def find_stores(out: Path) -> list[StoreName]:
             except DataError as error:
                 warn(f"{error} It is passed over.")
                 continue
-            found.append(StoreName(path, unquote(file.parents[1].name), unquote(file.parent.name), split))
+            found.append(StoreName(path, encoder, dataset, split))
     return sorted(found, key=lambda s: (s.encoder, s.dataset, s.split))
+
+
+def in_use(out: Path) -> dict[tuple[str, str], dict[str, Path]]:
+    """By encoder and data set: the stores in use by split, whole or damaged.
+
+    >>> in_use(Path("/nowhere"))
+    {}
+    """
+    files = sorted(out.glob("embeddings/*/*/current.json"))
+    return {(unquote(f.parents[1].name), unquote(f.parent.name)): _in_use(f) for f in files}
 
 
 def _in_use(file: Path) -> dict[str, Path]:
@@ -91,12 +109,14 @@ def use_stores(paths: Mapping[str, Path], *, beside: bool = False) -> None:
     """Note the stores of an encoder and data set, by split, as those in use; others of other weights stay, unused.
 
     Written when all are complete: what stops half-way leaves the older ones in use, never some of each. `beside` keeps other
-    splits in use: arrays that were taken in do not say whether their weights are the same.
+    splits in use, since arrays that were taken in do not say whether their weights are the same; `all`, which is divided
+    later, and splits that were divided before never stand beside each other.
     """
     place = next(iter(paths.values())).parent / "current.json"
     before = _in_use(place) if place.exists() else {}
-    names = {split: path.name for split, path in {**(before if beside else {}), **paths}.items()}
-    if any(split in before and before[split].name != name for split, name in names.items()):
+    kept = {s: p for s, p in before.items() if beside and ("all" in paths) == (s == "all")}
+    names = {split: path.name for split, path in {**kept, **paths}.items()}
+    if set(before) - set(names) or any(split in before and before[split].name != name for split, name in names.items()):
         encoder, dataset = unquote(place.parents[1].name), unquote(place.parent.name)
         say(f"{encoder} {dataset}: takes the place of other embeddings of that name, whose cells stand no longer")
     if not place.exists() or {split: path.name for split, path in before.items()} != names:
@@ -207,9 +227,14 @@ def read_store(path: Path) -> Embeddings:
         )
     column = {name: np.concatenate([t[name] for t in tables]) for name in ("id", "label")}
     data = manifest["data"]
-    superclasses = None if data["superclasses"] is None else tuple(data["superclasses"])
+    superclasses = tuple(data["superclasses"]) if data.get("superclasses") else None
     return Embeddings(
-        x_ND, column["label"].astype(np.int64), tuple(data["classes"]), superclasses, column["id"].astype(str)
+        x_ND,
+        column["label"].astype(np.int64),
+        tuple(data["classes"]),
+        superclasses,
+        column["id"].astype(str),
+        np.array(data["absent"], np.int64).reshape(-1, 2),
     )
 
 

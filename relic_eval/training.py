@@ -28,14 +28,13 @@ def train(
     *,
     name: str,
     changes: Mapping[str, str],
-    steps: int | None = None,
     device: str = "auto",
 ) -> Path:
     """Train an encoder and return the folder of the run; one that was stopped goes on, a finished one is left as it is.
 
     A data set that is divided later leaves out the rows that will test.
     """
-    config = override(preset(method), {**changes, **({} if steps is None else {"steps": f"{steps}"})})
+    config = override(preset(method), changes)
     if name in TAKEN or "/" in name:
         raise ArgumentError(
             "--name",

@@ -11,6 +11,11 @@ from relic_eval.results import Result
 from reports.style import title
 from reports.words import percent
 
+LEGEND = (
+    "\nTop-1 in % with 95% intervals; * best of its column or tied with it; changes in % against {baseline}; "
+    "rank: from one plus those certainly better.\n"
+)
+
 
 def board_text(board: Board) -> str:
     """The board for a terminal; * marks the best of a column and those tied with it.
@@ -37,7 +42,8 @@ def board_text(board: Board) -> str:
         )
         lines.append([title(row.encoder), *cells, change, rank])
     widths = [max(len(line[i]) for line in lines) for i in range(len(head))]
-    return "".join("  ".join(t.ljust(w) for t, w in zip(line, widths, strict=True)).rstrip() + "\n" for line in lines)
+    text = "".join("  ".join(t.ljust(w) for t, w in zip(line, widths, strict=True)).rstrip() + "\n" for line in lines)
+    return text + (LEGEND.format(baseline=title(board.baseline or "")) if board.rows else "")
 
 
 def to_csv(rows: list[dict[str, object]]) -> str:

@@ -7,8 +7,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from relic_eval import board as code
 from relic_eval.errors import DataError
-from relic_eval.files import digest_file, digest_json, read_record, whole_folder, write_bytes, write_json
+from relic_eval.files import differing, digest_file, digest_json, read_record, whole_folder, write_bytes, write_json
 from relic_eval.progress import say
 from relic_eval.store import find_stores, read_manifest, read_thumbnails
 
@@ -21,7 +22,7 @@ def write_report(
     Of these encoders and tasks, or of all. Files that are not the report's own are carried over into the new folder.
     """
     place, key = out / "report", report_key(out, [baseline, sorted(encoders), sorted(tasks)])
-    if (place / "index.html").exists() and _key_there(place / "report.json") == key:
+    if _whole(place, key):
         say("report: already there")
         return place / "index.html"
     from relic_eval.board import read_board
@@ -38,24 +39,25 @@ def write_report(
         write_bytes(new / "tables" / "measurements.csv", rows_csv(results).encode())
         for name, figure in figures(results, board, {n: found[0] for n, found in stores.items()}).items():
             save(figure, new / "figures" / name)
-        files = sorted(str(f.relative_to(new)) for f in new.rglob("*") if f.is_file())
+        files = {str(f.relative_to(new)): digest_file(f) for f in sorted(new.rglob("*")) if f.is_file()}
         write_json(new / "report.json", {"key": key, "files": files})
         _carry_over(place, new)
     return place / "index.html"
 
 
-def _key_there(file: Path) -> str:
-    """The key of the report that is there; empty where there is none or its note is damaged: it is made again."""
+def _whole(place: Path, key: str) -> bool:
+    """Whether the report of that key is there with every file as it was written."""
     try:
-        return str(read_record(file, {"key": str})["key"])
+        note = read_record(place / "report.json", {"key": str, "files": dict})
     except DataError:
-        return ""
+        return False
+    return note["key"] == key and not differing(place, note["files"])
 
 
 def _carry_over(place: Path, new: Path) -> None:
     """Copy what somebody else has put into the folder of the report that is there."""
     try:
-        own = {*read_record(place / "report.json", {"files": list})["files"], "report.json"}
+        own = {*read_record(place / "report.json", {"files": dict})["files"], "report.json"}
     except DataError:
         own = {"report.json"}
     for file in sorted(f for f in place.rglob("*") if not f.is_dir()):
@@ -66,16 +68,19 @@ def _carry_over(place: Path, new: Path) -> None:
 
 
 def report_key(out: Path, asked: Sequence[Any]) -> str:
-    """Digest of what the report is made of, reading no table: what was asked for, cells, stores, failures, this package."""
+    """Digest of what the report is made of, reading no table: what was asked for, cells, stores, failures, and the code."""
     cells = sorted(out.glob("cells/*/*/*/cell.json")) + sorted(out.glob("failures/*/*/*.json"))
+    stores = find_stores(out)
+    pictures = [f for s in stores if (f := s.path / "thumbnails.parquet").exists()]
     here = Path(__file__).parent
-    sources = sorted(p for p in here.rglob("*") if p.suffix in (".py", ".html", ".css", ".js"))
+    sources = [p for p in here.rglob("*") if p.suffix in (".py", ".html", ".css", ".js")]
+    sources += [*Path(code.__file__).parent.glob("*.py"), *Path(code.__file__).parent.glob("metrics/*.py")]
     return digest_json(
         [
             asked,
-            [(str(p.relative_to(out)), digest_file(p)) for p in cells],
-            [(s.encoder, s.dataset, s.split, read_manifest(s.path)["content"]) for s in find_stores(out)],
-            [(str(p.relative_to(here)), digest_file(p)) for p in sources],
+            [(str(p.relative_to(out)), digest_file(p)) for p in (*cells, *pictures)],
+            [(s.encoder, s.dataset, s.split, read_manifest(s.path)["content"]) for s in stores],
+            [(p.name, digest_file(p)) for p in sorted(sources)],
         ]
     )
 

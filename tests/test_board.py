@@ -42,6 +42,19 @@ def test_changes_are_relative_to_the_baseline():
     assert board.baseline == "supervised"
 
 
+def test_a_baseline_that_may_be_0_has_no_changes():
+    """Two of 8 right: a resample with none right would make the change endless."""
+    few = [result("supervised", share(2, 8)), result("mine", share(6, 8))]
+    board = make_board(few, draws=2000)
+    assert all(e.change is None and e.change_low is None for r in board.rows for e in r.entries)
+    assert all(r.change is None and r.rank is None for r in board.rows)
+    more = [result("supervised", share(100), task="u"), result("mine", share(120), task="u")]
+    board = make_board([*few, *more], draws=2000)
+    mine = next(r for r in board.rows if r.encoder == "mine")
+    assert mine.change == pytest.approx(20)
+    assert mine.change_high < 60
+
+
 def test_a_pair_is_resampled_together():
     """One is right wherever the other is, and on ten images more: the difference is surer than either interval."""
     board = make_board([result("a", share(100)), result("b", share(110))], draws=2000)

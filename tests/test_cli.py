@@ -81,7 +81,7 @@ def test_quiet_at_any_place_silences_progress_and_no_warning(tmp_path, place):
 def test_a_board_of_some_encoders_and_tasks(board_folder):
     out = str(board_folder)
     lines = run("leaderboard", "--out", out, "--encoder", "near", "--task", "animals").stdout.splitlines()
-    assert [line.split()[0] for line in lines] == ["encoder", "near"]
+    assert [line.split()[0] for line in lines if line] == ["encoder", "near", "Top-1"]
     assert "Did you mean 'near'" in run("leaderboard", "--out", out, "--encoder", "nearr", code=2).stderr
     assert "Did you mean 'animals'" in run("report", "--out", out, "--task", "animal", code=2).stderr
 
@@ -146,6 +146,43 @@ def test_an_interrupted_command_says_so_and_ends_with_130(tmp_path):
     assert "Traceback" not in said
 
 
+def test_an_interrupted_quickstart_starts_nothing_more(tmp_path):
+    words = [sys.executable, "-m", "relic_eval.cli", "quickstart", "--out", str(tmp_path)]
+    with subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        for _ in range(1200):
+            if list(tmp_path.glob("pretrain/supervised/step-*")):
+                break
+            time.sleep(0.1)
+        process.send_signal(signal.SIGINT)
+        printed, said = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert printed.count("$ relic-eval") == 1
+    assert "interrupted" in said
+
+
+def test_a_setting_is_given_once(tmp_path):
+    words = ["pretrain", "byol", "--data", "digits", "--out", str(tmp_path)]
+    assert "steps twice" in run(*words, "--steps", "2", "--set", "steps=3", code=2).stderr
+    assert "batch twice" in run(*words, "--set", "batch=8", "--set", "batch=16", code=2).stderr
+    assert "each" not in run(*words, "--set", "side=100000", code=2).stderr
+
+
+def test_settings_are_listed_as_they_are_typed():
+    assert "byol.blur = 0.2 (chosen)" in run("list", "settings").stdout.splitlines()
+
+
+def test_the_file_that_does_not_fit_is_named(tmp_path):
+    np.save(tmp_path / "good.npy", np.eye(4))
+    np.save(tmp_path / "bad.npy", np.full((4, 2), np.nan))
+    np.save(tmp_path / "y.npy", np.arange(4))
+    words = [str(tmp_path / "good.npy"), str(tmp_path / "bad.npy"), "--labels", str(tmp_path / "y.npy")]
+    assert (
+        f"{tmp_path / 'bad.npy'}: expected finite numbers"
+        in run("embed", *words, "--out", str(tmp_path), code=2).stderr
+    )
+    assert "nothing beside encoders of pictures" in run("embed", "pixels", "--labels", "y.csv", code=2).stderr
+
+
 def test_a_class_may_be_called_na(tmp_path):
     np.save(tmp_path / "a.npy", np.eye(6))
     pd.DataFrame({"label": ["NA", "None", "x"] * 2}).to_csv(tmp_path / "l.csv", index=False)
@@ -175,19 +212,24 @@ def test_the_quickstart_ends_with_the_code_of_what_failed_in_it(tmp_path, monkey
 
 
 def test_a_full_disk_is_one_line_and_leaves_the_last_checkpoint(tmp_path):
-    out, words = str(tmp_path / "o"), ["--data", "digits", "--set", "batch=32", "--set", "checkpoint_every=1"]
-    run("pretrain", "supervised", "--out", out, "--steps", "1", *words)
-    code = (
+    out = str(tmp_path / "o")
+    words = ["--out", out, "--steps", "2", "--data", "digits", "--set", "batch=32", "--set", "checkpoint_every=1"]
+    code = (  # the disk is full from the second step on
         "import resource, signal, sys; signal.signal(signal.SIGXFSZ, signal.SIG_IGN);"
-        "resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, 100_000)); from relic_eval.cli import main; main()"
+        "from pretrain import train; loss = train.refuse_nan;"
+        "full = lambda terms, step, out: (step == 1 and resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, -1)), loss(terms, step, out));"
+        "train.refuse_nan = full; from relic_eval.cli import main; main()"
     )
-    more = [sys.executable, "-c", code, "pretrain", "byol", "--out", out, "--steps", "2", *words]
+    more = [sys.executable, "-c", code, "pretrain", "supervised", *words]
     done = subprocess.run(more, capture_output=True, text=True, check=False)
     assert done.returncode == 1
     assert "File too large" in done.stderr
     assert "Traceback" not in done.stderr
     assert not list((tmp_path / "o").rglob("*.tmp"))
-    assert len(list((tmp_path / "o" / "pretrain" / "supervised").glob("step-*"))) == 1
+    steps = tmp_path / "o" / "pretrain" / "supervised"
+    assert [p.name for p in steps.glob("step-*")] == ["step-00000001"]
+    run("pretrain", "supervised", *words)
+    assert sorted(p.name for p in steps.glob("step-*")) == ["step-00000001", "step-00000002"]
 
 
 def test_a_failed_cell_is_named_and_the_others_are_made(tmp_path):

@@ -133,6 +133,42 @@ def test_numbers_that_changed_fail_their_own_cells(made):
     assert all("part-00000.npy" in f["error"] and f["encoder"] == "one" for f in read_failures(out))
 
 
+def test_a_cell_in_the_place_of_another(made, capsys):
+    out, _ = made
+    shutil.rmtree(out / "cells" / "one" / "set" / "knn")
+    shutil.copytree(out / "cells" / "two" / "set" / "knn", out / "cells" / "one" / "set" / "knn")
+    assert len(read_results(out)) == 3
+    assert "received that of two set" in capsys.readouterr().err
+    assert evaluate(out, protocols=QUICK).made == 1
+    assert len(read_results(out)) == 4
+
+
+@pytest.mark.parametrize(
+    ("record", "path"),
+    [("manifest", "data"), ("manifest", "encoder"), ("cell", "task_settings"), ("cell", "counts"), ("cell", "data")],
+)
+def test_a_record_that_is_empty_inside(made, record, path):
+    out, paths = made
+    folder = paths["one"] if record == "manifest" else cell_path(out, "one", "set", "knn")
+    file = folder / f"{record}.json"
+    file.write_text(json.dumps(json.loads(file.read_text()) | {path: {}}))
+    evaluate(out, protocols=QUICK)
+    write_report(out)
+    assert "two" in encoders(out)
+
+
+def test_a_report_is_made_again_where_a_file_of_it_is_not_what_was_written(made):
+    out, _ = made
+    page = write_report(out)
+    whole = {f: f.read_bytes() for f in page.parent.rglob("*") if f.is_file()}
+    assert len(whole) >= 6
+    page.write_text("mine")
+    (page.parent / "tables" / "board.csv").write_text("false")
+    shutil.rmtree(page.parent / "figures")
+    write_report(out)
+    assert {f: f.read_bytes() for f in page.parent.rglob("*") if f.is_file()} == whole
+
+
 def test_a_failure_is_forgotten_when_its_cell_stands_again(made):
     out, _ = made
     note = failure_path(out, "one", "set", "knn")

@@ -45,6 +45,92 @@ def test_other_weights_are_another_store_without_a_word_from_the_user(tmp_path):
     assert relic_eval.embed(relu, "digits", tmp_path, name="f") != relic_eval.embed(gelu, "digits", tmp_path, name="f")
 
 
+def scaled(factor):
+    return lambda x: x.mean((2, 3)) * factor
+
+
+MODEL = nn.Flatten()
+
+
+def through_a_global(x):
+    return MODEL(x)
+
+
+def test_another_function_is_another_store(tmp_path, monkeypatch):
+    def stores(function):
+        return relic_eval.embed(function, "digits", tmp_path, name="f")
+
+    assert stores(lambda x: x.mean((2, 3))) != stores(lambda x: x.amax((2, 3)))
+    assert stores(scaled(1)) == stores(scaled(1)) != stores(scaled(2))
+    module = network().eval()
+    first = stores(lambda x: module(x))
+    with torch.no_grad():
+        module[0].weight[0, 0, 0, 0] += 1
+    assert stores(lambda x: module(x)) != first
+    first = stores(through_a_global)
+    monkeypatch.setattr(f"{__name__}.MODEL", nn.Sequential(nn.Flatten(), nn.ReLU()), raising=True)
+    assert stores(through_a_global) != first
+    assert relic_eval.embed(through_a_global, "digits", tmp_path, name="f", version="2") != first
+
+
+@pytest.mark.parametrize(
+    ("words", "text"),
+    [
+        ({"side": -1}, "side: expected a whole number of at least 8"),
+        ({"side": "64"}, "side: expected a whole number"),
+        ({"batch": 0}, "batch: expected a whole number of at least 1"),
+        ({"batch": 1.5}, "batch: expected a whole number"),
+    ],
+)
+def test_numbers_that_are_none(tmp_path, words, text):
+    with pytest.raises(ArgumentError, match=text):
+        relic_eval.embed(lambda x: x.flatten(1), "digits", tmp_path, **words)
+
+
+@pytest.mark.parametrize(
+    ("function", "text"),
+    [
+        (lambda x: None, "a tensor of features"),
+        (lambda x: (x.flatten(1), x), "a tensor of features"),
+        (lambda x: x, "Pool the feature map"),
+        (lambda x: x.flatten(1)[:, : len(x)], "as many features for every batch"),
+        (nn.Flatten, "received the class Flatten"),
+    ],
+)
+def test_functions_that_give_no_features(tmp_path, function, text):
+    with pytest.raises(ArgumentError, match=text):
+        relic_eval.embed(function, "digits", tmp_path, batch=40)
+    assert not list(tmp_path.rglob("manifest.json"))
+
+
+def test_probes_check_their_numbers():
+    for words in ({"k": 1.5}, {"k": "5"}, {"k": 0}):
+        with pytest.raises(ArgumentError, match="k: expected a whole number of at least 1"):
+            relic_eval.blocks(X, Y, **words)
+    with pytest.raises(ArgumentError, match="seed: expected a whole number"):
+        relic_eval.linear_probe(X, Y, seed=-1)
+    with pytest.raises(ArgumentError, match="all text or all numbers"):
+        relic_eval.knn(X, [1, "1"] * 30)
+
+
+def test_settings_of_pretraining_are_given_as_they_are(tmp_path):
+    pictures = np.random.default_rng(0).integers(0, 255, (32, 28, 28)).astype(np.uint8)
+    step = relic_eval.pretrain("byol", pictures, None, tmp_path, steps=1, batch=16, blur=(1.0, 0.1))
+    assert '"blur": [\n   1.0,\n   0.1\n  ]' in (step / "checkpoint.json").read_text()
+
+
+def test_a_comparison_reports_itself_whatever_else_is_there(tmp_path):
+    rng = np.random.default_rng(0)
+    relic_eval.compare(X, X, ["c"] * 20 + ["d"] * 40, names=("x", "y"), out=tmp_path)
+    noise = X + rng.normal(0, 0.5, X.shape)
+    both = relic_eval.compare(noise, X, Y, names=("zeta", "alpha"), out=tmp_path)
+    assert both.board.baseline == "zeta"
+    assert {row.encoder for row in both.board.rows} == {"zeta", "alpha"}
+    page = both.report().read_text()
+    assert "--baseline zeta" in page
+    assert '<th scope="row">x</th>' not in page
+
+
 def test_half_precision_weights_count_too(tmp_path):
     flat = nn.Sequential(nn.Flatten())
     flat.register_buffer("scale", torch.ones(2, dtype=torch.bfloat16))

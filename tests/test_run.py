@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import shutil
 
 import numpy as np
 import pytest
@@ -11,6 +12,7 @@ from PIL import Image
 
 import relic_eval.encode
 from relic_eval.board import make_board
+from relic_eval.data.sources import pictures as read_pictures
 from relic_eval.data.tasks import Task, named_alike, pretraining_rows, split_task
 from relic_eval.encode import embed
 from relic_eval.encoders.load import find_encoder, from_callable
@@ -22,6 +24,7 @@ from relic_eval.records import Embeddings
 from relic_eval.results import cell_path, failure_path, read_cell, read_results
 from relic_eval.run import evaluate, plan
 from relic_eval.store import find_stores, read_manifest, read_store
+from relic_eval.training import train
 
 
 def pictures(folder, classes, count=12, side=8):
@@ -53,6 +56,105 @@ def test_pretraining_never_sees_a_row_that_will_test():
     assert sorted(rows.astype(str)) == sorted([*train.ids, *valid.ids])
     assert not set(rows.astype(str)) & set(test.ids)
     assert len(pretraining_rows("train", y, e.classes)) == len(y)
+
+
+@pytest.mark.parametrize("gone", ["a/0.png", "b/5.png", "c/11.png"])
+def test_an_unreadable_picture_divides_the_others_as_before(tmp_path, gone):
+    """Pretraining saw the whole listing: embedding that skips a picture must not make its rows test."""
+    folder = pictures(tmp_path / "set", ["a", "b", "c"], count=30)
+    source = read_pictures(str(folder), "all")
+    trained = set(source.ids[pretraining_rows("all", source.y_N, source.classes)])
+    (folder / gone).write_bytes(b"no picture")
+    (path,) = embed(find_encoder("pixels"), str(folder), tmp_path / "out", on_error="skip")
+    rows = read_store(path)
+    assert len(rows) == 89
+    parts = split_task(Task("t", "t", "set", train="all", test="all"), rows, rows)
+    assert not trained & set(parts[2].ids)
+    assert trained - {gone} == {*parts[0].ids, *parts[1].ids}
+    assert len(set().union(*(part.ids for part in parts))) == 89
+
+
+def test_a_class_that_lost_a_whole_part_is_named(tmp_path):
+    y = np.repeat([0, 1], 3)
+    rows = Embeddings(np.zeros((5, 1)), y[1:], ("a", "b"), absent_M2=np.array([[0, 0]]))
+    with pytest.raises(DataError, match="class 'a': expected a readable picture in every part"):
+        split_task(Task("t", "t", "t", train="all", test="all"), rows, rows)
+
+
+def test_a_run_of_another_state_of_the_set_is_said(tmp_path, capsys):
+    folder, out = pictures(tmp_path / "set", ["a", "b"]), tmp_path / "out"
+    run = train("byol", str(folder), out, name="mine", changes={"steps": "1", "batch": "8"})
+    embed(find_encoder(str(run)), str(folder), out)
+    assert "before it changed" not in capsys.readouterr().err
+    Image.fromarray(np.zeros((8, 8), np.uint8)).save(folder / "a" / "new.png")
+    embed(find_encoder(str(run)), str(folder), out)
+    assert "mine was trained on set before it changed" in capsys.readouterr().err
+
+
+def test_a_set_that_is_divided_otherwise_leaves_no_old_cell(tmp_path):
+    """From train/ and test/ to undivided, without superclasses: what was measured before is no longer current."""
+    folder, out = tmp_path / "set", tmp_path / "out"
+    for half in ("train", "test"):
+        pictures(folder / half, ["a", "b", "c"])
+    (folder / "superclasses.csv").write_text("class,superclass\na,x\nb,x\nc,y\n")
+    embed(from_callable("mean", mean_colour(), digest="1"), str(folder), out)
+    evaluate(out, protocols=["knn"])
+    assert {r.task for r in read_results(out)} == {"set", "set-super"}
+    for path in [*folder.iterdir()]:
+        shutil.rmtree(path) if path.is_dir() else path.unlink()
+    pictures(folder, ["a", "b"])
+    embed(from_callable("mean", mean_colour(-1), digest="2"), str(folder), out)
+    evaluate(out, protocols=["knn"])
+    assert [(r.task, r.about["counts"]["test"]) for r in read_results(out)] == [("set", 4)]
+
+
+def test_a_cell_of_other_settings_of_its_protocol_stands_no_longer(tmp_path, monkeypatch):
+    for name in ("one", "two"):
+        arrays(tmp_path, name)
+    evaluate(tmp_path, protocols=["knn"])
+    monkeypatch.setattr(type(PROTOCOLS["knn"]), "version", 99)
+    evaluate(tmp_path, encoders=["one"], protocols=["knn"])
+    assert [r.encoder for r in read_results(tmp_path)] == ["one"]
+
+
+def test_a_cell_for_which_there_are_too_few_images_now_goes(tmp_path):
+    x, y = np.random.default_rng(0).normal(size=(60, 2)), np.repeat(["a", "b"], 30)
+    import_arrays(tmp_path, "mine", "set", x, y)
+    evaluate(tmp_path, protocols=["fewshot-5", "knn"])
+    import_arrays(tmp_path, "mine", "set", x[:36], y[:36])
+    evaluate(tmp_path, protocols=["fewshot-5", "knn"])
+    assert [r.protocol for r in read_results(tmp_path)] == ["knn"]
+    assert not cell_path(tmp_path, "mine", "set", "fewshot-5").exists()
+
+
+def test_pictures_saved_anew_without_a_change_are_not_another_set_for_ever(tmp_path):
+    folder, out = pictures(tmp_path / "set", ["a", "b"]), tmp_path / "out"
+    for name in ("one", "two"):
+        embed(from_callable(name, mean_colour(), digest="1"), str(folder), out)
+    evaluate(out, protocols=["knn"])
+    for file in folder.rglob("*.png"):
+        Image.open(file).copy().save(file, compress_level=0)
+    for name in ("one", "two"):
+        embed(from_callable(name, mean_colour(), digest="1"), str(folder), out)
+        evaluate(out, protocols=["knn"])
+    assert set(leaderboard(out, protocols=["knn"])["encoder"]) == {"one", "two"}
+
+
+def test_undivided_arrays_take_the_place_of_divided_ones_and_the_other_way_round(tmp_path):
+    x, y = np.random.default_rng(0).normal(size=(60, 2)), np.repeat(["a", "b"], 30)
+    for split in ("train", "test", "all", "train"):
+        import_arrays(tmp_path, "mine", "set", x, y, split=split)
+        assert "all" not in {s.split for s in find_stores(tmp_path)} or len(find_stores(tmp_path)) == 1
+    assert [s.split for s in find_stores(tmp_path)] == ["train"]
+    with pytest.raises(ArgumentError, match="a name of its own, received 'fashion'"):
+        import_arrays(tmp_path, "mine", "fashion", x, y)
+
+
+def test_nearest_neighbours_stand_on_the_board_where_there_is_no_linear_probe(tmp_path):
+    arrays(tmp_path)
+    evaluate(tmp_path, protocols=["knn", "blocks"])
+    assert report(tmp_path).exists()
+    assert set(leaderboard(tmp_path)["protocol"]) == {"knn"}
 
 
 def test_the_command_trains_on_those_rows_only(tmp_path, monkeypatch):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -12,6 +13,7 @@ import numpy as np
 from relic_eval.data.pictures import Pictures
 from relic_eval.errors import DataError
 from relic_eval.files import digest_file, digest_json, read_json, write_json
+from relic_eval.progress import warn
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -53,6 +55,15 @@ def _top(folder: Path, split: str) -> Path:
     return folder if split == "all" else folder / split
 
 
+def folder_title(folder: Path) -> str:
+    """What a folder's set is called: its last name, that of a link where it is one.
+
+    >>> folder_title(Path("/data/birds/../my birds"))
+    'my birds'
+    """
+    return os.path.basename(os.path.abspath(folder.expanduser()))
+
+
 def folder_pictures(folder: Path, split: str, cache: Path | None = None) -> Pictures:
     """A split of a folder of class folders; `superclasses.csv` (class,superclass) beside them makes a hierarchy.
 
@@ -70,6 +81,7 @@ def folder_pictures(folder: Path, split: str, cache: Path | None = None) -> Pict
         raise DataError(
             f"{top}: expected at least two class folders, received {len(classes)}. Make one folder a class."
         )
+    _warn_of_unread(folder, top, classes)
     files = [sorted(f for f in (top / name).iterdir() if _is_picture(f)) for name in classes]
     for name, found in zip(classes, files, strict=True):
         if len(found) < FEWEST[split]:
@@ -82,7 +94,7 @@ def folder_pictures(folder: Path, split: str, cache: Path | None = None) -> Pict
     names = np.array([str(p.relative_to(folder)) for p in paths])
     superclasses = _superclasses(folder, classes)
     return Pictures(
-        dataset=folder.resolve().name,
+        dataset=folder_title(folder),
         split=split,
         digest=digest_json([_digest(folder, paths, split, cache), superclasses]),
         ids=names,
@@ -94,6 +106,26 @@ def folder_pictures(folder: Path, split: str, cache: Path | None = None) -> Pict
         channels=3,
         read=lambda rows, side: _read([paths[r] for r in rows], rows, side),
     )
+
+
+def _warn_of_unread(folder: Path, top: Path, classes: tuple[str, ...]) -> None:
+    """Name folders that look like pictures of the set and are none of it."""
+    nested = [
+        p for name in classes for p in sorted((top / name).iterdir()) if p.is_dir() and not p.name.startswith(".")
+    ]
+    if nested:
+        warn(
+            f"{len(nested)} folders inside class folders are not read, first {nested[0]}. Move their pictures up, or away."
+        )
+    if top != folder:
+        read = {"train", _top(folder, "test").name}
+        beside = sorted(
+            p.name for p in folder.iterdir() if p.is_dir() and not p.name.startswith(".") and p.name not in read
+        )
+        if beside:
+            warn(f"{folder}: {' and '.join(sorted(read))} are read; not read: {', '.join(beside[:5])}.")
+        if (top / "superclasses.csv").exists():
+            warn(f"{top / 'superclasses.csv'} is not read: it belongs into {folder}.")
 
 
 def _digest(folder: Path, paths: list[Path], split: str, cache: Path | None) -> str:
@@ -124,15 +156,28 @@ def _superclasses(folder: Path, classes: tuple[str, ...]) -> tuple[str, ...] | N
         text = file.read_text(encoding="utf-8-sig")
     except UnicodeDecodeError:
         raise DataError(f"{file}: expected UTF-8 text, received something else. Save it as UTF-8.") from None
-    above = {
-        row[0].strip(): row[1].strip() for row in csv.reader(text.splitlines()) if len(row) >= 2 and row[1].strip()
-    }
+    above: dict[str, str] = {}
+    for row in csv.reader(text.splitlines()):
+        if len(row) >= 2 and row[1].strip():
+            name, its = row[0].strip(), row[1].strip()
+            if above.setdefault(name, its) != its:
+                raise DataError(
+                    f"{file}: expected one superclass for {name!r}, received {above[name]!r} and {its!r}. Remove one line."
+                )
     missing = [name for name in classes if name not in above]
     if missing:
         raise DataError(
-            f"{file}: expected a line 'class,superclass' for every class, received none for {missing[0]!r}."
+            f"{file}: expected a line 'class,superclass' (with a comma) for every class, received none for {missing[0]!r}. "
+            "Add it, or remove the file."
         )
+    unknown = [name for name in above if name not in classes and name != "class" and not _is_class(folder, name)]
+    if unknown:
+        warn(f"{file}: {unknown[0]!r} is no class folder; its line is not used.")
     return tuple(above[name] for name in classes)
+
+
+def _is_class(folder: Path, name: str) -> bool:
+    return any((folder / split / name).is_dir() for split in ("train", *TEST_FOLDERS))
 
 
 def _read(paths: list[Path], rows: np.ndarray, side: int) -> tuple[np.ndarray, Mapping[int, str]]:
@@ -163,7 +208,10 @@ def _eight_bit(picture: Image) -> Image:
 
 
 def open_square(path: Path, side: int) -> np.ndarray:
-    """A picture file as uint8 RGB (side, side, 3): upright, shorter side resized to `side` (bicubic), centre cropped."""
+    """A picture file as uint8 RGB (side, side, 3): upright, shorter side resized to `side` (bicubic), centre cropped.
+
+    Transparency is dropped, as torchvision's loader does: what counts is the colour under it.
+    """
     import warnings
 
     from PIL import Image, ImageOps

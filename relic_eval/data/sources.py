@@ -5,9 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 
 from relic_eval.data.bundled import SPLITS, bundled
-from relic_eval.data.folder import folder_pictures, splits
+from relic_eval.data.folder import folder_pictures, folder_title, splits
 from relic_eval.data.pictures import Pictures
-from relic_eval.data.tasks import TASKS
+from relic_eval.data.tasks import refuse_bundled_name
 from relic_eval.errors import ArgumentError, DataError, UnknownNameError
 
 
@@ -61,14 +61,8 @@ def dataset_name(name: str) -> str:
     """
     if name in SPLITS:
         return name
-    last = Path(name).expanduser().resolve().name
-    if last in TASKS:
-        raise ArgumentError(
-            "--data",
-            "a folder with a name of its own",
-            repr(name),
-            f"The bundled set has the task {last!r} already: rename the folder, or make a link to it with another name.",
-        )
+    last = folder_title(Path(name))
+    refuse_bundled_name("--data", last)
     return last
 
 

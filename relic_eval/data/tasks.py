@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from relic_eval.errors import DataError
+from relic_eval.errors import ArgumentError, DataError
 from relic_eval.records import Embeddings
 
 
@@ -58,6 +58,24 @@ def tasks_of(dataset: str, splits: set[str], superclasses: bool = False) -> tupl
     return (task, above)
 
 
+def refuse_bundled_name(argument: str, dataset: str, split: str = "") -> None:
+    """An error where a set of one's own has the name of a bundled task; embeddings of a bundled split may have its name.
+
+    >>> refuse_bundled_name("--data", "fashion-super")
+    Traceback (most recent call last):
+    ...
+    relic_eval.errors.ArgumentError: --data: expected a name of its own, received 'fashion-super'. ...
+    """
+    splits = {s for t in TASKS.values() if t.dataset == dataset for s in (t.train, t.test)}
+    if dataset in TASKS and split not in splits:
+        raise ArgumentError(
+            argument,
+            "a name of its own",
+            repr(dataset),
+            "A bundled task has that name: choose another (a link to it will do).",
+        )
+
+
 def split_task(task: Task, train: Embeddings, test: Embeddings) -> tuple[Embeddings, Embeddings, Embeddings]:
     """Training, validation and test rows of a task, stratified by class and the same for every encoder.
 
@@ -68,10 +86,10 @@ def split_task(task: Task, train: Embeddings, test: Embeddings) -> tuple[Embeddi
     [6, 2, 2]
     """
     if task.train == task.test:
-        valid_N, test_N = _marks(train, (task.valid_share, task.valid_share), task.seed)
+        valid_N, test_N = _marks_of_all(train, (task.valid_share, task.valid_share), task.seed)
         parts = (train.take(~(valid_N | test_N)), train.take(valid_N), train.take(test_N))
     else:
-        (valid_N,) = _marks(train, (task.valid_share,), task.seed)
+        (valid_N,) = _marks_of_all(train, (task.valid_share,), task.seed)
         parts = (train.take(~valid_N), train.take(valid_N), named_alike(test, train))
     if task.level == "superclass":
         return tuple(to_superclasses(part) for part in parts)  # type: ignore[return-value]
@@ -107,19 +125,40 @@ def pretraining_rows(split: str, y_N: np.ndarray, classes: tuple[str, ...]) -> n
     if split != "all":
         return rows
     task = Task("", "", "", train=split, test=split)
-    marked = _marks(Embeddings(rows[:, None], y_N, classes), (task.valid_share, task.valid_share), task.seed)
+    marked = _marks(y_N, classes, (task.valid_share, task.valid_share), task.seed)
     return rows[~marked[1]]
 
 
-def _marks(rows: Embeddings, shares: tuple[float, ...], seed: int) -> tuple[np.ndarray, ...]:
+def _marks_of_all(rows: Embeddings, shares: tuple[float, ...], seed: int) -> tuple[np.ndarray, ...]:
+    """The masks of the whole listing, pictures that were left out included, for the rows that are there.
+
+    Otherwise one unreadable picture would divide all later ones anew, and pretraining would have seen rows that test.
+    """
+    absent_M2 = np.empty((0, 2), np.int64) if rows.absent_M2 is None else rows.absent_M2
+    there_N = np.ones(len(rows) + len(absent_M2), bool)
+    there_N[absent_M2[:, 0]] = False
+    y_N = np.empty(len(there_N), np.int64)
+    y_N[there_N], y_N[~there_N] = rows.y_N, absent_M2[np.argsort(absent_M2[:, 0]), 1]
+    masks = tuple(mask[there_N] for mask in _marks(y_N, rows.classes, shares, seed))
+    for part in (~np.any(masks, axis=0), *masks):
+        lacking = np.setdiff1d(rows.y_N, rows.y_N[part])
+        if len(lacking):
+            raise DataError(
+                f"class {rows.classes[lacking[0]]!r}: expected a readable picture in every part of the division, received "
+                "none in one of them. Mend the unreadable pictures, or add some to this class."
+            )
+    return masks
+
+
+def _marks(y_N: np.ndarray, classes: tuple[str, ...], shares: tuple[float, ...], seed: int) -> tuple[np.ndarray, ...]:
     """One mask a share: of each class, at least one row, chosen with the seed."""
     rng = np.random.default_rng(seed)
-    masks = tuple(np.zeros(len(rows), bool) for _ in shares)
-    for label in np.unique(rows.y_N):
-        order = rng.permutation(np.flatnonzero(rows.y_N == label))
+    masks = tuple(np.zeros(len(y_N), bool) for _ in shares)
+    for label in np.unique(y_N):
+        order = rng.permutation(np.flatnonzero(y_N == label))
         if len(order) <= len(shares):
             raise DataError(
-                f"class {rows.classes[label]!r}: expected at least {len(shares) + 1} labelled rows to divide, received "
+                f"class {classes[label]!r}: expected at least {len(shares) + 1} labelled rows to divide, received "
                 f"{len(order)}. Add rows of this class or leave it out."
             )
         start = 0

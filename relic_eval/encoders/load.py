@@ -6,14 +6,14 @@ Naming one imports no torch: a name is turned into a digest first, and into a ne
 from __future__ import annotations
 
 import importlib.metadata
-import re
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from relic_eval.errors import ArgumentError, DataError, UnknownNameError
-from relic_eval.files import differing, digest_bytes, digest_file, digest_json
+from relic_eval.encoders.identity import identity
+from relic_eval.errors import ArgumentError, DataError, NewerError, UnknownNameError
+from relic_eval.files import differing, digest_file, digest_json
 from relic_eval.progress import say
 from relic_eval.records import read_versioned
 
@@ -92,22 +92,10 @@ def from_module(
     'cpu'
     """
     tensors = [*module.parameters(), *module.buffers()]
-    weights = {n: _weight_digest(t) for n, t in module.state_dict().items()}
-    layers = re.sub(
-        " at 0x[0-9a-f]+", "", repr(module)
-    )  # the same weights under another activation are another function
-    found = from_callable(name, module, digest=digest_json([digest, layers, weights]), side=side, channels=channels)
+    known = digest_json([digest, identity(module)])
+    found = from_callable(name, module, digest=known, side=side, channels=channels)
     counted = replace(found, kind="module", parameters=sum(p.numel() for p in module.parameters()))
     return counted, str(tensors[0].device if tensors else "cpu")
-
-
-def _weight_digest(value: Any) -> str:
-    """Of a tensor's bytes, of any type and on any device; of other state that a module keeps, what it says of itself."""
-    import torch
-
-    if not isinstance(value, torch.Tensor):
-        return repr(value)
-    return digest_bytes(value.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy().tobytes())
 
 
 def renamed(encoder: Encoder, name: str | None) -> Encoder:
@@ -124,8 +112,7 @@ def _random(name: str) -> Encoder:
     if network not in NETWORK_NAMES:
         raise UnknownNameError("network", network, NETWORK_NAMES)
     # the weights follow from the network's source, the seed and torch's random numbers
-    source = digest_file(Path(__file__).with_name("networks.py"))
-    digest = digest_json([name, 0, source, importlib.metadata.version("torch")])
+    digest = digest_json([name, 0, _network_source(), importlib.metadata.version("torch")])
 
     def build(channels: int, device: str) -> Callable[[Any], Any]:
         from relic_eval.encoders.networks import build_network
@@ -134,6 +121,20 @@ def _random(name: str) -> Encoder:
         return lambda x: module((x - 0.5) / 0.25)
 
     return Encoder("random", digest, build, kind=name)
+
+
+def _network_source() -> str:
+    """Digest of the code between pictures and features: the same weights in another network are another encoder."""
+    return digest_file(Path(__file__).with_name("networks.py"))
+
+
+def damaged(step: Path, why: object) -> DataError:
+    """What to do about a step of a run that cannot be read."""
+    before = any(p.name < step.name for p in step.parent.glob("step-*"))
+    return DataError(
+        f"{step}: expected a whole checkpoint, received a damaged one ({why}). Delete {step if before else step.parent} and pretrain "
+        f"again: it {'goes on from the step before' if before else 'begins anew'}."
+    )
 
 
 def _file(path: Path) -> Encoder:
@@ -146,7 +147,12 @@ def _file(path: Path) -> Encoder:
                 "'relic-eval pretrain' makes one."
             )
         step = steps[-1]
-    about = read_versioned(step / "checkpoint.json", ABOUT)
+    try:
+        about = read_versioned(step / "checkpoint.json", ABOUT)
+    except NewerError:
+        raise
+    except DataError as error:
+        raise damaged(step, error) from None
     network, seen = about["network"], about["input"]
 
     def build(channels: int, device: str) -> Callable[[Any], Any]:
@@ -157,9 +163,7 @@ def _file(path: Path) -> Encoder:
 
         file = step / "checkpoint.safetensors"
         if differing(step, {file.name: about["sha256"]}):
-            raise DataError(
-                f"{file}: expected the weights that checkpoint.json describes, received others. Train again."
-            )
+            raise damaged(step, f"{file.name} is {'not what was written' if file.exists() else 'gone'}")
         module = build_network(network["name"], network["channels"]).eval()
         weights = {n.removeprefix("encoder."): t for n, t in load_file(file).items() if n.startswith("encoder.")}
         missing = set(module.state_dict()) ^ set(weights)
@@ -174,7 +178,7 @@ def _file(path: Path) -> Encoder:
         say(f"{path}: stands at step {about['step']} of {about['steps']}; these weights are embedded")
     run = step.parent if step.name.startswith("step-") else step
     training = {key: about[key] for key in ("method", "config", "step", "steps", "data", "history")}
-    digest = digest_json([about["sha256"], network, seen])
+    digest = digest_json([about["sha256"], network, seen, _network_source()])
     return Encoder(
         run.name,
         digest,

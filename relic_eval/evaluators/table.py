@@ -47,4 +47,5 @@ def describe(protocol: str) -> dict[str, Any]:
     >>> describe("knn")["similarity"]
     'cosine'
     """
-    return {**dataclasses.asdict(PROTOCOLS[protocol]), "source": SOURCES[protocol]}
+    evaluator = PROTOCOLS[protocol]
+    return {**dataclasses.asdict(evaluator), "version": evaluator.version, "source": SOURCES[protocol]}

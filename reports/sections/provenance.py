@@ -10,6 +10,7 @@ from relic_eval.results import Result
 from reports.style import title
 
 Manifest = Mapping[str, Any]
+BUNDLED = ("fashion", "digits")
 
 
 def provenance_section(
@@ -94,34 +95,53 @@ def _encoder(name: str, found: Sequence[Manifest]) -> dict[str, Any]:
 
 
 def commands(stores: Mapping[str, Sequence[Manifest]], baseline: str | None) -> str:
-    """The command lines that make cells and page again, OUT being the folder of the run.
+    """The command lines that make cells and page again; OUT is the folder of the run, PATH/TO where a set of yours is.
 
     >>> print(commands({}, "byol"))
     relic-eval evaluate --out OUT
     relic-eval report --out OUT --baseline byol
     """
-    lines = []
-    by_data: dict[str, list[str]] = {}
+    lines: list[str] = []
+    together: dict[str, list[str]] = {}  # by what follows the encoders, so that one command embeds them all
     for name, found in stores.items():
         kind, training = found[0]["encoder"]["kind"], found[0]["encoder"].get("training")
         if training:
-            settings = [f"--set {shlex.quote(f'{k}={v}')}" for k, v in sorted(training["config"].items())]
-            start = f"relic-eval pretrain {training['method']} --data {shlex.quote(training['data']['name'])} --name {shlex.quote(name)} --out OUT"
-            lines.append(
-                " \\\n    ".join([start, *(" ".join(settings[i : i + 6]) for i in range(0, len(settings), 6))])
-            )
-        source = f"OUT/pretrain/{shlex.quote(name)}" if training else shlex.quote(kind)
+            lines.append(_pretrain(name, training))
         if kind in ("imported", "module", "callable"):
-            lines.append(f"# {_inline(name)}: embeddings came from Python (save_embeddings or embed)")
+            lines.append(f"# {_inline(name)}: embeddings came from Python (save_embeddings or embed) or a .npy file")
             continue
-        for data in dict.fromkeys(m["data"]["name"] for m in found):
-            by_data.setdefault(data, []).append(source)
-    lines += [
-        f"relic-eval embed {' '.join(names)} --data {shlex.quote(data)} --out OUT" for data, names in by_data.items()
-    ]
+        source = f"OUT/pretrain/{shlex.quote(name)}" if training else shlex.quote(kind)
+        renamed = "" if training or kind.split(":")[0] == name else f" --name {shlex.quote(name)}"
+        for end in dict.fromkeys(_end(m) for m in found):
+            if renamed:
+                lines.append(f"relic-eval embed {source}{renamed}{end}")
+            else:
+                together.setdefault(end, []).append(source)
+    lines += [f"relic-eval embed {' '.join(sources)}{end}" for end, sources in together.items()]
     lines.append("relic-eval evaluate --out OUT")
     lines.append("relic-eval report --out OUT" + (f" --baseline {shlex.quote(baseline)}" if baseline else ""))
     return "\n".join(lines)
+
+
+def _pretrain(name: str, training: Mapping[str, Any]) -> str:
+    settings = [f"--set {shlex.quote(f'{k}={_typed(v)}')}" for k, v in sorted(training["config"].items())]
+    start = f"relic-eval pretrain {training['method']} --data {_path(training['data']['name'])} --name {shlex.quote(name)} --out OUT"
+    return " \\\n    ".join([start, *(" ".join(settings[i : i + 6]) for i in range(0, len(settings), 6))])
+
+
+def _end(manifest: Manifest) -> str:
+    skip = " --on-error skip" if manifest.get("request", {}).get("on_error") == "skip" else ""
+    return f" --data {_path(manifest['data']['name'])}{skip} --out OUT"
+
+
+def _path(dataset: str) -> str:
+    """A bundled set by name; of a folder only its last name is known here."""
+    return dataset if dataset in BUNDLED else shlex.quote(f"PATH/TO/{dataset}")
+
+
+def _typed(value: Any) -> str:
+    """A setting as `--set` takes it."""
+    return ",".join(map(str, value)) if isinstance(value, list | tuple) else str(value)
 
 
 def _plain(value: Any) -> str:

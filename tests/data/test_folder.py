@@ -82,7 +82,7 @@ def test_a_train_among_other_vehicles_is_a_class(tmp_path):
 @pytest.mark.parametrize("name", ["fashion", "digits", "fashion-super"])
 def test_a_folder_with_the_name_of_something_bundled(tmp_path, name):
     make(tmp_path / name)
-    with pytest.raises(ArgumentError, match=f"The bundled set has the task '{name}' already"):
+    with pytest.raises(ArgumentError, match=f"a name of its own, received '{name}'"):
         embed(find_encoder("pixels"), str(tmp_path / name), tmp_path / "out")
     assert not list(tmp_path.rglob("manifest.json"))
 

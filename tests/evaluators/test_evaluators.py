@@ -7,8 +7,9 @@ import dataclasses
 import numpy as np
 import pytest
 
+import relic_eval.metrics.neighbours
 from relic_eval.errors import ArgumentError
-from relic_eval.evaluators import logistic
+from relic_eval.evaluators import knn, logistic
 from relic_eval.evaluators.blocks import Blocks
 from relic_eval.evaluators.discriminability import Discriminability
 from relic_eval.evaluators.fewshot import FewShot
@@ -38,6 +39,26 @@ def splits():
 @pytest.fixture(autouse=True)
 def nothing_remembered():
     logistic._fitted.clear()
+    knn._found.clear()
+
+
+def test_tasks_that_differ_in_labels_share_a_search_and_nothing_else(splits, monkeypatch):
+    train, valid, test = splits
+    real, calls = relic_eval.metrics.neighbours.nearest, []
+    monkeypatch.setattr(relic_eval.metrics.neighbours, "nearest", lambda *a, **k: (calls.append(1), real(*a, **k))[1])
+    first = Knn()(train, valid, test)
+    again = Knn()(*(dataclasses.replace(e, y_N=2 - e.y_N) for e in splits))
+    assert len(calls) == 2
+    np.testing.assert_array_equal(again.predictions["predicted"], 2 - first.predictions["predicted"])
+    Knn()(train, valid, dataclasses.replace(test, x_ND=test.x_ND[::-1]))
+    assert len(calls) == 3
+    Knn(similarity="euclid")(train, valid, test)
+    assert len(calls) == 5
+
+
+def test_one_class_is_no_question_for_neighbours(splits):
+    with pytest.raises(ArgumentError, match="at least two classes"):
+        Knn()(*(dataclasses.replace(e, y_N=np.zeros_like(e.y_N)) for e in splits))
 
 
 def run(protocol, splits):

@@ -87,7 +87,9 @@ def test_weights_that_changed_are_found_and_the_step_before_goes_on(fashion, tmp
     file = step / "checkpoint.safetensors"
     whole = file.read_bytes()
     file.write_bytes(whole[:-1] + bytes([whole[-1] ^ 1]))
-    with pytest.raises(DataError, match=f"received others. Delete {step}"):
+    with pytest.raises(
+        DataError, match=f"safetensors is not what was written.*Delete {step} and pretrain again: it goes on"
+    ):
         checkpoint.finished(run, config, DATA)
     shutil.rmtree(step)
     assert pretrain(config, *fashion, run, data=DATA) == step
@@ -121,6 +123,22 @@ def test_a_loss_that_is_no_number_stops_the_run_and_keeps_the_checkpoint(fashion
     assert checkpoint.latest(tmp_path / "run") is not None
 
 
+def test_weights_that_are_no_numbers_never_become_a_checkpoint(fashion, tmp_path):
+    settings = {"steps": "8", "batch": "32", "lr": "1e38", "warmup": "0", "checkpoint_every": "1"}
+    with pytest.raises(RelicError, match="expected finite"):
+        pretrain(override(preset("supervised"), settings), *fashion, tmp_path / "run", data=DATA)
+    for step in (tmp_path / "run").glob("step-*"):
+        assert all(t.isfinite().all() for t in checkpoint.load(step).values() if t.is_floating_point())
+
+
+def test_another_version_of_the_training_is_another_run(fashion, tmp_path, monkeypatch):
+    config = override(preset("byol"), SMALL | {"steps": "1"})
+    pretrain(config, *fashion, tmp_path / "run", data=DATA)
+    monkeypatch.setattr(checkpoint, "VERSION", 99)
+    with pytest.raises(ArgumentError, match="expected version = 99, received version = "):
+        checkpoint.finished(tmp_path / "run", config, DATA)
+
+
 def test_settings_have_sources_and_unknown_ones_the_nearest_name():
     for config in PRESETS.values():
         assert all(f.metadata["source"] in SOURCES for f in dataclasses.fields(config))
@@ -145,7 +163,7 @@ def test_settings_have_sources_and_unknown_ones_the_nearest_name():
         ("byol", {"network": "thin-resne"}, "Did you mean 'thin-resnet'"),
         ("relicv2", {"background": "gray"}, "one of mean, zero"),
         ("relicv2", {"tau": "0"}, "above 0"),
-        ("relicv2", {"large": "0"}, "at least 1"),
+        ("relicv2", {"large": "1"}, "at least 2"),
         ("relicv2", {"negatives": "0"}, "at least 1"),
         ("relicv2", {"small_area_low": "0.9"}, "at most small_area_high"),
     ],

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import dataclasses
 import re
+import shlex
 
 import numpy as np
 import pytest
 
+from pretrain.config import PRESETS, config_dict, override, preset
 from relic_eval.records import Cell, Measurement
 from relic_eval.results import Result
 from reports.drawings.frame import Frame, spread, ticks
@@ -185,14 +187,38 @@ def test_losses_are_named_with_the_whole_first():
     assert training_section({"pixels": {**MANIFEST, "encoder": {"training": None}}}) == []
 
 
-def test_commands_rebuild_the_run_word_by_word():
-    imported = {**MANIFEST, "encoder": {"kind": "imported", "parameters": None, "training": None}}
-    made = commands({"relicv2": [MANIFEST], "mine\n; rm": [imported]}, "relicv2")
-    assert "relic-eval pretrain relicv2 --data fashion --name relicv2 --out OUT" in made
-    assert "--set 'name=a b' --set seed=3" in made
-    assert "relic-eval embed OUT/pretrain/relicv2 --data fashion --out OUT" in made
-    assert "# mine ; rm: embeddings came from Python" in made
-    assert made.endswith("relic-eval evaluate --out OUT\nrelic-eval report --out OUT --baseline relicv2")
+@pytest.mark.parametrize("method", sorted(PRESETS))
+def test_the_command_of_a_run_gives_its_settings_back(method):
+    """What is printed goes through the command line's own reading of it."""
+    config = override(preset(method), {"seed": 3, "blur": (1.0, 0.1)})
+    training = {**MANIFEST["encoder"]["training"], "method": method, "config": config_dict(config)}
+    made = commands({"my run": [{**MANIFEST, "encoder": {**MANIFEST["encoder"], "training": training}}]}, None)
+    words = shlex.split(made.split("relic-eval embed")[0].replace("\\\n", " "))
+    assert words[:8] == ["relic-eval", "pretrain", method, "--data", "fashion", "--name", "my run", "--out"]
+    pairs = [w for w in words[9:] if w != "--set"]
+    assert override(preset(method), dict(p.split("=", 1) for p in pairs)) == config
+    assert "relic-eval embed OUT/pretrain/'my run' --data fashion --out OUT" in made
+
+
+def test_commands_name_what_was_given():
+    def of(kind, **more):
+        return {**MANIFEST, **more, "encoder": {"kind": kind, "parameters": None, "training": None}}
+
+    birds = {"data": {**MANIFEST["data"], "name": "my birds"}, "request": {"on_error": "skip"}}
+    stores = {
+        "pixels": [of("pixels"), of("pixels", **birds)],
+        "raw": [of("pixels")],
+        "random": [of("random:thin-resnet")],
+    }
+    made = commands({**stores, "mine\n; rm": [of("imported")]}, "raw").splitlines()
+    assert made == [
+        "relic-eval embed pixels --name raw --data fashion --out OUT",
+        "# mine ; rm: embeddings came from Python (save_embeddings or embed) or a .npy file",
+        "relic-eval embed pixels random:thin-resnet --data fashion --out OUT",
+        "relic-eval embed pixels --data 'PATH/TO/my birds' --on-error skip --out OUT",
+        "relic-eval evaluate --out OUT",
+        "relic-eval report --out OUT --baseline raw",
+    ]
 
 
 def test_unreadable_pictures_and_doubtful_fits_are_told(shifted_results):
