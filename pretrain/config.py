@@ -60,7 +60,6 @@ class Training:
 class Supervised(Training):
     """Cross-entropy on the labels, on one augmented view."""
 
-    steps: int = value(600, "chosen", 1, MOST_STEPS)
     lr: float = value(2e-3, "chosen", TINY)
     area_low: float = value(0.5, "chosen", TINY, 1)
     solarise: tuple[float, ...] = value((0.0,), "chosen", 0, 1)
@@ -70,7 +69,6 @@ class Supervised(Training):
 class Byol(Training):
     """2 - 2 cos of prediction and target projection, both ways (Grill et al. 2020)."""
 
-    steps: int = value(600, "chosen", 1, MOST_STEPS)
     hidden: int = value(512, "chosen", 1)  # 4096 for 2048 features
     out: int = value(128, "chosen", 1)  # 256 for 2048 features
     ema: float = value(0.99, "chosen", 0, 1)  # 0.996 for 1000 epochs
@@ -80,7 +78,6 @@ class Byol(Training):
 class Relicv2(Training):
     """Contrastive likelihood over few negatives and invariance of its distribution (Tomasev et al. 2022)."""
 
-    steps: int = value(600, "chosen", 1, MOST_STEPS)
     area_low: float = value(0.15, "chosen", TINY, 1)
     hidden: int = value(512, "chosen", 1)
     out: int = value(128, "chosen", 1)

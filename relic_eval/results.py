@@ -217,13 +217,18 @@ def read_results(out: Path, encoders: Sequence[str] = (), tasks: Sequence[str] =
     return [r for r in results if (not encoders or r.encoder in encoders) and (not tasks or r.task in tasks)]
 
 
+def _numbers(settings: Mapping[str, Any]) -> Any:
+    """What a protocol's settings say of its numbers, as JSON has them."""
+    return json.loads(json.dumps({name: v for name, v in settings.items() if name != "source"}))
+
+
 def _outdated(result: Result, current: Mapping, contents: Mapping) -> bool:
     """Whether the embeddings behind a cell, or the settings of its protocol, are no longer those in use.
 
     Embeddings that are gone with their whole folder, or damaged, say nothing: the cell was made when they were whole.
     """
     protocol = PROTOCOLS.get(result.protocol)
-    if protocol is not None and result.about["settings"] != json.loads(json.dumps(describe(result.protocol))):
+    if protocol is not None and _numbers(result.about["settings"]) != _numbers(describe(result.protocol)):
         return True
     task = result.about["task_settings"]
     splits = current.get((result.encoder, task["dataset"]))
