@@ -14,6 +14,10 @@ import pytest
 import relic_eval
 
 
+# a shell has its background jobs ignore Ctrl-C, and so would what they start
+HEARS = {"preexec_fn": lambda: signal.signal(signal.SIGINT, signal.SIG_DFL)}
+
+
 def run(*words, code=0):
     done = subprocess.run([sys.executable, "-m", "relic_eval.cli", *words], capture_output=True, text=True, check=False)
     assert done.returncode == code, done.stderr
@@ -134,7 +138,9 @@ def test_a_label_file_of_another_form_is_one_line(tmp_path, content):
 
 def test_an_interrupted_command_says_so_and_ends_with_130(tmp_path):
     words = [sys.executable, "-m", "relic_eval.cli", "pretrain", "byol", "--data", "digits", "--out", str(tmp_path)]
-    with subprocess.Popen([*words, "--set", "checkpoint_every=1"], stderr=subprocess.PIPE, text=True) as process:
+    with subprocess.Popen(
+        [*words, "--set", "checkpoint_every=1"], stderr=subprocess.PIPE, text=True, **HEARS
+    ) as process:
         for _ in range(600):
             if list(tmp_path.glob("pretrain/byol/step-*")):
                 break
@@ -148,7 +154,7 @@ def test_an_interrupted_command_says_so_and_ends_with_130(tmp_path):
 
 def test_an_interrupted_quickstart_starts_nothing_more(tmp_path):
     words = [sys.executable, "-m", "relic_eval.cli", "quickstart", "--out", str(tmp_path)]
-    with subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+    with subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, **HEARS) as process:
         for _ in range(1200):
             if list(tmp_path.glob("pretrain/supervised/step-*")):
                 break
