@@ -13,7 +13,6 @@ import pytest
 
 import relic_eval
 
-
 # a shell has its background jobs ignore Ctrl-C, and so would what they start
 HEARS = {"preexec_fn": lambda: signal.signal(signal.SIGINT, signal.SIG_DFL)}
 
