@@ -10,10 +10,10 @@ from pathlib import Path
 from typing import Any
 
 from pretrain.config import VERSION, Training, config_dict, method_of
-from relic_eval.encoders.load import damaged
-from relic_eval.errors import ArgumentError, DataError, NewerError, RelicError
-from relic_eval.files import differing, digest_file, whole_folder, write_bytes, write_json
-from relic_eval.records import FORMAT, read_versioned
+from relic_eval.encoders.load import check_weights, read_checkpoint
+from relic_eval.errors import ArgumentError, RelicError
+from relic_eval.files import digest_file, whole_folder, write_bytes, write_json
+from relic_eval.records import FORMAT
 
 KEEP = 2
 ABOUT = {
@@ -41,12 +41,7 @@ def latest(run: Path) -> Path | None:
 
 def read_about(step: Path) -> dict[str, Any]:
     """What `checkpoint.json` says; a DataError where it is damaged or a newer version wrote it."""
-    try:
-        return read_versioned(step / "checkpoint.json", ABOUT)
-    except NewerError:
-        raise
-    except DataError as error:
-        raise damaged(step, error) from None
+    return read_checkpoint(step, ABOUT)
 
 
 def check_same(step: Path, config: Training, data: dict[str, str]) -> dict[str, Any]:
@@ -81,15 +76,8 @@ def finished(run: Path, config: Training, data: dict[str, str]) -> Path | None:
     if step is None:
         return None
     about = check_same(step, config, data)
-    refuse_damaged(step, about)
+    check_weights(step, about["sha256"])
     return step if about["step"] == about["steps"] else None
-
-
-def refuse_damaged(step: Path, about: dict[str, Any]) -> None:
-    """A DataError where the weights are not those that were written."""
-    file = step / "checkpoint.safetensors"
-    if differing(step, {file.name: about["sha256"]}):
-        raise damaged(step, f"{file.name} is {'not what was written' if file.exists() else 'gone'}")
 
 
 def save(run: Path, step: int, tensors: dict[str, Any], about: dict[str, Any]) -> Path:
@@ -116,5 +104,5 @@ def load(step: Path) -> dict[str, Any]:
     """All tensors of a step, after a check against the digest beside them."""
     from safetensors.torch import load_file
 
-    refuse_damaged(step, read_about(step))
+    check_weights(step, read_about(step)["sha256"])
     return load_file(step / "checkpoint.safetensors")

@@ -115,13 +115,16 @@ def class_numbers(name: str, value: Any, rows: int | None = None) -> tuple[np.nd
     >>> class_numbers("labels", ["cat", "ant", "cat"])
     (array([1, 0, 1]), ('ant', 'cat'))
     """
-    if isinstance(value, list | tuple) and len({isinstance(v, str) for v in value if v is not None}) > 1:
+    if isinstance(value, list | tuple) and len({isinstance(v, str) for v in value if _is_label(v)}) > 1:
         raise ArgumentError(name, "labels that are all text or all numbers", "both", "1 and '1' would be one class.")
     given_N = asarray(value)
     if given_N.ndim != 1 or (rows is not None and len(given_N) != rows):
         expected = "one label a row" if rows is None else f"{rows} labels, one a row"
         raise ArgumentError(name, expected, f"shape {given_N.shape}", "Rows and labels must be in the same order.")
-    missing = [i for i, v in enumerate(given_N.tolist()) if _is_missing(v)]
+    # numpy would make a text of what is missing in a list of texts
+    missing = [
+        i for i, v in enumerate(value if isinstance(value, list | tuple) else given_N.tolist()) if _is_missing(v)
+    ]
     if missing:
         raise ArgumentError(
             name, "a label for every row", f"none in {len(missing)} rows (the first is row {missing[0]})"
@@ -130,6 +133,10 @@ def class_numbers(name: str, value: Any, rows: int | None = None) -> tuple[np.nd
         given_N = given_N.astype(np.int64)
     names, y_N = np.unique(given_N if given_N.dtype.kind in "iub" else given_N.astype(str), return_inverse=True)
     return y_N.astype(np.int64), tuple(str(n) for n in names)
+
+
+def _is_label(value: Any) -> bool:
+    return isinstance(value, str | int | float | np.generic) and not _is_missing(value)
 
 
 def _is_missing(value: Any) -> bool:

@@ -144,7 +144,8 @@ def make_board(
             values[(result.encoder, number)] = result.cell.rows[0].value
     differences = _differences(encoders, len(columns), values, samples)
     entries = {
-        e: _entries(e, encoders, baseline, here_of(cells, e, keys), values, samples, differences) for e in encoders
+        e: _entries(e, encoders, baseline, [cells.get((e, *key)) for key in keys], values, samples, differences)
+        for e in encoders
     }
     rows = _ranked(encoders, entries, baseline, samples, values, len(columns))
     return Board(baseline, tuple(columns), tuple(rows), tuple(differences))
@@ -160,7 +161,8 @@ def read_board(
 ) -> tuple[Board, list[Result], list[dict[str, str]]]:
     """The board of the cells under `out`, of these encoders and tasks or of all; those cells; and why others are missing.
 
-    Where there is no linear probe, nearest neighbours stand on the board. Missing are those that failed, and those that were made of other images than the baseline's (or than most).
+    Where there is no linear probe, nearest neighbours stand on the board. Missing are those that failed, and those that were
+    made of other images than the baseline's (or than most).
 
     >>> read_board(Path("/nowhere"))
     Traceback (most recent call last):
@@ -177,15 +179,6 @@ def read_board(
     if not any(r.protocol in protocols for r in results) and tuple(protocols) == PROTOCOLS:
         protocols = [p for p in ("knn",) if any(r.protocol == p for r in results)] or protocols
     return make_board(results, baseline=baseline, protocols=tuple(protocols)), results, [*failed, *apart]
-
-
-def here_of(cells: dict, encoder: str, keys: list) -> list[Result | None]:
-    """The cells of an encoder, one a column, None where there is none.
-
-    >>> here_of({}, "pixels", [(0, "fashion")])
-    [None]
-    """
-    return [cells.get((encoder, *key)) for key in keys]
 
 
 def _differences(encoders, count, values, samples) -> list[Difference]:

@@ -38,8 +38,9 @@ def embed(
     `encoder` is a name or any function from pictures (N, C, H, W) in [0, 1] to features (N, D), of `channels` channels (by
     default what the set has) and `side` pixels a side. `name` is what the board calls it. A torch module is known by its
     layers and weights, any other function by its code and what it refers to; `version` is yours to change when something else
-    changes what is computed (an attribute, a file that is read). A module runs in evaluation mode, on its device, and is given back as it was; a named encoder runs on `device`, by default CUDA where
-    there is one. `on_error="skip"` leaves unreadable pictures out.
+    changes what is computed (an attribute, a file that is read). A module runs in evaluation mode, on its device, and is
+    given back as it was; a named encoder runs on `device`, by default CUDA where there is one. `on_error="skip"` leaves
+    unreadable pictures out.
 
     >>> import tempfile
     >>> [p.parent.name for p in embed(lambda x: x.mean((2, 3)), "digits", tempfile.mkdtemp(), name="mean")]

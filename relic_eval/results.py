@@ -138,7 +138,7 @@ def _nan(value: float | None) -> float:
 def read_cell(path: Path) -> Result:
     """A cell with its tables; a DataError where it is damaged or made by a newer version."""
     about = read_versioned(path / "cell.json", CELL)
-    if path.parts[-3:] != cell_path(Path(), about["encoder"], about["task"], about["protocol"]).parts[-3:]:
+    if not _in_place(path, about):
         raise DataError(
             f"{path}: expected the cell of that place, received that of {about['encoder']} {about['task']}."
         )
@@ -167,8 +167,12 @@ def key_of(path: Path) -> str:
         raise
     except DataError:
         return ""
-    here = path.parts[-3:] == cell_path(Path(), about["encoder"], about["task"], about["protocol"]).parts[-3:]
-    return str(about["key"]) if here and not differing(path, about["files"]) else ""
+    return str(about["key"]) if _in_place(path, about) and not differing(path, about["files"]) else ""
+
+
+def _in_place(path: Path, about: Mapping[str, Any]) -> bool:
+    """Whether a cell lies where it says that it belongs: one may have been copied to another's place."""
+    return path.parts[-3:] == cell_path(Path(), about["encoder"], about["task"], about["protocol"]).parts[-3:]
 
 
 def _measurement(table: Table, i: int) -> Measurement:

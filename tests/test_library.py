@@ -187,6 +187,10 @@ def test_arrays_that_are_none():
         relic_eval.linear_probe([[1.0], [1.0, 2.0]], ["a", "b"])
     with pytest.raises(ArgumentError, match=r"none in 1 rows \(the first is row 59\)"):
         relic_eval.linear_probe(X, pd.Series([*Y[:-1], pd.NA], dtype="string"))
+    with pytest.raises(ArgumentError, match=r"a label for every row, received none in 1 rows"):
+        relic_eval.linear_probe(X, [*Y[:-1], None])
+    with pytest.raises(ArgumentError, match=r"a label for every row, received none in 1 rows"):
+        relic_eval.linear_probe(X, [*Y[:-1], float("nan")])
     with pytest.raises(ArgumentError, match=r"none in 60 rows"):
         relic_eval.linear_probe(X, [float("nan")] * 60)
 

@@ -7,7 +7,6 @@ of objects) is not: for that there is `version`.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
 from types import CodeType
 from typing import Any
 
@@ -55,7 +54,7 @@ def _code(code: CodeType) -> list[Any]:
 def _referred(value: Any) -> str:
     if hasattr(value, "state_dict") and not isinstance(value, type):
         return identity(value)
-    if isinstance(value, Callable) and hasattr(value, "__code__"):  # type: ignore[arg-type]
+    if hasattr(value, "__code__"):
         return digest_json(_code(value.__code__))
     tensor = hasattr(value, "detach") or hasattr(value, "__array__")
     return _weight(value) if tensor and not isinstance(value, type) else _plain(value)

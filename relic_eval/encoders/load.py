@@ -13,7 +13,7 @@ from typing import Any
 
 from relic_eval.encoders.identity import identity
 from relic_eval.errors import ArgumentError, DataError, NewerError, UnknownNameError
-from relic_eval.files import differing, digest_file, digest_json
+from relic_eval.files import Shape, differing, digest_file, digest_json
 from relic_eval.progress import say
 from relic_eval.records import read_versioned
 
@@ -128,12 +128,28 @@ def _network_source() -> str:
     return digest_file(Path(__file__).with_name("networks.py"))
 
 
-def damaged(step: Path, why: object) -> DataError:
-    """What to do about a step of a run that cannot be read."""
+def read_checkpoint(step: Path, shape: Shape) -> dict[str, Any]:
+    """What a step's `checkpoint.json` says; a DataError where it is damaged, NewerError where a newer version wrote it."""
+    try:
+        return read_versioned(step / "checkpoint.json", shape)
+    except NewerError:
+        raise
+    except DataError:
+        raise _damaged(step, "checkpoint.json cannot be read") from None
+
+
+def check_weights(step: Path, sha256: str) -> None:
+    """A DataError where the weights of a step are not those that were written."""
+    file = step / "checkpoint.safetensors"
+    if differing(step, {file.name: sha256}):
+        raise _damaged(step, f"{file.name} is {'not what was written' if file.exists() else 'gone'}")
+
+
+def _damaged(step: Path, why: str) -> DataError:
     before = any(p.name < step.name for p in step.parent.glob("step-*"))
     return DataError(
-        f"{step}: expected a whole checkpoint, received a damaged one ({why}). Delete {step if before else step.parent} and pretrain "
-        f"again: it {'goes on from the step before' if before else 'begins anew'}."
+        f"{step}: expected a whole checkpoint, received a damaged one ({why}). Delete {step} and pretrain again: "
+        f"it {'goes on from the step before' if before else 'begins anew'}."
     )
 
 
@@ -147,12 +163,7 @@ def _file(path: Path) -> Encoder:
                 "'relic-eval pretrain' makes one."
             )
         step = steps[-1]
-    try:
-        about = read_versioned(step / "checkpoint.json", ABOUT)
-    except NewerError:
-        raise
-    except DataError as error:
-        raise damaged(step, error) from None
+    about = read_checkpoint(step, ABOUT)
     network, seen = about["network"], about["input"]
 
     def build(channels: int, device: str) -> Callable[[Any], Any]:
@@ -162,8 +173,7 @@ def _file(path: Path) -> Encoder:
         from relic_eval.encoders.networks import build_network
 
         file = step / "checkpoint.safetensors"
-        if differing(step, {file.name: about["sha256"]}):
-            raise damaged(step, f"{file.name} is {'not what was written' if file.exists() else 'gone'}")
+        check_weights(step, about["sha256"])
         module = build_network(network["name"], network["channels"]).eval()
         weights = {n.removeprefix("encoder."): t for n, t in load_file(file).items() if n.startswith("encoder.")}
         missing = set(module.state_dict()) ^ set(weights)

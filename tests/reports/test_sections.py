@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from pretrain.config import PRESETS, config_dict, override, preset
+from relic_eval.data.bundled import SPLITS
 from relic_eval.records import Cell, Measurement
 from relic_eval.results import Result
 from reports.drawings.frame import Frame, spread, ticks
@@ -17,7 +18,7 @@ from reports.sections.choose import shifts
 from reports.sections.confusion import confusion_figure, shares
 from reports.sections.distances import density, distances_section
 from reports.sections.probes import penalty_figure, votes_figure
-from reports.sections.provenance import commands, provenance_section
+from reports.sections.provenance import BUNDLED, commands, provenance_section
 from reports.sections.shifts import few_labels_figure, kept, shifted_figure, shifted_pairs
 from reports.sections.training import training_section
 from reports.style import OTHERS, looks
@@ -198,6 +199,10 @@ def test_the_command_of_a_run_gives_its_settings_back(method):
     pairs = [w for w in words[9:] if w != "--set"]
     assert override(preset(method), dict(p.split("=", 1) for p in pairs)) == config
     assert "relic-eval embed OUT/pretrain/'my run' --data fashion --out OUT" in made
+
+
+def test_sets_that_are_named_without_a_path_are_the_bundled_ones():
+    assert set(BUNDLED) == set(SPLITS)
 
 
 def test_commands_name_what_was_given():
