@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import dataclasses
 import datetime
 import json
 import os
@@ -10,6 +11,7 @@ import platform
 from pathlib import Path
 from typing import Any
 
+from benchmarks.claim import Figure
 from benchmarks.claims import CLAIMS
 from relic_eval.devices import versions
 from relic_eval.errors import RelicError, look_up
@@ -18,16 +20,14 @@ RESULTS = Path(__file__).parent / "results.jsonl"
 
 
 def main() -> None:
-    """Run the named claims one after another, print each and append it to results.jsonl."""
+    """Run the named claims one after another; print each figure and append it to results.jsonl."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
     parser.add_argument("ids", nargs="+", help="list, all, or ids")
     parser.add_argument("--quick", action="store_true", help="smallest sizes that run every line; nothing is kept")
     parser.add_argument("--json", action="store_true", help="one object a line")
     options = parser.parse_args()
     if options.ids == ["list"]:
-        print(
-            "\n".join(f"{name}: {claim.work} (target: {claim.target} {claim.unit})" for name, claim in CLAIMS.items())
-        )
+        print("\n".join(f"{name}: {claim.work}" for name, claim in CLAIMS.items()))
         return
     try:
         claims = {
@@ -36,29 +36,34 @@ def main() -> None:
     except RelicError as error:
         raise SystemExit(f"benchmarks: {error}") from None
     for name, claim in claims.items():
-        found: dict[str, Any] = claim.measure(options.quick)
-        line = {
-            "id": name,
-            "work": claim.work,
-            **found,
-            "unit": claim.unit,
-            "ratio": round(found["ours"] / found["peer"], 4) if found["peer"] else None,
-            "target": claim.target,
-            "met": None if claim.target is None else found["ours"] <= claim.target,
-            "machine": f"{platform.machine()}, {os.cpu_count()} cores",
-            "versions": versions(),
-            "date": datetime.date.today().isoformat(),
-        }
-        print(json.dumps(line) if options.json else _plain(line), flush=True)
-        if not options.quick:
-            with open(RESULTS, "a", encoding="utf-8") as file:
-                file.write(json.dumps(line) + "\n")
+        for figure in claim.measure(options.quick):
+            line = _line(name, claim.work, figure)
+            print(json.dumps(line) if options.json else _plain(line), flush=True)
+            if not options.quick:
+                with open(RESULTS, "a", encoding="utf-8") as file:
+                    file.write(json.dumps(line) + "\n")
+
+
+def _line(name: str, work: str, figure: Figure) -> dict[str, Any]:
+    rounded = {k: float(f"{v:.4g}") if isinstance(v, float) else v for k, v in dataclasses.asdict(figure).items()}
+    return {
+        "id": name,
+        "work": work,
+        **rounded,
+        "met": figure.met,
+        "machine": f"{platform.machine()}, {os.cpu_count()} cores",
+        "versions": versions(),
+        "date": datetime.date.today().isoformat(),
+    }
 
 
 def _plain(line: dict[str, Any]) -> str:
-    peer = "" if line["peer"] is None else f", peer {line['peer']} {line['unit']}, ratio {line['ratio']}"
+    peer = "" if line["peer"] is None else f", peer {line['peer']} {line['unit']}"
     verdict = {True: "met", False: "missed", None: "no target"}[line["met"]]
-    return f"{line['id']}: {line['ours']} {line['unit']}{peer}, target {line['target']}: {verdict}  ({line['work']})"
+    target = "" if line["target"] is None else f" (target {line['target']})"
+    note = f"; {line['note']}" if line["note"] else ""
+    figures = f"ours {line['ours']} {line['unit']}{peer}, value {line['value']}{target}: {verdict}"
+    return f"{line['id']} {line['work']}, {line['what']}: {figures}{note}"
 
 
 if __name__ == "__main__":
