@@ -69,7 +69,8 @@ def matrix(name: str, value: Any) -> np.ndarray:
     if x_ND.dtype.kind not in "fiub":
         raise ArgumentError(name, "numbers", f"dtype {x_ND.dtype}", "Pass floats or integers, no text and no objects.")
     if x_ND.dtype.kind != "f" or x_ND.dtype.itemsize < 4 or not x_ND.dtype.isnative:
-        x_ND = x_ND.astype(np.float64 if x_ND.dtype.itemsize >= 4 else np.float32)
+        wide = x_ND.dtype.itemsize > 4 or (x_ND.dtype.kind != "f" and x_ND.dtype.itemsize == 4)
+        x_ND = x_ND.astype(np.float64 if wide else np.float32)
     for start in range(0, len(x_ND), BLOCK_ROWS):
         bad_N = ~np.isfinite(x_ND[start : start + BLOCK_ROWS]).all(axis=1)
         if bad_N.any():

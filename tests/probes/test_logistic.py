@@ -244,8 +244,11 @@ def test_other_forms_of_the_same_numbers(digits, form):
     x, y = digits[0][:120], digits[1][:120]
     given = np.asfortranarray(x) if form == "fortran" else x.astype(form)
     fit = inspect.unwrap(fit_path)
-    weights = fit(given, y.astype("i4"), penalties=(1.0,)).weights_SLDC
-    np.testing.assert_array_equal(weights, fit_path(x, y, penalties=(1.0,)).weights_SLDC)
+    path, plain = fit(given, y.astype("i4"), penalties=(1.0,)), fit_path(x, y, penalties=(1.0,))
+    if path.weights_SLDC.dtype == np.float64:  # what needs more digits than float32 has is fitted with them
+        np.testing.assert_allclose(path.weights_SLDC, plain.weights_SLDC, atol=1e-5)
+    else:
+        np.testing.assert_array_equal(path.weights_SLDC, plain.weights_SLDC)
 
 
 def test_inputs_are_not_written_to(digits):

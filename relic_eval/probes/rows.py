@@ -1,0 +1,136 @@
+"""Training rows made ready for a path of penalties: centred, at unit mean square, and rotated into an eigenbasis.
+
+The rotation is that of the smaller of the two Gram matrices, so that n < d is solved in n dimensions. In its basis the
+curvature of every penalty is close to a diagonal. Rows that would not fit are never copied: they are read in blocks in each
+pass, and the weights are rotated instead of the rows. A column of ones carries the intercept.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from relic_eval.devices import tensor
+
+BLOCK_BYTES = 1 << 20  # of the logits of one block: what a core's cache holds
+READ_BYTES = 64 << 20  # of the rows that are read together where they do not fit
+TRUSTED = 1e-6  # singular values below this share of the largest carry no weight in the dual form
+
+
+class Rows:
+    """Rows of S training subsets; a point is (..., C, R + 1), the last column being the intercept."""
+
+    def __init__(self, x_SND: np.ndarray, weight_SN: np.ndarray | None, device: str, max_memory: int):
+        self.subsets, self.rows, dims = x_SND.shape
+        self.kind = torch.float64 if x_SND.dtype == np.float64 else torch.float32
+        self.device = torch.device(device)
+        self.source = x_SND
+        itemsize = torch.empty((), dtype=self.kind).element_size()
+        # the dual form needs its rows at hand; n < d is small
+        self.streamed = self.rows >= dims and x_SND.size * itemsize * 2 > max_memory
+        self.weight = None if weight_SN is None else tensor(weight_SN).to(self.device, self.kind)
+        self.total = (
+            torch.full((self.subsets,), float(self.rows), dtype=torch.float64, device=self.device)
+            if self.weight is None
+            else self.weight.double().sum(1)
+        )
+        self._centre(dims)
+        if self.streamed:
+            gram = sum(self._gram(part, rows) for rows, part in self._scaled())
+            self.spectrum, self.basis = self._eigen(gram)
+            return
+        x = next(part for _, part in self._scaled(everything=True))
+        if self.rows >= dims:
+            self.spectrum, self.basis = self._eigen(self._gram(x, slice(None)))
+        else:
+            self.spectrum, self.basis = self._dual(x)
+        self.z = functional.pad(x @ self.basis, (0, 1), value=1.0)
+
+    def _centre(self, dims: int) -> None:
+        """Mean and root mean square of the rows (weighted), summed in float64."""
+        total = self.total[:, None]
+        mean = torch.zeros(self.subsets, dims, dtype=torch.float64, device=self.device)
+        for rows, x in self._read():
+            mean += self._weighted(x.double(), rows).sum(1) / total
+        # what float32 rows are centred by is what the intercept is corrected by
+        self.mean = mean.to(self.kind)[:, None]
+        square = torch.zeros(self.subsets, dtype=torch.float64, device=self.device)
+        for rows, x in self._read():
+            x = x - self.mean
+            square += (self._weighted(x, rows) * x).sum((1, 2), dtype=torch.float64)
+        size = (square / self.total / dims).sqrt()
+        self.size = torch.where(size > 0, size, 1.0)
+
+    def _read(self, everything: bool = False) -> Iterator[tuple[slice, Tensor]]:
+        step = self.rows if everything else max(1, READ_BYTES // (4 * self.subsets * self.source.shape[2]))
+        for start in range(0, self.rows, step):
+            rows = slice(start, start + step)
+            block = np.ascontiguousarray(self.source[:, rows])
+            yield rows, tensor(block).to(self.device, self.kind)
+
+    def _scaled(self, everything: bool = False) -> Iterator[tuple[slice, Tensor]]:
+        for rows, x in self._read(everything):
+            x = x - self.mean
+            x /= self.size[:, None, None].to(self.kind)
+            yield rows, x
+
+    def _weighted(self, x: Tensor, rows: slice) -> Tensor:
+        return x if self.weight is None else x * self.weight[:, rows, None]
+
+    def _gram(self, x: Tensor, rows: slice) -> Tensor:
+        return self._weighted(x, rows).mT @ x
+
+    def _eigen(self, gram: Tensor) -> tuple[Tensor, Tensor]:
+        spectrum, basis = torch.linalg.eigh(gram)
+        return spectrum.clamp_min(0), basis
+
+    def _dual(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """Left singular vectors; the right ones follow. In float64: small singular values drown in a float32 product."""
+        x = x.double() if self.weight is None else x.double() * self.weight.double().sqrt()[..., None]
+        spectrum, left = self._eigen(x @ x.mT)
+        scale = spectrum.sqrt()
+        safe = torch.where(scale > TRUSTED * scale.amax(1, keepdim=True), 1 / scale.clamp_min(1e-30), 0.0)
+        return spectrum.to(self.kind), (x.mT @ left * safe[:, None]).to(self.kind)
+
+    def blocks(self, columns: int) -> Iterator[tuple[slice, Tensor]]:
+        """Rows (S, n, R + 1) with their ones, few enough that `columns` logits of each stay in the cache."""
+        step = max(64, BLOCK_BYTES // (4 * self.subsets * columns))
+        if not self.streamed:
+            for start in range(0, self.rows, step):
+                rows = slice(start, start + step)
+                yield rows, self.z[:, rows]
+            return
+        for rows, x in self._scaled():
+            x = functional.pad(x, (0, 1), value=1.0)
+            for start in range(0, x.shape[1], step):
+                yield slice(rows.start + start, rows.start + start + step), x[:, start : start + step]
+
+    def outwards(self, point: Tensor) -> Tensor:
+        """Weights or gradients (S, ..., C, R + 1) along the features as they were centred and scaled, (S, ..., C, D + 1)."""
+        shape = point.shape
+        flat = point.reshape(self.subsets, -1, shape[-1])
+        return torch.cat([flat[..., :-1] @ self.basis.mT, flat[..., -1:]], 2).view(*shape[:-1], -1)
+
+    def inwards(self, point: Tensor) -> Tensor:
+        """The way back: (S, ..., C, D + 1) to (S, ..., C, R + 1)."""
+        shape = point.shape
+        flat = point.reshape(self.subsets, -1, shape[-1])
+        return torch.cat([flat[..., :-1] @ self.basis, flat[..., -1:]], 2).view(*shape[:-1], -1)
+
+    def original(self, point_SLCR: Tensor) -> tuple[np.ndarray, np.ndarray]:
+        """Weights (S, L, D, C) and intercepts (S, L, C) for rows as they were given."""
+        out = self.outwards(point_SLCR)
+        weights = out[..., :-1].mT / self.size[:, None, None, None].to(self.kind)
+        bias = out[..., -1].double() - torch.einsum("sd,sldc->slc", self.mean[:, 0].double(), weights.double())
+        return weights.contiguous().cpu().numpy(), bias.to(self.kind).cpu().numpy()
+
+    def inside(self, weights_DC: np.ndarray, bias_C: np.ndarray) -> Tensor:
+        """The point (S, 1, C, R + 1) of weights and intercepts for rows as they were given."""
+        weights, bias = (torch.from_numpy(np.ascontiguousarray(a)).to(self.device, self.kind) for a in (weights_DC, bias_C))
+        outside = weights.T * self.size[:, None, None].to(self.kind)
+        free = bias + (self.mean @ weights)[:, 0]
+        return self.inwards(torch.cat([outside, free[..., None]], 2))[:, None]
