@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from benchmarks import quickstart
+from benchmarks import bootstrap, distances, neighbours, path, quickstart, similarity, slopes
 from benchmarks.claim import Claim
 
 CLAIMS = {
@@ -11,4 +11,12 @@ CLAIMS = {
     "Q3": Claim("relic-eval --help", quickstart.help_page),
     "Q4": Claim("import relic_eval", quickstart.importing),
     "Q5": Claim("a second quickstart", quickstart.again),
+    "P1": Claim("45 penalties", path.small),
+    "P2": Claim("45 penalties", path.large),
+    "P3": Claim("nearest neighbours", neighbours.search),
+    "P4": Claim("exact Euclidean discriminability", distances.exact),
+    "P5": Claim("squared and cosine discriminability", distances.closed),
+    "P6": Claim("paired stratified bootstrap", bootstrap.paired),
+    "P7": Claim("linear CKA", similarity.cka),
+    "P8": Claim("time over size", slopes.doubled),
 }

@@ -130,6 +130,7 @@ def embed(
     device: Device = "auto",
     batch: Annotated[int, typer.Option(min=1, help="Pictures in one forward pass.")] = 256,
     on_error: Annotated[str, typer.Option(help="An unreadable picture: fail or skip.")] = "fail",
+    views: Annotated[int, typer.Option(min=0, help="Augmented views of each picture, for measures of views.")] = 0,
 ) -> None:
     """Turn pictures into embeddings, once; or take in embeddings made elsewhere."""
     if name is not None and len(encoders) > 1:
@@ -141,6 +142,8 @@ def embed(
     if files:
         from relic_eval.intake import import_files
 
+        if views:
+            raise ArgumentError("--views", "encoders of pictures", "a .npy file", "Views are made of pictures.")
         if labels is None:
             raise ArgumentError("--labels", "FILE.csv:COLUMN or FILE.npy beside a .npy file", "nothing")
         dataset = "mine" if data == "fashion" else Path(data).name
@@ -152,7 +155,7 @@ def embed(
     from relic_eval.encode import find_encoders
 
     for encoder in find_encoders(encoders, name):
-        for path in encode(encoder, data, out, device=device, batch=batch, on_error=on_error):
+        for path in encode(encoder, data, out, device=device, batch=batch, on_error=on_error, views=views):
             print(path)
 
 

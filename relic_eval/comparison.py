@@ -7,9 +7,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
+from relic_eval.arrays import matrix
 from relic_eval.board import Board, make_board
 from relic_eval.errors import ArgumentError, DataError
 from relic_eval.intake import import_arrays
+from relic_eval.metrics.similarity import linear_cka, mutual_knn
 from relic_eval.results import Result, read_failures, read_results
 from relic_eval.run import evaluate
 
@@ -19,6 +23,7 @@ if TYPE_CHECKING:
 
 
 TASK = "compared"
+SEARCHED = 10_000
 
 
 @dataclass(frozen=True)
@@ -28,6 +33,8 @@ class Comparison:
     board: Board
     results: tuple[Result, ...]
     out: Path
+    cka: float  # unbiased linear CKA of the two, on all rows: 1 where one is the other rotated; NaN where rows are all equal
+    overlap: float  # share of the 10 nearest neighbours (cosine) that a row has in both, on at most SEARCHED rows
 
     @property
     def table(self) -> pd.DataFrame:
@@ -54,15 +61,18 @@ class Comparison:
     def __repr__(self) -> str:
         from reports.tables import board_text
 
-        return board_text(self.board)
+        return f"{board_text(self.board)}{self._alike()}\n"
 
     def _repr_html_(self) -> str:
         from html import escape
 
         from reports.summary import sentences
 
-        said = "".join(f"<li>{escape(s)}</li>" for s in sentences(self.board, []))
+        said = "".join(f"<li>{escape(s)}</li>" for s in [*sentences(self.board, []), self._alike()])
         return f"<ul>{said}</ul>{self.table.to_html(index=False, float_format='{:.3f}'.format)}"
+
+    def _alike(self) -> str:
+        return f"How alike the two are: CKA {self.cka:.3f}; {100 * self.overlap:.0f}% of nearest neighbours in both."
 
 
 def compare(
@@ -78,6 +88,8 @@ def compare(
     >>> both = compare(x, 2 * x, ["ant"] * 30 + ["bee"] * 30)
     >>> [round(row.change, 1) for row in both.board.rows]
     [0.0, 0.0]
+    >>> round(both.cka, 6), both.overlap
+    (1.0, 1.0)
     """
     if len(set(names)) < 2:
         raise ArgumentError("names", "two different names", repr(names))
@@ -89,4 +101,11 @@ def compare(
         first = next(f for f in read_failures(folder) if f["encoder"] in names and f["task"] == TASK)
         raise DataError(f"{done.failed} cells failed, first: {first['error']}")
     results = read_results(folder, names, [TASK])
-    return Comparison(make_board(results, baseline=names[0]), tuple(results), folder)
+    return Comparison(make_board(results, baseline=names[0]), tuple(results), folder, *_similarity(a, b))
+
+
+def _similarity(a: Any, b: Any) -> tuple[float, float]:
+    x_ND, y_NE = matrix("a", a), matrix("b", b)
+    rows = np.sort(np.random.default_rng(0).permutation(len(x_ND))[:SEARCHED])  # a search takes the square of them
+    overlap = mutual_knn(x_ND[rows], y_NE[rows], k=min(10, len(rows) - 1))
+    return linear_cka(x_ND, y_NE), overlap

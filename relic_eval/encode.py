@@ -10,8 +10,10 @@ from typing import Any
 
 import numpy as np
 
+from relic_eval.arrays import whole
 from relic_eval.data.pictures import Pictures
 from relic_eval.data.sources import dataset_name, dataset_splits, pictures, refuse_inside, split_digest
+from relic_eval.data.views import augmented, recipe_digest, use_views
 from relic_eval.devices import device as find_device
 from relic_eval.devices import versions
 from relic_eval.encoders.load import Encoder, find_encoder, renamed
@@ -19,7 +21,7 @@ from relic_eval.errors import ArgumentError, DataError
 from relic_eval.files import digest_bytes
 from relic_eval.intake import refuse_twins
 from relic_eval.progress import say, track, warn
-from relic_eval.records import EncodeRequest, settings_key
+from relic_eval.records import EncodeRequest, ViewRequest, settings_key
 from relic_eval.store import complete, finish, has_part, part_rows, part_table, store_path, use_stores, write_part
 from relic_eval.tables import read_table, write_table
 
@@ -38,13 +40,26 @@ def find_encoders(texts: Sequence[str], name: str | None = None) -> list[Encoder
 
 
 def embed(
-    encoder: Encoder, data: str, out: Path, *, device: str = "auto", batch: int = 256, on_error: str = "fail"
+    encoder: Encoder,
+    data: str,
+    out: Path,
+    *,
+    device: str = "auto",
+    batch: int = 256,
+    on_error: str = "fail",
+    views: int = 0,
 ) -> list[Path]:
-    """Embed every split of a data set into stores under `out`, skipping those that are there; returns their paths."""
+    """Embed every split of a data set into stores under `out`, skipping those that are there; returns their paths.
+
+    With `views`, that many augmented views of each picture that may be tested (all splits but one called train that has
+    others beside it) go into stores of their own, one a view; those of the whole pictures are what they are without.
+    """
+    whole("views", views, 0)
     if on_error not in ("fail", "skip"):
         raise ArgumentError("on_error", "fail or skip", repr(on_error))
     refuse_inside(out, data)
     made: dict[str, Path] = {}
+    viewed: dict[Path, list[Path]] = {}
     for split in dataset_splits(data):
         notes = out / "data"
         digest = split_digest(data, split, notes)
@@ -66,8 +81,24 @@ def embed(
         else:
             _encode(encoder, pictures(data, split, notes), request, path)
         made[split] = path
+        if views and (split != "train" or len(dataset_splits(data)) == 1):
+            viewed[path] = [_view(encoder, data, request, out, number) for number in range(1, views + 1)]
     use_stores(made)
+    if viewed:
+        use_views(viewed)
     return list(made.values())
+
+
+def _view(encoder: Encoder, data: str, request: EncodeRequest, out: Path, number: int) -> Path:
+    """The store of an augmented view of a split: made where it is not there."""
+    asked = ViewRequest(settings_key(request), number, recipe_digest())
+    path = store_path(out, encoder.name, request.dataset, request.split, settings_key(asked))
+    if complete(path):
+        say(f"embed {encoder.name} {request.dataset} {request.split}, view {number}: already there")
+    else:
+        source = augmented(pictures(data, request.split, out / "data"), number, asked.seed)
+        _encode(encoder, source, dataclasses.replace(request, thumbnails=0), path, asked)
+    return path
 
 
 def _warn_of_another_state(encoder: Encoder, request: EncodeRequest) -> None:
@@ -81,7 +112,9 @@ def _warn_of_another_state(encoder: Encoder, request: EncodeRequest) -> None:
         )
 
 
-def _encode(encoder: Encoder, source: Pictures, request: EncodeRequest, path: Path) -> None:
+def _encode(
+    encoder: Encoder, source: Pictures, request: EncodeRequest, path: Path, view: ViewRequest | None = None
+) -> None:
     channels, side = encoder.channels or source.channels, encoder.side or source.side
     device = find_device(request.device)
     function = encoder.build(channels, device)
@@ -96,7 +129,8 @@ def _encode(encoder: Encoder, source: Pictures, request: EncodeRequest, path: Pa
         if has_part(path, number):
             problems.update(_left_out(path, number, source, rows))
         else:
-            problems.update(_encode_part(features, source, request, path, number, rows, side))
+            name = f"{view.view}" if view else "whole"
+            problems.update(_encode_part(features, source, request, path, number, rows, side, name))
     lacking = sorted({source.classes[source.y_N[r]] for r in problems if _none_left(source, problems, source.y_N[r])})
     if lacking:
         raise DataError(f"{source.split}: expected a readable picture of every class, received none of {lacking[0]!r}.")
@@ -118,7 +152,8 @@ def _encode(encoder: Encoder, source: Pictures, request: EncodeRequest, path: Pa
         "unreadable": sorted(problems.values()),
         "absent": [[row, int(source.y_N[row])] for row in sorted(problems)],
     }
-    asked = {"key": settings_key(request), "request": dataclasses.asdict(request), "versions": versions()}
+    wanted = view or request
+    asked = {"key": settings_key(wanted), "request": dataclasses.asdict(wanted), "versions": versions()}
     finish(path, {**asked, "encoder": about, "data": data})
 
 
@@ -130,6 +165,7 @@ def _encode_part(
     number: int,
     rows: np.ndarray,
     side: int,
+    view: str,
 ) -> dict[int, str]:
     """Write a part; returns what is wrong with the pictures that are left out, by row."""
     made, shas = [], []
@@ -159,7 +195,7 @@ def _encode_part(
         source.y_N[kept],
         source.classes,
         source.superclasses,
-        "whole",
+        view,
         np.array(shas)[kept_N],
         np.full(len(kept), side, np.int32),
     )

@@ -32,6 +32,7 @@ def embed(
     device: str | None = None,
     batch: int = 256,
     on_error: str = "fail",
+    views: int = 0,
 ) -> list[Path]:
     """Embed a data set (`fashion`, `digits` or a folder of class folders) into stores under `out`; returns their paths.
 
@@ -40,13 +41,13 @@ def embed(
     layers and weights, any other function by its code and what it refers to; `version` is yours to change when something else
     changes what is computed (an attribute, a file that is read). A module runs in evaluation mode, on its device, and is
     given back as it was; a named encoder runs on `device`, by default CUDA where there is one. `on_error="skip"` leaves
-    unreadable pictures out.
+    unreadable pictures out. `views` augmented views of each picture that may be tested go into stores of their own.
 
     >>> import tempfile
     >>> [p.parent.name for p in embed(lambda x: x.mean((2, 3)), "digits", tempfile.mkdtemp(), name="mean")]
     ['digits']
     """
-    for title, value, least in (("side", side, 8), ("channels", channels, 1), ("batch", batch, 1)):
+    for title, value, least in (("side", side, 8), ("channels", channels, 1), ("batch", batch, 1), ("views", views, 0)):
         if value is not None:
             whole(title, value, least)
     if isinstance(encoder, type):
@@ -59,7 +60,7 @@ def embed(
     from relic_eval.files import digest_json
 
     def run(found: Encoder, where: str) -> list[Path]:
-        return encode(found, str(data), Path(out), device=device or where, batch=batch, on_error=on_error)
+        return encode(found, str(data), Path(out), device=device or where, batch=batch, on_error=on_error, views=views)
 
     if isinstance(encoder, str):
         return run(renamed(find_encoder(encoder), name), "auto")

@@ -9,7 +9,7 @@ import numpy as np
 
 from relic_eval.errors import ArgumentError
 from relic_eval.files import digest_json
-from relic_eval.metrics.statistics import paired_bootstrap
+from relic_eval.metrics.bootstrap import paired_bootstrap
 from relic_eval.progress import warn
 from relic_eval.results import Result
 

@@ -51,6 +51,7 @@ class Embeddings:
     superclasses: tuple[str, ...] | None = None  # of each class, len(classes)
     ids: np.ndarray | None = None  # (N,) str: the same picture has the same id in every encoder's store
     absent_M2: np.ndarray | None = None  # place in the whole listing and class number of pictures that were left out
+    views: tuple[np.ndarray, ...] = ()  # (N, D) each: the same images, augmented; only where a measure asked for them
 
     def __len__(self) -> int:
         return len(self.x_ND)
@@ -58,7 +59,8 @@ class Embeddings:
     def take(self, rows: np.ndarray) -> Embeddings:
         """The rows with these indices (or this mask), in this order."""
         ids = None if self.ids is None else self.ids[rows]
-        return dataclasses.replace(self, x_ND=self.x_ND[rows], y_N=self.y_N[rows], ids=ids, absent_M2=None)
+        views = tuple(v_ND[rows] for v_ND in self.views)
+        return dataclasses.replace(self, x_ND=self.x_ND[rows], y_N=self.y_N[rows], ids=ids, absent_M2=None, views=views)
 
 
 @dataclass(frozen=True)
@@ -138,3 +140,16 @@ class EncodeRequest:
     device: str = setting(False, default="auto")
     on_error: str = setting(True, default="fail")  # an unreadable picture: "fail" or "skip" it
     thumbnails: int = setting(False, default=50)  # small pictures a class kept for reports (0: none)
+
+
+@dataclass(frozen=True)
+class ViewRequest:
+    """What decides the bytes of a store of one augmented view, beside all that decides those of the whole pictures."""
+
+    whole: str = setting(
+        True
+    )  # key of the store of the whole pictures: its EncodeRequest, which knows nothing of views
+    view: int = setting(True)  # from 1; so ten views begin with the five that are there
+    recipe: str = setting(True)  # digest of the augmentations
+    seed: int = setting(True, default=0)
+    version: int = setting(True, default=1)  # of the augmentations' code; raise it when a recipe gives other pictures

@@ -12,9 +12,10 @@ from typing import Any
 import numpy as np
 
 from relic_eval.data.tasks import Task, block_rows, split_task, tasks_of
+from relic_eval.data.views import read_views, views_of
 from relic_eval.devices import versions
 from relic_eval.errors import DataError, NewerError, RelicError, UnknownNameError
-from relic_eval.evaluators.table import PROTOCOLS, describe
+from relic_eval.evaluators.table import DEFAULT, PROTOCOLS, describe
 from relic_eval.files import digest_json
 from relic_eval.progress import say, warn
 from relic_eval.records import Cell, Embeddings
@@ -80,9 +81,18 @@ def plan(
         for task in its_tasks
         if not tasks or task.name in tasks
         for protocol in PROTOCOLS
-        if not protocols or protocol in protocols
+        if protocol in protocols
+        or (not protocols and _by_default(protocol, place[(encoder, task.dataset, task.test)].path))
         if _applies(task, protocol)
     ]
+
+
+def _by_default(protocol: str, test: Path) -> bool:
+    return protocol in DEFAULT or (_needs_views(protocol) and bool(views_of(test)))
+
+
+def _needs_views(protocol: str) -> bool:
+    return getattr(PROTOCOLS[protocol], "needs_views", False)
 
 
 def _has_superclasses(store: Path) -> bool:
@@ -127,7 +137,8 @@ def evaluate(
         names = (job.encoder, job.task.name, job.protocol)
         began = time.perf_counter()
         try:
-            manifests = {path: read_manifest(path) for path in (job.train, job.test)}
+            views = tuple(views_of(job.test)) if _needs_views(job.protocol) else ()
+            manifests = {path: read_manifest(path) for path in (job.train, job.test, *views)}
             key = cell_key(job, manifests)
             if key_of(cell_path(out, *names)) == key:
                 failure_path(out, *names).unlink(missing_ok=True)  # of other settings or embeddings, tried in between
@@ -135,14 +146,14 @@ def evaluate(
                 continue
             _verify(set(manifests) - whole)
             whole.update(manifests)
-            rows = rows_of(job.task, job.train, job.test)
+            rows = rows_of(job.task, job.train, job.test, bool(views))
             if _too_few(job, rows):
                 say(f"{label}: left out, there are too few images")
                 forget_cell(out, *names)  # of a time when there were more
                 continue
             cell = _make(out, job, key, rows, manifests)
             if cell.rows[0].params.get("edge"):
-                say(f"{label}: the chosen penalty is at the end of its path; scaled features may do better")
+                say(f"{label}: what was chosen is at the end of its grid; scaled features may do better")
         except NewerError as error:  # no note: the newer version would take it for its own
             counts["failed"] += 1
             warn(f"{label}: {error}")
@@ -176,14 +187,17 @@ def cell_key(job: Job, manifests: dict[Path, dict[str, Any]]) -> str:
     # of two embeddings with the same numbers, too, one may be of changed files: cells say which, and are compared by it
     contents = [(m["content"], m["data"]["digest"]) for m in both]
     task, evaluator = job.task, PROTOCOLS[job.protocol]
+    contents += [
+        (m["content"], m["data"]["digest"]) for path, m in manifests.items() if path not in (job.train, job.test)
+    ]
     rows = [task.level, task.valid_share, task.seed, job.train == job.test]
     classes = task.block_classes if job.protocol == "blocks" else ()
     return digest_json([contents, rows, classes, job.protocol, evaluator.version, dataclasses.asdict(evaluator)])
 
 
-def _rows(task: Task, train_path: Path, test_path: Path) -> tuple[Embeddings, Embeddings, Embeddings]:
-    train = read_store(train_path)
-    return split_task(task, train, train if train_path == test_path else read_store(test_path))
+def _rows(task: Task, train_path: Path, test_path: Path, views: bool) -> tuple[Embeddings, Embeddings, Embeddings]:
+    test = (read_views if views else read_store)(test_path)
+    return split_task(task, test if train_path == test_path else read_store(train_path), test)
 
 
 def _make(out: Path, job: Job, key: str, rows: tuple[Embeddings, Embeddings, Embeddings], manifests: dict) -> Cell:

@@ -30,7 +30,7 @@ def board_folder(tmp_path_factory):
         )
     done = evaluate(out)
     assert done.failed == 0
-    assert done.made == 14
+    assert done.made == 16
     return out
 
 

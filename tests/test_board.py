@@ -64,6 +64,31 @@ def test_a_pair_is_resampled_together():
     assert difference.high - difference.low < 0.08
 
 
+def test_a_tie_says_how_many_more_images_would_tell():
+    """102 and 100 of 200 right, on 22 of which only one is: (2.80 s / d)^2 - 200 images with d = 0.01, s^2 = 0.11 - d^2."""
+    board = make_board([result("a", share(100)), result("b", share(102, first=10))], draws=10_000)
+    tie = board.difference("a", "b", 0)
+    assert (tie.better, tie.value, tie.sure) == ("b", pytest.approx(0.01), False)
+    # strata take a little of the spread out: what is left is that within the two classes
+    spread = np.sqrt(np.mean([(share(102, first=10) ^ share(100))[c::2].mean() for c in (0, 1)]) - 0.01**2)
+    assert tie.more_images == pytest.approx((2.8016 * spread / 0.01) ** 2 - 200, rel=0.05)
+
+
+def test_how_many_more_images_where_there_is_no_tie():
+    cells = [result("a", share(100)), result("b", share(130)), result("c", share(100, first=50))]
+    board = make_board(cells, draws=1000)
+    assert board.difference("a", "b", 0).sure
+    assert board.difference("a", "b", 0).more_images == 0
+    assert board.difference("a", "c", 0).more_images is None
+
+
+def test_ranks_follow_certainty():
+    """Three encoders of which two cannot be told apart."""
+    cells = [result("supervised", share(100)), result("one", share(180)), result("two", share(181))]
+    rows = {r.encoder: (r.rank, r.rank_last, r.tied_with_best) for r in make_board(cells, draws=1000).rows}
+    assert rows == {"two": (1, 2, True), "one": (1, 2, True), "supervised": (3, 3, False)}
+
+
 def test_of_many_pairs_that_differ_by_chance_few_are_certain():
     rng, sure, certain = np.random.default_rng(0), 0, 0
     for _ in range(25):

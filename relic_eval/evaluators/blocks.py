@@ -14,37 +14,47 @@ from relic_eval.records import Cell, Embeddings, Measurement
 
 @dataclass(frozen=True)
 class Blocks:
-    """The k nearest neighbours (Euclidean) of the first `per_class` images of each class of the split, among themselves."""
+    """The k nearest neighbours (Euclidean) of the first `per_class` images of each class of the split, among themselves.
+
+    With a `preset` (a key of metrics.blocks.PRESETS) its classes and superclasses in its order, and its images a class.
+    `permutations` of the labels say what the purity would be by chance.
+    """
 
     kind: ClassVar[str] = "measure"
-    version: ClassVar[int] = 1  # raise it when the same settings give other numbers
+    version: ClassVar[int] = 2  # raise it when the same settings give other numbers
     k: int = 5
     per_class: int = 50
+    preset: str = ""
+    permutations: int = 2000
     draws: int = 2000
     seed: int = 0
 
     def __call__(self, split: Embeddings) -> Cell:
-        """A cell whose first row is purity: the share of neighbours of the image's own class."""
+        """A cell whose first row is purity: the share of neighbours of the image's own class; `purity_null` is by chance."""
         from relic_eval.metrics.blocks import confusion, neighbour_blocks
-        from relic_eval.metrics.neighbours import majority
+        from relic_eval.metrics.votes import majority
 
-        chosen = [np.flatnonzero(split.y_N == c)[: self.per_class] for c in range(len(split.classes))]
-        shown = split.take(np.concatenate(chosen))
+        rows_R, number_C, superclasses = self._shown(split)
+        shown, classes = split.take(rows_R), [split.classes[c] for c in number_C]
         if len(shown) <= self.k:
             raise ArgumentError(
                 "blocks", f"more than {self.k} test images", f"{len(shown)}", "Give the classes more images."
             )
-        blocks = neighbour_blocks(shown.x_ND, shown.y_N, k=self.k, classes=len(split.classes))
-        found_NK = shown.y_N[blocks.index_NK]
-        rows = [self._purity("purity", found_NK == shown.y_N[:, None], shown.y_N)]
-        if split.superclasses is not None:
-            names = tuple(dict.fromkeys(split.superclasses))
-            above_C = np.array([names.index(s) for s in split.superclasses])
-            above_N, above_NK = above_C[shown.y_N], above_C[found_NK]
-            rows.append(self._purity("superclass_purity", above_NK == above_N[:, None], shown.y_N))
-            rows += _confusion_rows("superclass_confusion", names, confusion(above_N, above_NK, len(names)), len(shown))
-        rows += _confusion_rows("confusion", split.classes, blocks.confusion_CC, len(shown))
-        table = predictions(shown, majority(found_NK, len(split.classes)), blocks.purity_N, blocks.distance_NK.mean(1))
+        place_C = np.zeros(len(split.classes), np.int64)
+        place_C[number_C] = np.arange(len(number_C))
+        y_N = place_C[shown.y_N]
+        blocks = neighbour_blocks(shown.x_ND, y_N, k=self.k, classes=len(classes))
+        found_NK = y_N[blocks.index_NK]
+        rows = self._purity("purity", y_N, blocks.index_NK, y_N)
+        if superclasses is not None:
+            names = tuple(dict.fromkeys(superclasses))
+            above_N = np.array([names.index(s) for s in superclasses])[y_N]
+            rows += self._purity("superclass_purity", above_N, blocks.index_NK, y_N)
+            share = confusion(above_N, above_N[blocks.index_NK], len(names))
+            rows += _confusion_rows("superclass_confusion", names, share, len(shown))
+        rows += _confusion_rows("confusion", classes, blocks.confusion_CC, len(shown))
+        predicted_N = np.array(number_C)[majority(found_NK, len(classes))]
+        table = predictions(shown, predicted_N, blocks.purity_N, blocks.distance_NK.mean(1))
         ids = table["item"]
         neighbours = {
             "query": np.repeat(ids, self.k),
@@ -54,15 +64,36 @@ class Blocks:
         }
         return Cell(tuple(rows), table, None, neighbours)
 
-    def _purity(self, metric: str, same_NK: np.ndarray, y_N: np.ndarray) -> Measurement:
-        from relic_eval.metrics.statistics import interval, paired_bootstrap
+    def _shown(self, split: Embeddings) -> tuple[np.ndarray, list[int], tuple[str, ...] | None]:
+        """Rows that are looked at, and their classes in order: numbers and superclasses."""
+        from relic_eval.metrics.blocks import PRESETS, chosen, class_numbers_of
 
-        samples = paired_bootstrap(same_NK.sum(1)[None, None], y_N, draws=self.draws, seed=self.seed)[0]
+        if self.preset:
+            rows_R = chosen(split.classes, split.y_N, self.preset)
+            return rows_R, class_numbers_of(split.classes, self.preset), PRESETS[self.preset].superclasses
+        every = list(range(len(split.classes)))
+        rows = [np.flatnonzero(split.y_N == c)[: self.per_class] for c in every]
+        return np.concatenate(rows), every, split.superclasses
+
+    def _purity(
+        self, metric: str, label_N: np.ndarray, index_NK: np.ndarray, strata_N: np.ndarray
+    ) -> list[Measurement]:
+        from relic_eval.metrics.blocks import purity_null
+        from relic_eval.metrics.bootstrap import paired_bootstrap
+        from relic_eval.metrics.statistics import interval
+
+        same_NK = label_N[index_NK] == label_N[:, None]
+        samples = paired_bootstrap(same_NK.sum(1)[None, None], strata_N, draws=self.draws, seed=self.seed)[0]
         low, high = interval(samples / self.k)
-        return Measurement(metric, float(same_NK.mean()), float(low), float(high), len(y_N), {"k": self.k})
+        null = purity_null(label_N, index_NK, draws=self.permutations, seed=self.seed)
+        params = {"k": self.k, "p": null.p, "permutations": self.permutations}
+        return [
+            Measurement(metric, float(same_NK.mean()), float(low), float(high), len(label_N), {"k": self.k}),
+            Measurement(f"{metric}_null", null.mean, null.low, null.high, len(label_N), params),
+        ]
 
 
-def _confusion_rows(metric: str, names: tuple[str, ...], share_CC: np.ndarray, n: int) -> list[Measurement]:
+def _confusion_rows(metric: str, names: tuple[str, ...] | list[str], share_CC: np.ndarray, n: int) -> list[Measurement]:
     return [
         Measurement(metric, float(share_CC[i, j]), n=n, params={"query": query, "neighbour": neighbour})
         for i, query in enumerate(names)

@@ -13,56 +13,107 @@ from relic_eval.records import Cell, Embeddings, Measurement
 if TYPE_CHECKING:
     from relic_eval.metrics.discriminability import Discriminability as Distances
 
+BINS = 60
+
 
 @dataclass(frozen=True)
 class Discriminability:
-    """Euclidean distances; the interval of the ratio resamples images within classes, both ends of each pair.
+    """A reading by a metric (keys of metrics.readings.READINGS and METRICS), over all, per class and per image.
 
-    A sum over pairs changes with the counts c of a sample by 2 * sum (c_i - 1) s_i to first order, where s_i is the sum of
-    the distances of image i: resampling one end only would make the interval half as wide as it is.
+    Intervals of "mean" resample images within classes, both ends of each pair. A sum over pairs changes with the counts c of
+    a sample by 2 * sum (c_i - 1) s_i to first order, where s_i is the sum of the distances of image i: resampling one end
+    only would make the interval half as wide as it is. Other readings have an interval of the median alone.
     """
 
     kind: ClassVar[str] = "measure"
-    version: ClassVar[int] = 1  # raise it when the same settings give other numbers
+    version: ClassVar[int] = 2  # raise it when the same settings give other numbers
+    reading: str = "mean"
+    metric: str = ""  # empty: the reading's own
     draws: int = 2000
     seed: int = 0
 
     def __call__(self, split: Embeddings) -> Cell:
-        """A cell whose first row is the mean inter-class over the mean intra-class distance; then the median per image."""
-        from relic_eval.metrics.discriminability import discriminability
+        """A cell whose first row is the ratio over all; then the median per image, then the ratios of the classes."""
+        from relic_eval.metrics.discriminability import discriminability, histogram, nearest_class
         from relic_eval.metrics.statistics import interval
 
-        d = discriminability(split.x_ND, split.y_N)
+        d = discriminability(
+            split.x_ND, split.y_N, reading=self.reading, metric=self.metric or None, classes=len(split.classes)
+        )
+        assert d.mean_NC is not None
         ratio_N = d.ratio_N[np.isfinite(d.ratio_N)]
-        n = len(ratio_N)
-        ratio_B = self._resampled(d, split.y_N) if n else np.full(1, np.nan)
-        if not np.isfinite(ratio_B).all():  # all images of a class coincide, or there is none to compare
-            rows = [Measurement("distance_ratio", None, n=n), Measurement("distance_ratio_median", None, n=n)]
-        else:
-            low, high = interval(ratio_B)
+        n, params = len(ratio_N), {"singletons": d.singletons, "empty": d.empty}
+        lows, highs = np.full(1 + len(split.classes), np.nan), np.full(1 + len(split.classes), np.nan)
+        if n and self.reading == "mean":
+            ratio_KB = self._resampled(d, split.y_N)
+            sure_K = np.isfinite(ratio_KB).all(1)
+            lows[sure_K], highs[sure_K] = interval(ratio_KB[sure_K])
+        if n == 0 or not np.isfinite(d.ratio) or (self.reading == "mean" and np.isnan(lows[0])):
+            # all images of a class coincide, or there is none to compare
             rows = [
-                Measurement("distance_ratio", d.ratio, float(low), float(high), n),
+                Measurement("distance_ratio", None, n=n, params=params),
+                Measurement("distance_ratio_median", None, n=n),
+            ]
+        else:
+            rows = [
+                Measurement("distance_ratio", d.ratio, _known(lows[0]), _known(highs[0]), n, params),
                 Measurement("distance_ratio_median", float(np.median(ratio_N)), *_median_interval(ratio_N), n),
             ]
         for number, name in enumerate(split.classes):
-            if number < len(d.ratio_C) and np.isfinite(d.ratio_C[number]):
-                count = int((split.y_N == number).sum())
-                rows.append(Measurement("distance_ratio", float(d.ratio_C[number]), n=count, params={"class": name}))
-        nearest_N = np.where(np.isfinite(d.mean_NC), d.mean_NC, np.inf).argmin(1)
-        return Cell(tuple(rows), predictions(split, nearest_N, nearest_N == split.y_N, d.ratio_N))
+            if np.isfinite(d.ratio_C[number]):
+                value, low, high = float(d.ratio_C[number]), _known(lows[1 + number]), _known(highs[1 + number])
+                count = int(d.count_C[number])
+                rows.append(Measurement("distance_ratio", value, low, high, count, {"class": name}))
+        nearest_N = nearest_class(d.mean_NC)[0]
+        curves = None
+        if n:
+            h = histogram(ratio_N, bins=BINS)
+            # x: where each bin begins, and where the last one ends
+            curves = {
+                "name": np.full(BINS + 1, "histogram"),
+                "x": h.edges_E,
+                "y": np.append(h.count_B, 0).astype(float),
+            }
+        return Cell(tuple(rows), predictions(split, nearest_N, nearest_N == split.y_N, d.ratio_N), curves)
 
     def _resampled(self, d: Distances, y_N: np.ndarray) -> np.ndarray:
-        """The ratio of all distances in each bootstrap sample; NaN where the distances within classes are 0."""
-        from relic_eval.metrics.statistics import resample_counts
+        """The ratios over all and of each class, (1 + C, draws); NaN where the distances within classes are 0 or below.
 
-        size_N = np.bincount(y_N)[y_N]
-        pairs_2N = np.stack([len(y_N) - size_N, size_N - 1])  # other images, and others of its own class
-        sum_2N = np.nan_to_num(np.stack([d.inter_N, d.intra_N])) * pairs_2N
-        both_4N = np.concatenate([sum_2N, pairs_2N])
-        blocks = [both_4N @ count_BN.T for count_BN in resample_counts(y_N, self.draws, self.seed)]
-        inter, intra, others, own = 2 * np.concatenate(blocks, 1) - both_4N.sum(1, keepdims=True)
-        bottom_B = intra * others
-        return np.divide(inter * own, bottom_B, out=np.full(self.draws, np.nan), where=bottom_B > 0)
+        Of the pairs between a class and the others, an image of the class holds those with the others, and another image
+        those with the class: the sums of both, each with its count, less the sum of all pairs.
+        """
+        from scipy.sparse import csr_array
+
+        from relic_eval.metrics.bootstrap import resampled
+
+        assert d.mean_NC is not None
+        n, count_C, rows = len(y_N), d.count_C.astype(float), np.arange(len(y_N))
+        others_N, own_N = n - count_C[y_N], count_C[y_N] - 1
+        inter_N, intra_N = np.nan_to_num(d.inter_N) * others_N, np.nan_to_num(d.intra_N) * own_N
+        held_NC = np.nan_to_num(d.mean_NC) * count_C
+        held_NC[rows, y_N] = inter_N
+        is_CN = csr_array((np.ones(n), (y_N, rows)), shape=(len(count_C), n))
+        inter_C, intra_C = is_CN @ inter_N, is_CN @ intra_N
+        both_4N = np.stack([inter_N, intra_N, others_N, own_N])
+
+        def ratios(count_BN: np.ndarray) -> np.ndarray:
+            inter, intra, others, own = 2 * both_4N @ count_BN.T - both_4N.sum(1, keepdims=True)
+            seen_CB = is_CN @ count_BN.T
+            within_CB = 2 * (is_CN @ (count_BN * intra_N).T) - intra_C[:, None]
+            between_CB = (count_BN @ held_NC).T - inter_C[:, None]
+            # pairs: n_k of another image, n - n_k of one of the class, less all of them once
+            size_C1 = count_C[:, None]
+            others_CB = size_C1 * (n - seen_CB) + (n - size_C1) * seen_CB - size_C1 * (n - size_C1)
+            own_CB = (size_C1 - 1) * (2 * seen_CB - size_C1)
+            top = np.vstack([inter * own, between_CB * own_CB])
+            bottom = np.vstack([intra * others, within_CB * others_CB])
+            return np.divide(top, bottom, out=np.full(top.shape, np.nan), where=bottom > 0)
+
+        return resampled(ratios, y_N, draws=self.draws, seed=self.seed)
+
+
+def _known(value: float) -> float | None:
+    return float(value) if np.isfinite(value) else None
 
 
 def _median_interval(value_N: np.ndarray) -> tuple[float, float]:

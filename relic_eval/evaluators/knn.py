@@ -26,10 +26,11 @@ class Knn:
     version: ClassVar[int] = 1  # raise it when the same settings give other numbers
     ks: tuple[int, ...] = (1, 5, 10, 20, 50, 100, 200)
     similarity: str = "cosine"
+    vote: str = "majority"  # "distance" weighs by 1 / distance, "softmax" by exp(similarity / temperature)
+    temperature: float = 0.07
 
     def __call__(self, train: Embeddings, valid: Embeddings, test: Embeddings) -> Cell:
         """A cell whose first row is top-1 accuracy at the chosen k; ks larger than the training rows are left out."""
-        from relic_eval.metrics.neighbours import majority
         from relic_eval.metrics.statistics import wilson
 
         if len(np.unique(train.y_N)) < 2:
@@ -41,11 +42,11 @@ class Knn:
             raise ArgumentError("ks", f"one of at most {len(train)}, the training rows", f"{self.ks}")
         classes, both_x = len(train.classes), np.concatenate([train.x_ND, valid.x_ND])
         both_y = np.concatenate([train.y_N, valid.y_N])
-        found_QK = train.y_N[self._nearest(train.x_ND, valid.x_ND, max(ks))[0]]
-        valid_top1 = [float((majority(found_QK[:, :k], classes) == valid.y_N).mean()) for k in ks]
+        valid_KQ = self._votes(*self._nearest(train.x_ND, valid.x_ND, max(ks)), train.y_N, ks, classes)
+        valid_top1 = [float(v) for v in (valid_KQ == valid.y_N).mean(1)]
         best = int(np.argmax(valid_top1))
         index_QK, score_QK = self._nearest(both_x, test.x_ND, max(ks))
-        votes = [majority(both_y[index_QK[:, :k]], classes) for k in ks]
+        votes = self._votes(index_QK, score_QK, both_y, ks, classes)
         rows = []
         for place in [best, *(i for i in range(len(ks)) if i != best)]:
             right = int((votes[place] == test.y_N).sum())
@@ -59,6 +60,14 @@ class Knn:
             "y": np.array(valid_top1 + [float((v == test.y_N).mean()) for v in votes]),
         }
         return Cell(tuple(rows), table, curves, self._shown(table["item"], train, valid, index_QK, score_QK))
+
+    def _votes(
+        self, index_QK: np.ndarray, score_QK: np.ndarray, y_N: np.ndarray, ks: list[int], classes: int
+    ) -> np.ndarray:
+        from relic_eval.metrics.votes import vote
+
+        how, tau = self.vote, self.temperature
+        return vote(y_N[index_QK], score_QK, ks, classes, how=how, similarity=self.similarity, temperature=tau)
 
     def _nearest(self, base_ND: np.ndarray, query_QD: np.ndarray, k: int) -> tuple[np.ndarray, np.ndarray]:
         """One search for all tasks that differ only in their labels, or in other rows."""

@@ -10,6 +10,11 @@ from relic_eval.evaluators.discriminability import Discriminability
 from relic_eval.evaluators.fewshot import FewShot
 from relic_eval.evaluators.knn import Knn
 from relic_eval.evaluators.logistic import Logistic
+from relic_eval.evaluators.multiview import MultiView
+from relic_eval.evaluators.retrieval import Retrieval
+from relic_eval.evaluators.ridge import Ridge
+from relic_eval.evaluators.sgd import Sgd
+from relic_eval.evaluators.spectrum import Spectrum
 
 EVALUATORS: dict[str, type] = {
     "logistic": Logistic,
@@ -17,6 +22,11 @@ EVALUATORS: dict[str, type] = {
     "blocks": Blocks,
     "discriminability": Discriminability,
     "fewshot": FewShot,
+    "sgd": Sgd,
+    "ridge": Ridge,
+    "retrieval": Retrieval,
+    "spectrum": Spectrum,
+    "multiview": MultiView,
 }
 PROTOCOLS: dict[str, Any] = {
     "linear-byol": Logistic(),
@@ -24,13 +34,28 @@ PROTOCOLS: dict[str, Any] = {
     "knn": Knn(),
     "blocks": Blocks(),
     "discriminability": Discriminability(),
+    "linear-imagenet": Sgd(),
+    "ridge": Ridge(),
+    "knn-dino": Knn(ks=(10, 20, 100, 200), vote="softmax"),
+    "retrieval": Retrieval(),
+    "spectrum": Spectrum(),
+    "multiview": MultiView(),
 }
+# what `evaluate` runs where no protocol is named; multiview joins them where views are stored
+DEFAULT = ("linear-byol", "fewshot-5", "knn", "blocks", "discriminability", "spectrum")
 SOURCES = {
     "linear-byol": "BYOL, appendix D.2: 45 penalties from 1e-6 to 1e5, chosen on validation rows, refitted on all",
     "fewshot-5": "chosen here: five labelled images a class, 20 draws, one penalty for all draws",
     "knn": "majority vote by cosine similarity; k chosen on validation rows",
     "blocks": "RELICv2's neighbour block matrix: 5 nearest neighbours, Euclidean distance, 50 images a class",
     "discriminability": "RELICv2's figure: mean inter-class over mean intra-class Euclidean distance",
+    "linear-imagenet": "RELICv2's code (batch 1024, 100 epochs, SGD with Nesterov 0.9, cosine to 0, no decay), learning rates of "
+    "BYOL, appendix C.1, chosen on validation rows",
+    "ridge": "chosen here: ridge regression onto the classes, 37 penalties, chosen on validation rows, refitted on all",
+    "knn-dino": "DINO's eval_knn.py: votes weighted by exp(cosine / 0.07); k is chosen on validation rows, there it is printed for each",
+    "retrieval": "chosen here: each test image searches all others by cosine; recall at k and mean average precision",
+    "spectrum": "RankMe, effective rank, participation ratio, alpha-ReQ and uniformity, as published; no label is looked at",
+    "multiview": "LiDAR and alignment over augmented views of the test images; no label is looked at; needs 'embed --views'",
 }
 TITLES = {
     "linear-byol": "linear probe",
@@ -38,6 +63,12 @@ TITLES = {
     "knn": "nearest neighbours",
     "blocks": "neighbour blocks",
     "discriminability": "distance between / within classes",
+    "linear-imagenet": "linear probe by SGD",
+    "ridge": "linear probe in closed form",
+    "knn-dino": "nearest neighbours, weighted votes",
+    "retrieval": "retrieval",
+    "spectrum": "spectrum, without labels",
+    "multiview": "views of one image, without labels",
 }
 
 

@@ -3,23 +3,34 @@
 Each backend only proposes, in float32: its k + 16 best candidates are ranked again in float64 from the rows as they were
 given, by (score, index). Where a row that was left out could still belong to the k nearest, because the float32 scores are
 too close to tell, the query's list is widened. So neither rounding nor the order of equal rows depends on the backend.
+All proposals are inner products: of unit rows (cosine), or with -|x|^2 / 2 as one more column, which orders rows as their
+Euclidean distance does. Training rows and queries are taken in blocks, so that memory grows with neither.
 """
 
 from __future__ import annotations
 
+import math
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Any
+
 import numpy as np
 from jaxtyping import Float, Int
 
-from relic_eval.arrays import matrix
-from relic_eval.devices import faiss_flavour
+from relic_eval import devices
+from relic_eval.arrays import matrix, whole
 from relic_eval.errors import ArgumentError, look_up
+from relic_eval.metrics.candidates import propose, searcher
 
 MARGIN = 16
-BLOCK_BYTES = 64 << 20  # of any temporary array
-RANK_BYTES = 16 << 20  # of the rows ranked together: what a cache holds is ranked fastest
+MAX_MEMORY = 512 << 20
+PASS_BYTES = 8 << 20  # of the rows that a thread turns into float64 together
+RANK_BYTES = 2 << 20  # of the rows that a thread ranks together: what its cache holds is ranked fastest
 ROUNDING = 2e-6  # relative error of a float32 product, and of one with many columns: ROUNDING_A_COLUMN * sqrt(D)
 ROUNDING_A_COLUMN = 1e-7
-SIMILARITIES = {"cosine": "inner", "euclid": "euclid", "inner": "inner"}
+SMALLEST, LARGEST = 1e-140, 1e140  # squares of other numbers leave float64
+SIMILARITIES = {"cosine": "cosine", "euclid": "euclid", "inner": "inner"}
 
 
 def nearest(
@@ -30,144 +41,193 @@ def nearest(
     similarity: str = "cosine",
     exclude_self: bool = False,
     backend: str | None = None,
+    device: str = "cpu",
+    max_memory: int = MAX_MEMORY,
 ) -> tuple[Int[np.ndarray, "Q k"], Float[np.ndarray, "Q k"]]:
     """Indices of the k nearest training rows of each query, best first, and their similarity (or Euclidean distance).
 
-    With `exclude_self` query i is training row i and is left out. Raises ArgumentError for k larger than the rows, rows of
-    zeros with cosine, NaN or infinity. `backend` is "faiss" or "torch"; None takes FAISS where it is installed.
+    With `exclude_self` query i is training row i and is left out. `backend` is "faiss" or "torch"; None takes FAISS where
+    it is installed and works on `device` ("cpu", "auto", "cuda", "cuda:1"). `max_memory` bounds, in bytes, what is held beside
+    the inputs and the result; input that is neither float32 nor float64 is copied first. Raises ArgumentError for k larger
+    than the rows, rows of zeros with cosine, NaN or infinity, a device or backend that is not there.
 
     >>> nearest(np.array([[0.0], [1.0], [5.0]]), np.array([[0.9]]), 2, similarity="euclid")[0]
     array([[1, 0]])
     """
-    kind = look_up("similarity", similarity, SIMILARITIES)
+    look_up("similarity", similarity, SIMILARITIES)
     train, query = matrix("train_ND", train_ND), matrix("query_QD", query_QD)
     if train.shape[1] != query.shape[1]:
         raise ArgumentError("query_QD", f"{train.shape[1]} columns like train_ND", f"{query.shape[1]}")
+    if exclude_self and len(query) > len(train):
+        raise ArgumentError("query_QD", f"at most {len(train)} rows with exclude_self", f"{len(query)}")
     available = len(train) - exclude_self
     if not 1 <= k <= available:
         raise ArgumentError("k", f"1 to {available}, the rows there are to find", f"{k}")
-    norms = (_norms("train_ND", train), _norms("query_QD", query)) if similarity == "cosine" else None
-    train_32, query_32, size_N, size_Q = _prepare(train, query, kind, norms)
-    search = _faiss if (backend or ("faiss" if faiss_flavour() else "torch")) == "faiss" else _torch
-    index_QK, score_QK = np.empty((len(query), k), np.int64), np.empty((len(query), k))
+    quarter = whole("max_memory", max_memory, 1) // 4
+    search = searcher(backend, devices.device(device), quarter)
+    space = _space(train, query, similarity)
+    index_QK, score_QK = np.empty((len(query), k), np.int64), np.empty((len(query), k), np.float32)
+    blocks, row_bytes = _blocks(train, space, 2 * quarter), 4 * (train.shape[1] + 1)
     todo, width = np.arange(len(query)), min(k + exclude_self + MARGIN, len(train))
     while len(todo):
-        found = search(train_32, query_32[todo], width, kind)
-        if (found < 0).any():  # FAISS answers -1 where it found nothing; labels[-1] would be a wrong vote
-            raise ArgumentError("train_ND", "a neighbour for every query", "none for some", "Look for extreme values.")
-        index_QK[todo], score_QK[todo], lowest_Q = _rank(train, query, todo, found, k, kind, norms, exclude_self)
-        if width == len(train):
-            break
-        unsure_Q = _unsure(score_QK[todo, -1], lowest_Q, size_N, size_Q[todo], train.shape[1], similarity)
-        todo, width = todo[unsure_Q], min(width * 4, len(train))
-    return index_QK, (np.sqrt(-score_QK) if kind == "euclid" else score_QK).astype(np.float32)
+        unsure = []
+        for part in _parts(len(todo), quarter // (row_bytes + 80 * width)):
+            own = todo[part]
+            prepared = _prepare(query[own], None if space.norm_Q is None else space.norm_Q[own], space, is_query=True)
+            near = propose(blocks(), prepared, width, search)
+            last_Q, lowest_Q = _rank(train, query, own, near, space, exclude_self, index_QK, score_QK)
+            if width < len(train):
+                unsure.append(own[_unsure(last_Q, lowest_Q, space.reach_Q[own], train.shape[1], similarity)])
+        todo, width = np.concatenate(unsure) if unsure else todo[:0], min(width * 4, len(train))
+    return index_QK, score_QK
 
 
-def majority(labels_QK: Int[np.ndarray, "Q K"], classes: int) -> Int[np.ndarray, " Q"]:
-    """The class with most votes among the neighbours; of tied classes, the one whose first neighbour is nearest.
+@dataclass(frozen=True)
+class _Space:
+    """How rows become float32 so that it neither cancels nor overflows: a common factor changes no order."""
 
-    >>> majority(np.array([[2, 1, 1], [0, 2, 1]]), 3)
-    array([1, 0])
-    """
-    queries, k = labels_QK.shape
-    rows = np.arange(queries)[:, None]
-    votes_QC = np.zeros((queries, classes), np.int64)
-    np.add.at(votes_QC, (rows, labels_QK), 1)
-    first_QC = np.full((queries, classes), k)
-    np.minimum.at(first_QC, (rows, labels_QK), np.arange(k)[None])
-    return (votes_QC * (k + 1) - first_QC).argmax(1)
+    similarity: str
+    middle_D: np.ndarray  # of the training rows with Euclid
+    factor: float  # the largest entry about the middle; 1 with cosine
+    norm_N: np.ndarray | None  # lengths of training rows and queries with cosine
+    norm_Q: np.ndarray | None
+    reach_Q: np.ndarray  # what the rounding of a query's scores is proportional to
 
 
-def _norms(name: str, x: np.ndarray) -> np.ndarray:
-    """Length of each row in float64, shape (N, 1)."""
-    norm = np.concatenate([np.linalg.norm(x[rows].astype(np.float64), axis=1, keepdims=True) for rows in _blocks(x)])
-    if (norm == 0).any():
-        count, first = int((norm == 0).sum()), int(np.flatnonzero(norm == 0)[0])
-        raise ArgumentError(
-            name,
-            "no row of zeros with cosine",
-            f"{count} (the first is row {first})",
-            "Leave these rows out or use similarity='euclid'.",
-        )
-    return norm
+def _space(train: np.ndarray, query: np.ndarray, similarity: str) -> _Space:
+    middle_D = np.zeros(train.shape[1])
+    if similarity == "cosine":
+        norm_N, norm_Q = _norms(train, middle_D), _norms(query, middle_D)
+        for name, norm in (("train_ND", norm_N), ("query_QD", norm_Q)):
+            if (norm == 0).any():
+                count, first = int((norm == 0).sum()), int(np.flatnonzero(norm == 0)[0])
+                received = f"{count} (the first is row {first})"
+                hint = "Leave these rows out or use similarity='euclid'."
+                raise ArgumentError(name, "no row of zeros with cosine", received, hint)
+            _in_range(name, norm.min(), norm.max())
+        return _Space(similarity, middle_D, 1.0, norm_N, norm_Q, np.ones(len(query)))
+    ends = []
+    for name, x in (("train_ND", train), ("query_QD", query)):
+        ends += _ends(x)
+        size = max(float(np.abs(e).max()) for e in ends)
+        _in_range(name, size or 1.0, size or 1.0)
+    if similarity == "euclid":
+        middle_D = sum(_threads(lambda r: train[r].sum(0, dtype=np.float64), _passes(train))) / len(train)
+    factor = max(float(np.abs(e - middle_D).max()) for e in ends) or 1.0
+    reach_Q = _norms(query, middle_D)
+    if similarity == "inner":
+        reach_Q = reach_Q * _norms(train, middle_D).max()
+    return _Space(similarity, middle_D, factor, None, None, reach_Q)
 
 
-def _blocks(x: np.ndarray) -> list[slice]:
-    rows = max(1, BLOCK_BYTES // (8 * x.shape[1]))
-    return [slice(start, start + rows) for start in range(0, len(x), rows)]
+def _ends(x: np.ndarray) -> list[np.ndarray]:
+    """The largest and the smallest entry of each column, pass by pass."""
+    pairs = _threads(lambda rows: (x[rows].max(0), x[rows].min(0)), _passes(x))
+    return [end_D for pair in pairs for end_D in pair]
 
 
-def _prepare(train, query, kind, norms):
-    """float32 rows in C order for the search, and the length of each in the units of the exact scores.
-
-    Cosine: of unit length. Euclid: about the mean. Both other kinds: divided by the largest entry. So float32 neither
-    cancels nor overflows; a common factor changes no order.
-    """
-    middle = np.zeros(train.shape[1]) if kind == "inner" else train.mean(0, dtype=np.float64)
-    factor = (
-        1.0 if norms else max(float(np.abs(x[r] - middle).max()) for x in (train, query) for r in _blocks(x)) or 1.0
-    )
-    prepared, sizes = [], []
-    for number, x in enumerate((train, query)):
-        out = np.empty(x.shape, np.float32)
-        for rows in _blocks(x):
-            out[rows] = (x[rows] - middle) / (norms[number][rows] if norms else factor)
-        prepared.append(out)
-        sizes.append(np.sqrt(np.einsum("nd,nd->n", out, out, dtype=np.float64)) * factor)
-    return *prepared, *sizes
+def _in_range(name: str, low: float, high: float) -> None:
+    if low < SMALLEST or high > LARGEST:
+        received = f"{low if low < SMALLEST else high:.3g}"
+        raise ArgumentError(name, f"sizes from {SMALLEST} to {LARGEST}", received, "Scale the features.")
 
 
-def _unsure(last_Q, lowest_Q, size_N, size_Q, dims: int, similarity: str):
-    """Which queries may have a better row outside of their candidates: the float32 error could hide it."""
-    rounding = max(ROUNDING, ROUNDING_A_COLUMN * dims**0.5)
-    if similarity == "euclid":  # a row at a distance of at most d from the query is no longer than it and d together
-        return last_Q - lowest_Q <= rounding * (2 * size_Q + np.sqrt(-last_Q)) ** 2
-    return last_Q - lowest_Q <= rounding * (1.0 if similarity == "cosine" else size_Q * size_N.max())
+def _norms(x: np.ndarray, middle_D: np.ndarray) -> np.ndarray:
+    """Length of each row about the middle in float64, shape (N,)."""
+
+    def norms(rows: slice) -> np.ndarray:
+        with np.errstate(over="ignore"):  # said by _in_range
+            return np.linalg.norm(x[rows] - middle_D, axis=1)
+
+    return np.concatenate(_threads(norms, _passes(x)))
 
 
-def _faiss(train: np.ndarray, query: np.ndarray, k: int, kind: str) -> np.ndarray:
-    import torch  # noqa: F401, I001  torch first: FAISS wheels that load their OpenMP or CUDA before it have crashed
-    import faiss
-
-    index = (faiss.IndexFlatIP if kind == "inner" else faiss.IndexFlatL2)(train.shape[1])
-    index.add(train)
-    return np.asarray(index.search(query, k)[1])
+def _parts(count: int, most: int) -> list[slice]:
+    """Slices of equal length, at most `most`, over `count` rows."""
+    length = math.ceil(count / math.ceil(count / max(1, most)))
+    return [slice(start, min(start + length, count)) for start in range(0, count, length)]
 
 
-def _torch(train: np.ndarray, query: np.ndarray, k: int, kind: str) -> np.ndarray:
+def _passes(x: np.ndarray) -> list[slice]:
+    return _parts(len(x), PASS_BYTES // (8 * x.shape[1]))
+
+
+def _threads(work: Callable[[slice], Any], parts: list[slice]) -> list[Any]:
+    """What `work` returns for each part, over as many threads as torch takes; NumPy lets go of the lock on large arrays."""
     import torch
 
-    x, found = torch.from_numpy(train), []
-    offset = (x * x).sum(1) / 2 if kind == "euclid" else None
-    rows = max(1, BLOCK_BYTES // (4 * len(train)))
-    for start in range(0, len(query), rows):
-        score = torch.from_numpy(query[start : start + rows]) @ x.T
-        if offset is not None:  # the order of q.x - |x|^2 / 2 is that of the distance
-            score -= offset
-        found.append(score.topk(k, dim=1).indices)
-    return torch.cat(found).numpy()
+    if len(parts) == 1:
+        return [work(parts[0])]
+    with ThreadPoolExecutor(torch.get_num_threads()) as pool:
+        return list(pool.map(work, parts))
 
 
-def _rank(train, query, todo, found, k, kind, norms, exclude_self):
-    """The k best candidates by (score, index), their scores, and the lowest score of all candidates of each query."""
-    index_QK, score_QK = np.empty((len(todo), k), np.int64), np.empty((len(todo), k))
-    lowest_Q = np.empty(len(todo))
-    rows = max(1, RANK_BYTES // (8 * found.shape[1]))
-    for start in range(0, len(todo), rows):
-        part = slice(start, start + rows)
-        own, near = todo[part], found[part]
-        score = _exact(train, query[own], near, kind)
-        if norms is not None:
-            score /= norms[0][near, 0] * norms[1][own]
+def _blocks(train: np.ndarray, space: _Space, memory: int) -> Callable[[], Iterator[tuple[int, np.ndarray]]]:
+    """Prepared training rows, block by block in one buffer; where all fit they are prepared once."""
+    columns = train.shape[1] + (space.similarity == "euclid")
+    parts = _parts(len(train), memory // (4 * columns))
+    buffer = np.empty((parts[0].stop, columns), np.float32)
+    ready = False
+
+    def each() -> Iterator[tuple[int, np.ndarray]]:
+        nonlocal ready
+        for part in parts:
+            out = buffer[: part.stop - part.start]
+            if not ready:
+                _prepare(train[part], None if space.norm_N is None else space.norm_N[part], space, out=out)
+            ready = len(parts) == 1
+            yield part.start, out
+
+    return each
+
+
+def _prepare(
+    x: np.ndarray, norm_N: np.ndarray | None, space: _Space, out: np.ndarray | None = None, is_query: bool = False
+) -> np.ndarray:
+    """float32 rows in C order for the search: products with them are in the order of the scores of a query."""
+    dims, euclid = x.shape[1], space.similarity == "euclid"
+    out = np.empty((len(x), dims + euclid), np.float32) if out is None else out
+
+    def fill(rows: slice) -> None:
+        row = x[rows] - space.middle_D
+        row /= space.factor if norm_N is None else norm_N[rows, None]
+        out[rows, :dims] = row
+        if euclid:  # the order of q.x - |x|^2 / 2 is that of the distance
+            out[rows, dims] = 1 if is_query else np.einsum("nd,nd->n", row, row) / -2
+
+    _threads(fill, _passes(x))
+    return out
+
+
+def _unsure(last_Q: np.ndarray, lowest_Q: np.ndarray, reach_Q: np.ndarray, dims: int, similarity: str) -> np.ndarray:
+    """Which queries may have a better row outside of their candidates: the float32 error could hide it."""
+    if similarity == "euclid":  # a row at a distance of at most d from the query is no longer than it and d together
+        reach_Q = (2 * reach_Q + np.sqrt(-last_Q)) ** 2
+    return last_Q - lowest_Q <= max(ROUNDING, ROUNDING_A_COLUMN * dims**0.5) * reach_Q
+
+
+def _rank(train, query, own_Q, near_QW, space, exclude_self, index_QK, score_QK):
+    """Writes the k best candidates by (score, index); returns the last one's score and the lowest of all of each query."""
+    k, last_Q, lowest_Q = index_QK.shape[1], np.empty(len(own_Q)), np.empty(len(own_Q))
+
+    def rank(part: slice) -> None:
+        own, near = own_Q[part], np.sort(near_QW[part], axis=1)
+        score = _exact(train, query[own], near, space.similarity)
+        if space.norm_N is not None:
+            score /= space.norm_N[near] * space.norm_Q[own, None]
         if exclude_self:
             score[near == own[:, None]] = np.nan  # sorted to the end
-        order = np.lexsort((near, -score), axis=1)[:, :k]
-        index_QK[part], score_QK[part] = np.take_along_axis(near, order, 1), np.take_along_axis(score, order, 1)
-        lowest_Q[part] = np.nanmin(score, axis=1)
-    return index_QK, score_QK, lowest_Q
+        order = np.argsort(-score, axis=1, kind="stable")[:, :k]  # equal scores stay in the order of their index
+        best = np.take_along_axis(score, order, 1)
+        index_QK[own] = np.take_along_axis(near, order, 1)
+        score_QK[own] = np.sqrt(-best) if space.similarity == "euclid" else best
+        last_Q[part], lowest_Q[part] = best[:, -1], np.nanmin(score, axis=1)
+
+    _threads(rank, _parts(len(own_Q), min(256, PASS_BYTES // (40 * near_QW.shape[1]))))
+    return last_Q, lowest_Q
 
 
-def _exact(train: np.ndarray, query: np.ndarray, near_QW: np.ndarray, kind: str) -> np.ndarray:
+def _exact(train: np.ndarray, query: np.ndarray, near_QW: np.ndarray, similarity: str) -> np.ndarray:
     """Scores (Q, W) in float64: the product, or minus the squared distance by differences, which never cancel.
 
     Each pair is summed on its own along its columns, so that equal rows get equal scores wherever they stand.
@@ -180,7 +240,7 @@ def _exact(train: np.ndarray, query: np.ndarray, near_QW: np.ndarray, kind: str)
         for left in range(0, near_QW.shape[1], columns):
             place = np.s_[start : start + rows, left : left + columns]
             x = train[near_QW[place]].astype(np.float64)
-            if kind == "euclid":
+            if similarity == "euclid":
                 x -= q[:, None]
                 score[place] = -np.einsum("qwd,qwd->qw", x, x)
             else:

@@ -16,7 +16,10 @@ from torch import Tensor
 
 HISTORY = 12
 ARMIJO = 1e-4
-NOISE = {torch.float32: 2e-7, torch.float64: 1e-15}  # relative error of an objective's sum: a step inside it is progress
+NOISE = {
+    torch.float32: 2e-7,
+    torch.float64: 1e-15,
+}  # relative error of an objective's sum: a step inside it is progress
 RESCALED = (4, 8, 16, 32, 64, 128)  # iterations of a problem after which its diagonal is taken anew
 
 
@@ -104,7 +107,7 @@ class _State:
         norm = self.gradient[which].norm(dim=1)
         self.direction[which] = -self.gradient[which]
         self.step[which] = 1 / norm.clamp_min(1)
-        self.slope_full[which] = -norm.double() ** 2
+        self.slope_full[which] = -(norm.double() ** 2)
 
     @property
     def slope(self):

@@ -11,6 +11,7 @@ from torch.nn import functional
 
 SAFE = -20.0  # a logit below the largest by more has lost the digits of others / p
 
+
 def softmax(logits_SLCN: Tensor, y_SN: Tensor, weight_SN: Tensor | None) -> tuple[Tensor, Tensor, Tensor]:
     """Summed cross-entropy (S, L) in float64, sum of p (1 - p) (S, L), and the residual p - y in place of the logits.
 

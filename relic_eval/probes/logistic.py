@@ -83,7 +83,7 @@ def fit_path(
 def fit_subsets(
     x_ND: Num[np.ndarray, "N D"],
     y_N: Int[np.ndarray, " N"],
-    rows_SM: Int[np.ndarray, "S M"] | Sequence[Int[np.ndarray, " M"]],
+    rows_SM: Int[np.ndarray, "S M"] | Sequence[np.ndarray],
     *,
     classes: int | None = None,
     penalties: Sequence[float] = PENALTIES,
@@ -120,7 +120,7 @@ def fit_subsets(
 
 def fit_multilabel(
     x_ND: Num[np.ndarray, "N D"],
-    y_NC: Num[np.ndarray, "N C"],
+    y_NC: Shaped[np.ndarray, "N C"],
     *,
     penalties: Sequence[float] = PENALTIES,
     mean_form: bool = False,

@@ -141,6 +141,11 @@ def solve_path(problem: Problem, start: Tensor | None = None) -> Solution:
 
     Where the pull of a penalty is lost in the tolerance, a cold start stops at the first point that separates the training
     classes, which tests far worse than the minimum. Such penalties go on along the path, from larger to smaller.
+
+    >>> rows = Rows(np.array([[[0.0], [1.0]]]), None, "cpu", 1 << 20)
+    >>> problem = Problem(rows, torch.tensor([[0, 1]]), 2, np.array([1.0]), "softmax", 1e-4)
+    >>> solve_path(problem).point.shape
+    torch.Size([1, 1, 2, 2])
     """
     every = np.arange(len(problem.log_penalties))
     coarse = np.unique(np.append(every[::COARSE], every[-1])) if len(every) > 2 * COARSE else every
@@ -148,9 +153,12 @@ def solve_path(problem: Problem, start: Tensor | None = None) -> Solution:
     cold = cold if len(cold) else coarse[-1:]
     begin = problem.start() if start is None else start
     done, solved = cold, problem.solve(cold, begin.expand(-1, len(cold), -1, -1))
-    for place in np.setdiff1d(coarse, cold)[::-1].tolist():
-        further = problem.solve(np.array([place]), _extrapolate(problem.log_penalties, done, solved.point, place))
-        done, solved = np.append(place, done), _merged(further, solved, np.arange(len(done) + 1))
+    rest = np.setdiff1d(coarse, cold)
+    for group in (rest[-1:], rest[:-1]):  # one step down says how weights grow; the others follow its line
+        if len(group):
+            ahead = _extrapolate(problem.log_penalties, done, solved.point, group)
+            further = problem.solve(group, ahead)
+            done, solved = np.concatenate([group, done]), _merged(further, solved, np.arange(len(group) + len(done)))
     fine = np.setdiff1d(every, coarse)
     if not len(fine):
         return solved
@@ -167,12 +175,13 @@ def _merged(a: Solution, b: Solution, order: np.ndarray) -> Solution:
     return Solution(point=point, calls=a.calls + b.calls, **numbers)
 
 
-def _extrapolate(t: np.ndarray, done: np.ndarray, points: Tensor, place: int) -> Tensor:
-    """The line through the two nearest solved penalties, in log lambda: weights that separate the classes grow along it."""
+def _extrapolate(t: np.ndarray, done: np.ndarray, points: Tensor, which: np.ndarray) -> Tensor:
+    """The line through the two smallest solved penalties, in log lambda: weights that separate the classes grow along it."""
+    last = points[:, :1].expand(-1, len(which), -1, -1)
     if len(done) < 2:
-        return points[:, :1]
-    ahead = (t[place] - t[done[0]]) / (t[done[0]] - t[done[1]])
-    return points[:, :1] + (points[:, :1] - points[:, 1:2]) * ahead
+        return last
+    ahead = torch.from_numpy((t[which] - t[done[0]]) / (t[done[0]] - t[done[1]])).to(points)
+    return last + (points[:, :1] - points[:, 1:2]) * ahead[:, None, None]
 
 
 def _interpolate(t: np.ndarray, coarse: np.ndarray, points: Tensor, fine: np.ndarray) -> Tensor:

@@ -40,7 +40,9 @@ class Rows:
         )
         self._centre(dims)
         if self.streamed:
-            gram = sum(self._gram(part, rows) for rows, part in self._scaled())
+            gram = torch.zeros(self.subsets, dims, dims, dtype=self.kind, device=self.device)
+            for rows, part in self._scaled():
+                gram += self._gram(part, rows)
             self.spectrum, self.basis = self._eigen(gram)
             return
         x = next(part for _, part in self._scaled(everything=True))
@@ -107,7 +109,8 @@ class Rows:
         for rows, x in self._scaled():
             x = functional.pad(x, (0, 1), value=1.0)
             for start in range(0, x.shape[1], step):
-                yield slice(rows.start + start, rows.start + start + step), x[:, start : start + step]
+                part = x[:, start : start + step]
+                yield slice(rows.start + start, rows.start + start + part.shape[1]), part
 
     def outwards(self, point: Tensor) -> Tensor:
         """Weights or gradients (S, ..., C, R + 1) along the features as they were centred and scaled, (S, ..., C, D + 1)."""
@@ -130,7 +133,9 @@ class Rows:
 
     def inside(self, weights_DC: np.ndarray, bias_C: np.ndarray) -> Tensor:
         """The point (S, 1, C, R + 1) of weights and intercepts for rows as they were given."""
-        weights, bias = (torch.from_numpy(np.ascontiguousarray(a)).to(self.device, self.kind) for a in (weights_DC, bias_C))
+        weights, bias = (
+            torch.from_numpy(np.ascontiguousarray(a)).to(self.device, self.kind) for a in (weights_DC, bias_C)
+        )
         outside = weights.T * self.size[:, None, None].to(self.kind)
         free = bias + (self.mean @ weights)[:, 0]
         return self.inwards(torch.cat([outside, free[..., None]], 2))[:, None]

@@ -3,18 +3,23 @@
 from __future__ import annotations
 
 import inspect
+import subprocess
+import sys
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from relic_eval.devices import faiss_flavour
 from relic_eval.errors import ArgumentError
-from relic_eval.metrics.neighbours import majority, nearest
+from relic_eval.metrics.neighbours import nearest
 
 FAISS = pytest.param(
     "faiss", marks=pytest.mark.skipif(faiss_flavour() is None, reason="no FAISS wheel is installed here")
 )
 BACKENDS = [FAISS, "torch"]
+MEMORY = [1, 5000, 1 << 29]
 SIMILARITIES = ["cosine", "euclid", "inner"]
 
 
@@ -204,20 +209,6 @@ def test_other_forms_of_the_same_numbers(similarity, form):
     np.testing.assert_array_equal(search(given, given, 4, similarity=similarity)[0], brute(x, x, 4, similarity)[0])
 
 
-def slow_majority(labels_QK, classes):
-    out = []
-    for row in labels_QK.tolist():
-        most = max(row.count(c) for c in range(classes))
-        out.append(next(c for c in row if row.count(c) == most))
-    return np.array(out)
-
-
-@pytest.mark.parametrize(("k", "classes"), [(1, 3), (2, 2), (5, 3), (10, 4), (30, 20)])
-def test_majority_equals_a_slow_loop(k, classes):
-    labels_QK = np.random.default_rng(k).integers(0, classes, (400, k))
-    np.testing.assert_array_equal(majority(labels_QK, classes), slow_majority(labels_QK, classes))
-
-
 @pytest.mark.parametrize("backend", BACKENDS)
 @pytest.mark.parametrize("similarity", ["euclid", "inner"])
 def test_two_far_rows_leave_the_lists_of_others_alone(backend, similarity):
@@ -258,12 +249,130 @@ def test_narrow_clusters_far_apart(backend, scale):
     np.testing.assert_allclose(distance, expected[1], rtol=1e-6)
 
 
-def test_blocks_of_any_size_give_the_same_lists(monkeypatch):
-    from relic_eval.metrics import neighbours
+@pytest.mark.parametrize("backend", BACKENDS)
+@pytest.mark.parametrize("similarity", SIMILARITIES)
+@pytest.mark.parametrize("max_memory", [1, 6000, 1 << 20])
+def test_blocks_of_any_size_give_the_same_lists(backend, similarity, max_memory):
+    x = np.random.default_rng(1).normal(size=(70, 4)).astype("f")
+    x[30:60] = x[3]
+    found = nearest(x, x[:5], 9, similarity=similarity, backend=backend, max_memory=max_memory)
+    expected = brute(x, x[:5], 9, similarity)
+    np.testing.assert_array_equal(found[0], expected[0])
+    np.testing.assert_allclose(found[1], expected[1], rtol=1e-5, atol=1e-5)
 
-    monkeypatch.setattr(neighbours, "BLOCK_BYTES", 4 * 50 * 3)  # three queries against fifty rows
-    monkeypatch.setattr(neighbours, "RANK_BYTES", 8 * 4 * 7)
-    x = np.random.default_rng(1).normal(size=(50, 4)).astype("f")
-    for similarity in SIMILARITIES:
-        index, _ = nearest(x, x, 9, similarity=similarity, backend="torch")
-        np.testing.assert_array_equal(index, brute(x, x, 9, similarity)[0])
+
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_tiles_of_products_are_joined(monkeypatch, backend):
+    """Later tiles are held against the lowest product kept so far; sorted rows make each better than all before."""
+    from relic_eval.metrics import candidates
+
+    monkeypatch.setattr(candidates, "COLUMNS", 400)
+    monkeypatch.setattr(candidates, "PIECE", 150)
+    rng = np.random.default_rng(2)
+    x = rng.normal(size=(1703, 6)).astype("f")
+    for order in (np.arange(1703), np.argsort(x @ x[0]), np.argsort(-(x @ x[0]))):
+        for k in (1, 5, 190):
+            index, _ = nearest(x[order], x[:20], k, similarity="inner", backend=backend)
+            np.testing.assert_array_equal(index, brute(x[order], x[:20], k, "inner")[0])
+
+
+@pytest.mark.parametrize(
+    ("backend", "similarity"), [("torch", "euclid"), pytest.param("faiss", "cosine", marks=FAISS.marks)]
+)
+def test_memory_stays_within_its_bound(backend, similarity):
+    """In a process of its own: the resident set grows by at most max_memory beside the result."""
+    code = f"""
+import relic_eval, resource, torch, numpy as np
+from relic_eval.metrics.neighbours import nearest
+rng = np.random.default_rng(0)
+x, q = rng.standard_normal((60_000, 256), np.float32), rng.standard_normal((3_000, 256), np.float32)
+ask = dict(similarity={similarity!r}, backend={backend!r})
+nearest(x[:5000], q[:200], 5, max_memory=1 << 20, **ask)  # libraries and threads are there
+most = lambda: resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+before = most()
+nearest(x, q, 50, max_memory=48 << 20, **ask)
+grown = most() - before
+assert grown < 48 + 3000 * 50 * 12 / 2**20, grown
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+
+
+def test_a_precision_that_the_caller_lowered_changes_nothing():
+    import torch
+
+    rng = np.random.default_rng(9)
+    x = rng.normal(size=(400, 64)).astype("f")
+    expected = brute(x, x[:30], 8, "inner")[0]
+    before = torch.get_float32_matmul_precision()
+    torch.set_float32_matmul_precision("medium")
+    try:
+        index, _ = nearest(x, x[:30], 8, similarity="inner", backend="torch")
+        assert torch.get_float32_matmul_precision() == "medium"
+    finally:
+        torch.set_float32_matmul_precision(before)
+    np.testing.assert_array_equal(index, expected)
+
+
+def test_backends_and_devices_that_are_not_there(monkeypatch):
+    from relic_eval.metrics import candidates
+
+    x = np.ones((4, 3))
+    with pytest.raises(ArgumentError, match="Did you mean 'faiss'"):
+        nearest(x, x, 1, backend="fais")
+    with pytest.raises(ArgumentError, match="device: expected auto, cpu"):
+        nearest(x, x, 1, device="gpu")
+    with pytest.raises(ArgumentError, match="max_memory"):
+        nearest(x, x, 1, max_memory=0)
+    with pytest.raises(ArgumentError, match="at most 4 rows with exclude_self"):
+        nearest(x, np.ones((5, 3)), 1, exclude_self=True)
+    monkeypatch.setattr(candidates, "faiss_flavour", lambda: None)
+    with pytest.raises(ArgumentError, match="pip install faiss-cpu"):
+        nearest(x, x, 1, backend="faiss")
+
+
+@pytest.mark.parametrize("similarity", SIMILARITIES)
+@pytest.mark.parametrize("scale", [1e-170, 1e200])
+def test_sizes_whose_squares_leave_float64_are_refused(similarity, scale):
+    with pytest.raises(ArgumentError, match=r"Scale the features|row of zeros"):
+        nearest(np.ones((4, 3)) * scale, np.ones((4, 3)), 1, similarity=similarity)
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.data())
+def test_any_shape_with_ties_equals_brute_force(data):
+    """Whole numbers: products and squared distances are exact, so that ties are ties in the reference too."""
+    rows, dims, queries = (data.draw(st.integers(1, most)) for most in (90, 9, 12))
+    rng = np.random.default_rng(data.draw(st.integers(0, 1000)))
+    x = rng.integers(-2, 3, (rows, dims)).astype(data.draw(st.sampled_from(["f4", "f8"])))
+    q = rng.integers(-2, 3, (queries, dims)).astype(x.dtype)
+    k, similarity = data.draw(st.integers(1, rows)), data.draw(st.sampled_from(["euclid", "inner"]))
+    backend = data.draw(st.sampled_from([b for b in (faiss_flavour() and "faiss", "torch") if b]))
+    index, score = nearest(
+        x, q, k, similarity=similarity, backend=backend, max_memory=data.draw(st.sampled_from(MEMORY))
+    )
+    expected = brute(x, q, k, similarity)
+    np.testing.assert_array_equal(index, expected[0])
+    np.testing.assert_allclose(score, expected[1], rtol=1e-6)
+
+
+def test_permuted_rows_are_found_at_their_new_places():
+    rng = np.random.default_rng(12)
+    x, order = rng.normal(size=(200, 9)).astype("f"), rng.permutation(200)
+    before, after = nearest(x, x[:20], 7)[0], nearest(x[order], x[:20], 7)[0]
+    np.testing.assert_array_equal(order[after], before)
+
+
+@pytest.mark.parametrize("similarity", SIMILARITIES)
+def test_faiss_and_torch_on_a_gpu(similarity):
+    import torch
+
+    if not torch.cuda.is_available():
+        pytest.skip("no CUDA device here")
+    x = np.random.default_rng(5).normal(3, 1, (9000, 12)).astype("f")
+    x[100:700] = x[7]
+    expected = nearest(x, x[:300], 9, similarity=similarity, backend="torch")
+    for backend in (None, "torch"):
+        found = nearest(x, x[:300], 9, similarity=similarity, backend=backend, device="cuda", max_memory=1 << 24)
+        np.testing.assert_array_equal(found[0], expected[0])
+        np.testing.assert_array_equal(found[1], expected[1])

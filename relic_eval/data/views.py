@@ -1,0 +1,121 @@
+"""Augmented views of a set's pictures: how they are made, and where their embeddings lie beside those of the whole pictures.
+
+Each view is a store of its own, with the rows of the whole pictures in their order. `views.json` beside the stores names,
+for each store of whole pictures, those of its views that were asked for last.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+
+from relic_eval.data.pictures import Pictures
+from relic_eval.errors import DataError
+from relic_eval.files import digest_json, read_record, write_json
+from relic_eval.progress import warn
+from relic_eval.records import Embeddings
+from relic_eval.store import read_manifest, read_store
+
+GROUP = 64  # pictures of the listing that are augmented together, whatever the batch of the encoder
+
+
+def augmented(source: Pictures, view: int, seed: int = 0) -> Pictures:
+    """The same pictures as one augmented view of each: BYOL's crop, flip, colours, blur and solarisation (views.Recipe).
+
+    The random numbers are those of (seed, view, place in the listing): neither batches nor other views change a picture.
+
+    >>> from relic_eval.data.pictures import from_array
+    >>> p = from_array("toy", "test", np.full((3, 8, 8), 90, np.uint8), np.array([0, 1, 1]), ("a", "b"), digest="d")
+    >>> both, last = (augmented(p, 1).read(np.array(rows), 8)[0] for rows in ([0, 2], [2]))
+    >>> both.shape, bool((both[1] == last[0]).all())
+    ((2, 8, 8, 1), True)
+    """
+
+    def read(rows: np.ndarray, side: int) -> tuple[np.ndarray, Mapping[int, str]]:
+        import torch
+
+        from relic_eval.views import Recipe, make_view
+
+        out, problems = np.empty((len(rows), side, side, source.channels), np.uint8), {}
+        asked = set(rows.tolist())
+        for group in np.unique(rows // GROUP).tolist():
+            members = np.arange(group * GROUP, min((group + 1) * GROUP, len(source)))
+            pixels, wrong = source.read(members, side)
+            x = torch.from_numpy(np.ascontiguousarray(pixels)).permute(0, 3, 1, 2).float() / 255
+            generator = torch.Generator().manual_seed(int(digest_json([seed, view, group])[:15], 16))
+            made = (make_view(x, Recipe(side), generator) * 255).round().byte().permute(0, 2, 3, 1).numpy()
+            here = rows // GROUP == group
+            out[here] = made[rows[here] - members[0]]
+            problems.update({row: text for row, text in wrong.items() if row in asked})
+        return out, problems
+
+    return dataclasses.replace(source, read=read)
+
+
+def recipe_digest() -> str:
+    """Digest of how views are made; the side of the pictures is in the key of the whole pictures already.
+
+    >>> len(recipe_digest())
+    64
+    """
+    from relic_eval.views import Recipe
+
+    return digest_json([dataclasses.asdict(Recipe(side=0)), GROUP])
+
+
+def use_views(stores: Mapping[Path, Sequence[Path]]) -> None:
+    """Note, for stores of whole pictures of one encoder and set, the stores of their views as those in use, in order."""
+    place = next(iter(stores)).parent / "views.json"
+    before = _named(place)
+    names = {**before, **{whole.name: [path.name for path in views] for whole, views in stores.items()}}
+    if names != before:
+        write_json(place, names)
+
+
+def views_of(path: Path) -> list[Path]:
+    """The stores of views in use beside a store of whole pictures, in order; none where none were made, or one is not complete.
+
+    >>> views_of(Path("/nowhere/test.0"))
+    []
+    """
+    found = [path.parent / name for name in _named(path.parent / "views.json").get(path.name, [])]
+    return found if all((place / "manifest.json").exists() for place in found) else []
+
+
+def read_views(path: Path) -> Embeddings:
+    """The rows of a store of whole pictures with the views in use beside it; `views` is empty where there are none.
+
+    Raises DataError for views of other rows, or made beside a store of another key.
+    """
+    rows, key = read_store(path), read_manifest(path).get("key")
+    views = []
+    for place in views_of(path):
+        view, made_of = read_store(place), read_manifest(place).get("request", {}).get("whole")
+        # pictures may have been mended or lost between the two, where unreadable ones are left out
+        if made_of != key or not np.array_equal(_ids(view), _ids(rows)):
+            raise DataError(
+                f"{place}: expected views of the rows of {path}, received others. Delete it and embed again."
+            )
+        views.append(view.x_ND)
+    return dataclasses.replace(rows, views=tuple(views))
+
+
+def _ids(rows: Embeddings) -> np.ndarray:
+    return np.empty(0, str) if rows.ids is None else rows.ids
+
+
+def _named(file: Path) -> dict[str, list[str]]:
+    """What a views.json says; nothing, and a warning, where it is damaged."""
+    if not file.exists():
+        return {}
+    try:
+        names = read_record(file, {})
+        if not all(isinstance(v, list) and all(isinstance(name, str) for name in v) for v in names.values()):
+            raise DataError(f"{file}: expected lists of stores, received something else. Delete it and embed again.")
+    except DataError as error:
+        warn(f"{error} It is passed over.")
+        return {}
+    return names

@@ -1,0 +1,135 @@
+"""The published linear protocol: softmax regression by SGD, the learning rate chosen on validation rows, refitted."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections import OrderedDict
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, ClassVar
+
+import numpy as np
+
+from relic_eval.errors import ArgumentError
+from relic_eval.evaluators.logistic import predictions
+from relic_eval.files import digest_bytes
+from relic_eval.records import Cell, Embeddings, Measurement
+
+if TYPE_CHECKING:
+    from relic_eval.probes.sgd import SgdFit
+
+_fitted: OrderedDict[str, Any] = OrderedDict()  # by content: tasks that differ only in their test rows share a fit
+REMEMBERED = 2
+TOP = 5  # classes; the second score of ImageNet, where there are more
+
+
+@dataclass(frozen=True)
+class Sgd:
+    """Fit on train at every learning rate in one pass, choose on valid, refit on both, look at the test labels once.
+
+    The defaults are those of RELICv2's code (batch, epochs, momentum) and of BYOL's appendix C.1 (learning rates; 80 epochs
+    there): times batch / 256, cosine to 0. With fewer rows than `batch` all of them are one batch.
+    """
+
+    kind: ClassVar[str] = "probe"
+    version: ClassVar[int] = 1  # raise it when the same settings give other numbers
+    learning_rates: tuple[float, ...] = (0.4, 0.3, 0.2, 0.1, 0.05)
+    batch: int = 1024
+    epochs: int = 100
+    momentum: float = 0.9
+    seed: int = 0  # of the order of the rows
+
+    def __call__(self, train: Embeddings, valid: Embeddings, test: Embeddings) -> Cell:
+        """A cell whose first row is top-1 accuracy on the test rows, with a Wilson interval."""
+        from scipy.special import softmax
+
+        from relic_eval.metrics.scores import accuracy, mean_per_class
+        from relic_eval.metrics.statistics import wilson
+        from relic_eval.probes.linear import scores
+
+        sweep, valid_top1_L, best, refit = remembered(self, train, valid, self._fit)
+        score_NC = scores(refit.weights_LDC, refit.bias_LC, test.x_ND)[0]
+        predicted_N, n = score_NC.argmax(1), len(test)
+        right_N = predicted_N == test.y_N
+        params = {
+            "learning_rate": self.learning_rates[best],
+            "edge": int(self.learning_rates[best] in (min(self.learning_rates), max(self.learning_rates))),
+            "diverged": int(sweep.diverged_L.sum()),
+            "batch": min(self.batch, len(train) + len(valid)),
+            "steps": refit.loss_LT.shape[1],
+        }
+        low, high = wilson(right_N.sum(), n)
+        rows = [
+            Measurement("top1", accuracy(test.y_N, predicted_N), low, high, n, params),
+            Measurement("mean_per_class", mean_per_class(test.y_N, predicted_N), n=n, params=params),
+        ]
+        if score_NC.shape[1] > TOP:
+            hits = int(_within(score_NC, test.y_N, TOP).sum())
+            rows.append(Measurement(f"top{TOP}", hits / n, *wilson(hits, n), n, params))
+        parts = np.array_split(refit.loss_LT[0], min(self.epochs, refit.loss_LT.shape[1]))
+        sound_L = ~sweep.diverged_L
+        curves = {
+            "name": np.repeat(["validation top1", "loss"], [sound_L.sum(), len(parts)]),
+            "x": np.concatenate([np.array(self.learning_rates)[sound_L], np.arange(1.0, len(parts) + 1)]),
+            "y": np.concatenate([valid_top1_L[sound_L], [part.mean() for part in parts]]),
+        }
+        table = predictions(test, predicted_N, right_N, softmax(score_NC, axis=1).max(1))
+        return Cell(tuple(rows), table, curves)
+
+    def _fit(self, train: Embeddings, valid: Embeddings) -> tuple[SgdFit, np.ndarray, int, SgdFit]:
+        from relic_eval.probes.linear import predict
+
+        sweep = self._run(train.x_ND, train.y_N, len(train.classes), self.learning_rates)
+        if sweep.diverged_L.all():
+            raise ArgumentError(
+                "x_ND",
+                "features on which a learning rate stays finite",
+                f"none of {self.learning_rates} does",
+                "Divide the features by a constant.",
+            )
+        sound_L = ~sweep.diverged_L
+        valid_top1_L = np.where(
+            sound_L, (predict(sweep.weights_LDC, sweep.bias_LC, valid.x_ND) == valid.y_N).mean(1), np.nan
+        )
+        near = np.flatnonzero(valid_top1_L == np.nanmax(valid_top1_L))
+        best = int(near[np.argmin(np.array(self.learning_rates)[near])])  # ties: the smaller step
+        both_x, both_y = np.concatenate([train.x_ND, valid.x_ND]), np.concatenate([train.y_N, valid.y_N])
+        refit = self._run(both_x, both_y, len(train.classes), (self.learning_rates[best],))
+        if refit.diverged_L.any():
+            raise ArgumentError(
+                "x_ND", "features on which the refit stays finite", "ones on which it diverges", "Divide them."
+            )
+        return sweep, valid_top1_L, best, refit
+
+    def _run(self, x_ND: np.ndarray, y_N: np.ndarray, classes: int, rates: tuple[float, ...]) -> SgdFit:
+        from relic_eval.probes.sgd import batches_of, fit_sgd, step_count
+
+        batch = min(self.batch, len(x_ND))
+        return fit_sgd(
+            batches_of(x_ND, y_N, batch, self.epochs, self.seed),
+            classes,
+            x_ND.shape[1],
+            [rate * batch / 256 for rate in rates],
+            step_count(len(x_ND), batch, self.epochs),
+            momentum=self.momentum,
+        )
+
+
+def remembered(evaluator: Any, train: Embeddings, valid: Embeddings, fit: Callable[..., Any]) -> Any:
+    """`fit(train, valid)`, or what it was when the same evaluator last met the same rows."""
+    content = [np.ascontiguousarray(a) for e in (train, valid) for a in (e.x_ND, e.y_N)]
+    about = [type(evaluator).__name__, dataclasses.asdict(evaluator), len(train.classes)]
+    about += [(a.shape, str(a.dtype), digest_bytes(a.tobytes())) for a in content]
+    key = digest_bytes(repr(about).encode())
+    if key not in _fitted:
+        _fitted[key] = fit(train, valid)
+        while len(_fitted) > REMEMBERED:
+            _fitted.popitem(last=False)
+    return _fitted[key]
+
+
+def _within(score_NC: np.ndarray, y_N: np.ndarray, top: int) -> np.ndarray:
+    """Whether fewer than `top` classes stand before the true one; of equal scores the first class stands first, as in argmax."""
+    own_N1 = np.take_along_axis(score_NC, y_N[:, None], 1)
+    before = (score_NC > own_N1) | ((score_NC == own_N1) & (np.arange(score_NC.shape[1]) < y_N[:, None]))
+    return before.sum(1) < top

@@ -1,0 +1,84 @@
+"""Intersection over union of pixel labels, from a confusion matrix that grows image by image."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from jaxtyping import Float, Int, Shaped
+
+from relic_eval.arrays import asarray, whole
+from relic_eval.errors import ArgumentError
+
+IGNORE = 255  # VOC's borders
+BLOCK = 1 << 20  # pixels counted together
+
+
+def pixel_confusion(
+    true: Shaped[np.ndarray, "*pixels"],
+    predicted: Shaped[np.ndarray, "*pixels"],
+    classes: int,
+    *,
+    ignore: int | None = IGNORE,
+) -> Int[np.ndarray, "C C"]:
+    """How many pixels of each class (row) are predicted as each class (column), without those whose true label is `ignore`.
+
+    The sum over images is the matrix of the set: add them one by one. Raises ArgumentError for different shapes, fractions,
+    or classes out of range on a pixel that counts.
+
+    >>> pixel_confusion(np.array([[0, 1], [1, 255]]), np.array([[0, 1], [0, 0]]), 2)
+    array([[1, 0],
+           [1, 1]])
+    """
+    true, predicted = asarray(true), asarray(predicted)
+    if true.shape != predicted.shape:
+        raise ArgumentError("predicted", f"shape {true.shape} like true", f"{predicted.shape}")
+    whole("classes", classes, 1)
+    count = np.zeros(classes * classes, np.int64)
+    true, predicted = true.reshape(-1), predicted.reshape(-1)
+    for start in range(0, len(true), BLOCK):
+        true_P, predicted_P = true[start : start + BLOCK], predicted[start : start + BLOCK]
+        if ignore is not None:
+            kept_P = true_P != ignore
+            true_P, predicted_P = true_P[kept_P], predicted_P[kept_P]
+        row_P, column_P = _classes("true", true_P, classes), _classes("predicted", predicted_P, classes)
+        count += np.bincount(row_P * classes + column_P, minlength=len(count))
+    return count.reshape(classes, classes)
+
+
+def iou(confusion_CC: Shaped[np.ndarray, "C C"]) -> Float[np.ndarray, " C"]:
+    """Intersection over union of each class; NaN where it is neither true nor predicted anywhere.
+
+    Pixels of the class that are predicted so, over those that are of it or predicted so (Everingham et al. 2010).
+
+    >>> iou(np.array([[1, 0], [1, 1]]))
+    array([0.5, 0.5])
+    """
+    count_CC = asarray(confusion_CC)
+    if count_CC.ndim != 2 or count_CC.shape[0] != count_CC.shape[1] or not (count_CC >= 0).all():
+        raise ArgumentError("confusion_CC", "a square matrix of counts", f"shape {count_CC.shape} or negative numbers")
+    count_CC = count_CC.astype(np.float64)
+    both_C = np.diag(count_CC)
+    either_C = count_CC.sum(0) + count_CC.sum(1) - both_C
+    return np.divide(both_C, either_C, out=np.full(len(both_C), np.nan), where=either_C > 0)
+
+
+def mean_iou(confusion_CC: Shaped[np.ndarray, "C C"]) -> float:
+    """Mean of `iou` over the classes that are true or predicted somewhere. Raises ArgumentError where there is no pixel.
+
+    >>> mean_iou(np.array([[2, 0, 0], [1, 1, 0], [0, 0, 0]]))  # 2/3 and 1/2
+    0.5833333333333333
+    """
+    iou_C = iou(confusion_CC)
+    if np.isnan(iou_C).all():
+        raise ArgumentError("confusion_CC", "at least one pixel", "none", "Every pixel may have been ignored.")
+    return float(np.nanmean(iou_C))
+
+
+def _classes(name: str, label_P: Any, classes: int) -> np.ndarray:
+    if label_P.dtype.kind not in "iub":
+        raise ArgumentError(name, "whole numbers", f"dtype {label_P.dtype}", "Take the argmax of scores.")
+    if len(label_P) and not (label_P.min() >= 0 and label_P.max() < classes):
+        out = int(label_P.min()) if label_P.min() < 0 else int(label_P.max())
+        raise ArgumentError(name, f"classes from 0 to {classes - 1}", f"{out}", "Is that the label to ignore?")
+    return label_P.astype(np.int64)
