@@ -33,7 +33,7 @@ class Figure:
         if self.target is None:
             return None
         sign, bound = self.target.split()
-        return self.value <= float(bound) if sign == "<=" else self.value >= float(bound)
+        return bool(self.value <= float(bound) if sign == "<=" else self.value >= float(bound))
 
 
 @dataclass(frozen=True)

@@ -197,6 +197,8 @@ def _differences(encoders, columns, values, samples) -> list[Difference]:
                 low, high = interval(sample)
                 value = values[(a, column)] - values[(b, column)]
                 more = 0 if low > 0 else images_to_separate(value, float(sample.std()) * its.n**0.5, its.n)
+                if more and its.protocol.startswith("fewshot"):
+                    more = None  # more images do not take away what the training draws vary by
                 found.append(Difference(column, a, b, value, float(low), float(high), more_images=more))
                 chance.append(two_sided_p(value, sample))
     return [replace(d, certain=bool(c)) for d, c in zip(found, holm(np.array(chance)), strict=True)]

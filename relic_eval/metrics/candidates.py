@@ -5,7 +5,7 @@ They are proposals for `neighbours.nearest`, in no order; equal products at the 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
@@ -138,10 +138,10 @@ def _largest(x: Tensor, q: Tensor, width: int, start: int, best: Found | None, b
             torch.mm(q, rows[left:right].T, out=tile[:, left:right])
         top = tile.view(len(q), GROUP, groups).amax(1)
         if best is not None and best[0].shape[1] == width:
-            score, index = _above(tile, top, best[0].amin(1, keepdim=True))
+            score, index = _above(tile, top, best[0].amin(1, keepdim=True), torch.gt)
         elif 2 * width < groups:  # at least `width` products reach the highest of `width` groups
             floor = top.topk(width, sorted=False).values.amin(1, keepdim=True)
-            score, index = _above(tile, top, torch.nextafter(floor, floor.new_tensor(-torch.inf)))
+            score, index = _above(tile, top, floor, torch.ge)
         else:
             score, index = tile[:, : len(rows)].topk(min(width, len(rows)), sorted=False)
         best = _merged(best, (score, index + first + start), width)
@@ -149,14 +149,14 @@ def _largest(x: Tensor, q: Tensor, width: int, start: int, best: Found | None, b
     return best
 
 
-def _above(tile: Tensor, top: Tensor, floor: Tensor) -> Found:
-    """The products above each row's floor, found by the highest of each group, as a table filled up with -inf."""
+def _above(tile: Tensor, top: Tensor, floor: Tensor, passes: Callable[[Tensor, Tensor], Tensor]) -> Found:
+    """The products that pass each row's floor, found by the highest of each group, as a table filled up with -inf."""
     import torch
 
-    row, group = (top > floor).nonzero(as_tuple=True)
+    row, group = passes(top, floor).nonzero(as_tuple=True)
     column = group[:, None] + torch.arange(GROUP, device=tile.device) * top.shape[1]
     value = tile[row[:, None], column]
-    keep = value > floor[row]
+    keep = passes(value, floor[row])
     row, column, value = row[:, None].expand_as(keep)[keep], column[keep], value[keep]
     count = torch.bincount(row, minlength=len(tile))
     place = torch.arange(len(row), device=row.device) - (count.cumsum(0) - count)[row]
@@ -178,7 +178,7 @@ def _merged(best: Found | None, more: Found, width: int) -> Found:
 
 
 @contextmanager
-def _full_precision():
+def _full_precision() -> Iterator[None]:
     """Products in float32, also where the caller lets torch round them to bfloat16 or TF32: the margin counts on it."""
     import torch
 

@@ -18,6 +18,7 @@ import torch
 from jaxtyping import Float, Int, Num, Shaped
 
 from relic_eval.arrays import labels, matrix, paired
+from relic_eval.devices import device as where
 from relic_eval.devices import tensor
 from relic_eval.errors import ArgumentError
 from relic_eval.probes.path import Problem, solve_path
@@ -76,6 +77,7 @@ def fit_path(
     counted = y_N if weight_SN is None else y_N[weight_SN[0] > 0]
     if len(np.unique(counted)) < 2:
         raise _one_class()
+    device = where(device)
     rows = Rows(x_ND[None], weight_SN, device, max_memory)
     return _fit(rows, tensor(y_N)[None].to(device), classes, penalties, mean_form, tol, start, "softmax")
 
@@ -110,6 +112,7 @@ def fit_subsets(
     longest = max(len(rows) for rows in subsets)
     point = x_ND.dtype.itemsize * len(penalties) * (min(x_ND.shape[1], longest) + 1) * classes
     group = max(1, MEMORY // (30 * point))
+    device = where(device)
     parts = [_padded(subsets[start : start + group]) for start in range(0, len(subsets), group)]
     fits = []
     for rows_SM, weight_SM in parts:
@@ -148,6 +151,7 @@ def fit_multilabel(
         raise ArgumentError(
             "y_NC", "both 0 and 1 in each column", f"one value in column {single[0]}", "Leave such classes out."
         )
+    device = where(device)
     rows = Rows(x_ND[None], weight_SN, device, max_memory)
     target = tensor(np.ascontiguousarray(y_NC.T, np.float64))[None].to(device, rows.kind)
     return _fit(rows, target, y_NC.shape[1], penalties, mean_form, tol, None, "sigmoid")

@@ -113,3 +113,15 @@ def test_bars_lie_where_the_numbers_say():
     assert re.search(r'x="25.0" y="1" width="25.0" height="8" class="worse"', worse)
     assert re.search(r'x="50.0" y="1" width="25.0" height="8" class="better"', better)
     assert 'd="M10.0 5H40.0" class="whisker"' in worse
+
+
+def test_ties_say_how_many_more_images_would_tell(shifted_folder):
+    from relic_eval.board import read_board
+
+    board = read_board(shifted_folder)[0]
+    counts = [d.more_images for d in board.differences if d.more_images]
+    text = write_report(shifted_folder).read_text()
+    assert counts
+    assert all(not board.columns[d.column].protocol.startswith("fewshot") for d in board.differences if d.more_images)
+    for count in counts:
+        assert f"no, tied; about {count:,} more test images would tell these two apart" in text
