@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 
@@ -46,7 +47,7 @@ def _against_scikit_learn(name: str, rows: int, test_rows: int, tols, quick: boo
     classes = int(y_N.max()) + 1
     for tol in tols:
         what = f"{rows:,} x {x_ND.shape[1]:,}, {classes} classes, gradient {tol:g}"
-        ours, path = timed(lambda tol=tol: fit_path(x_ND, y_N, tol=SHARE * tol))
+        ours, path = timed(partial(fit_path, x_ND, y_N, tol=SHARE * tol))
         nine = PENALTIES[2::20] if quick else PENALTIES[2::5]
         peer, peers = _scikit_learn(x_ND, y_N, nine, tol)
         peer *= len(PENALTIES) / len(nine)

@@ -93,6 +93,7 @@ def by_centroids(m: Moments, scale: float, reading: str, metric: str, to_all: bo
         inter_N = scale * (to_rest_N + divide(_around(rest_KD, point_KD, spread_K, weight_K), left_K)[m.own_N])
     if reading.startswith("fisher"):
         own_N = about_N * n_N * n_N if reading == "fisher" else about_N * out_N
+    assert inter_N is not None  # either way above has set it
     return value_NK, inter_N, own_N
 
 
