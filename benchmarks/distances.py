@@ -15,10 +15,11 @@ CHECKED = 5  # rows worked out again by differences
 
 
 def _rows(quick: bool) -> tuple[np.ndarray, np.ndarray, int]:
-    """Real features tiled to 50,000 x 2,048 and 1,000 classes of 50, in no order."""
+    """Real features tiled to 50,000 x 2,048 and 1,000 classes of 50, in no order, copies of an image in one class."""
     n, dims, classes = (600, 64, 30) if quick else (50_000, 2048, 1000)
     x_ND, _ = real("tinyimagenet40", "train", 300) if quick else real("cifar10-full", "train", 20_000)
-    return tiled(x_ND, n, dims), np.random.default_rng(0).permutation(np.arange(n) % classes), classes
+    y_N = np.random.default_rng(0).permutation(np.arange(len(x_ND)) % classes)
+    return tiled(x_ND, n, dims), np.resize(y_N, n), classes
 
 
 def exact(quick: bool) -> Iterator[Figure]:

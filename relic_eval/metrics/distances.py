@@ -113,7 +113,7 @@ def prepared(given: Points, rows: np.ndarray | slice, centre_D: Any, size: int |
 
 
 def squares(a: Block, b: Block, skip: Any = None, out: Any = None) -> Any:
-    """Squared distances of the rows of `a` to those of `b`, a tensor (A, B) of their dtype, float64 where some were mended.
+    """Squared distances of the rows of `a` to those of `b`, a tensor (A, B) of their dtype, float64 where it has to be.
 
     `skip`: a column for each row whose number is not wanted (the row itself): it comes out as infinity. `out`: a tensor
     of A x B numbers or more that is written over.
@@ -142,7 +142,7 @@ def squares(a: Block, b: Block, skip: Any = None, out: Any = None) -> Any:
         return s
     below[:, 0] = low[below[:, 0]]
     if len(below) <= MANY * s.numel():
-        return _differences(a, b, s.double(), below)
+        return _differences(a, b, s, below)
     own_a, own_b = a.points.take(a.rows), b.points.take(b.rows)
     centre = own_a[0].clone()
     own_a -= centre
@@ -222,10 +222,13 @@ def _bound(size: int, dims: int) -> float:
 
 
 def _differences(a: Block, b: Block, s: Any, pairs_P2: Any) -> Any:
-    """`s` with these pairs worked out by differences."""
+    """`s` with these pairs worked out by differences; in float64 where float32 could not hold one of them."""
     for start, stop in a.points.blocks(len(pairs_P2)):
         i, j = pairs_P2[start:stop].T
-        s[i, j] = (a.points.take(a.rows[i.numpy()]) - b.points.take(b.rows[j.numpy()])).square_().sum(1)
+        off = a.points.take(a.rows[i.numpy()]).sub_(b.points.take(b.rows[j.numpy()])).square_().sum(1)
+        if s.itemsize == 4 and bool(((off > 0) & (off < FLOOR)).any()):
+            s = s.double()
+        s[i, j] = off.to(s.dtype)
     return s
 
 
