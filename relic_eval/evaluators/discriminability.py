@@ -22,7 +22,8 @@ class Discriminability:
 
     Intervals of "mean" resample images within classes, both ends of each pair. A sum over pairs changes with the counts c of
     a sample by 2 * sum (c_i - 1) s_i to first order, where s_i is the sum of the distances of image i: resampling one end
-    only would make the interval half as wide as it is. Other readings have an interval of the median alone.
+    only would make the interval half as wide as it is. Resamples of n images vary by n - 1 of n and know nothing of the
+    t distribution: intervals are as much wider, on the scale of the logarithm. Other readings have that of the median alone.
     """
 
     kind: ClassVar[str] = "measure"
@@ -46,8 +47,10 @@ class Discriminability:
         lows, highs = np.full(1 + len(split.classes), np.nan), np.full(1 + len(split.classes), np.nan)
         if n and self.reading == "mean":
             ratio_KB = self._resampled(d, split.y_N)
-            sure_K = np.isfinite(ratio_KB).all(1)
-            lows[sure_K], highs[sure_K] = interval(ratio_KB[sure_K])
+            sure_K = np.isfinite(ratio_KB).all(1) & (ratio_KB.min(1) > 0)
+            wide_K, ratio_K = _widening(d.count_C)[sure_K], np.append(d.ratio, d.ratio_C)[sure_K]
+            ends = interval(np.log(ratio_KB[sure_K]) - np.log(ratio_K)[:, None])
+            lows[sure_K], highs[sure_K] = (ratio_K * np.exp(wide_K * end) for end in ends)
         if n == 0 or not np.isfinite(d.ratio) or (self.reading == "mean" and np.isnan(lows[0])):
             # all images of a class coincide, or there is none to compare
             rows = [
@@ -110,6 +113,17 @@ class Discriminability:
             return np.divide(top, bottom, out=np.full(top.shape, np.nan), where=bottom > 0)
 
         return resampled(ratios, y_N, draws=self.draws, seed=self.seed)
+
+
+def _widening(count_C: np.ndarray) -> np.ndarray:
+    """By what intervals over all and of each class are wider than the percentiles of resamples."""
+    from scipy.stats import t
+
+    from relic_eval.metrics.statistics import Z95
+
+    n_K = np.append(count_C.sum(), count_C).astype(float)
+    free_K = np.maximum(np.append(np.maximum(count_C - 1, 0).sum(), count_C - 1), 1)
+    return np.sqrt(n_K / free_K) * t.ppf(0.975, free_K) / Z95
 
 
 def _known(value: float) -> float | None:

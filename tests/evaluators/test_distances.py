@@ -160,8 +160,8 @@ def test_intervals_of_classes_cover():
 
     truth = discriminability(*draw(0, 3000)).ratio_C
     hits = []
-    for seed in range(1, 301):
+    for seed in range(1, 401):
         x, y = draw(seed, 150)
         rows = Discriminability(draws=400)(Embeddings(x, y, ("a", "b", "c"))).rows[2:]
         hits.append([r.low <= t <= r.high for r, t in zip(rows, truth, strict=True)])
-    assert 0.92 <= np.mean(hits) <= 0.97, np.mean(hits, 0)
+    assert 0.93 <= np.mean(hits) <= 0.97, np.mean(hits, 0)
