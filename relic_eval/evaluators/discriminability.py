@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 
-from relic_eval.evaluators.logistic import predictions
+from relic_eval.evaluators.shared import predictions
 from relic_eval.records import Cell, Embeddings, Measurement
 
 if TYPE_CHECKING:

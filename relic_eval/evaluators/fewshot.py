@@ -8,7 +8,7 @@ from typing import ClassVar
 import numpy as np
 
 from relic_eval.errors import ArgumentError
-from relic_eval.evaluators.logistic import predictions
+from relic_eval.evaluators.shared import best_penalty, predictions
 from relic_eval.records import Cell, Embeddings, Measurement
 
 
@@ -31,7 +31,7 @@ class FewShot:
 
         path = fit_subsets(train.x_ND, train.y_N, self._rows(train), classes=len(train.classes))
         valid_top1_L = (predict(path, valid.x_ND) == valid.y_N).mean((0, 2))
-        best = int(np.flatnonzero(valid_top1_L == valid_top1_L.max())[-1])
+        best = best_penalty(valid_top1_L)
         predicted_SN = predict(path, test.x_ND)[:, best]
         right_SN = predicted_SN == test.y_N
         low, high = interval(paired_bootstrap(right_SN[None], test.y_N, draws=self.samples, seed=self.seed)[0])

@@ -8,7 +8,7 @@ from typing import ClassVar
 import numpy as np
 
 from relic_eval.errors import ArgumentError
-from relic_eval.evaluators.logistic import predictions
+from relic_eval.evaluators.shared import predictions
 from relic_eval.records import Cell, Embeddings, Measurement
 
 SHOWN = 5  # neighbours of each image that are kept

@@ -7,9 +7,8 @@ from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 
-from relic_eval.evaluators.logistic import predictions
-from relic_eval.evaluators.sgd import remembered
-from relic_eval.records import Cell, Embeddings, Measurement
+from relic_eval.evaluators.shared import accuracy_rows, best_penalty, predictions, remembered
+from relic_eval.records import Cell, Embeddings
 
 if TYPE_CHECKING:
     from relic_eval.probes.ridge import RidgePath
@@ -31,33 +30,24 @@ class Ridge:
 
     def __call__(self, train: Embeddings, valid: Embeddings, test: Embeddings) -> Cell:
         """A cell whose first row is top-1 accuracy on the test rows, with a Wilson interval."""
-        from relic_eval.metrics.scores import accuracy, mean_per_class
-        from relic_eval.metrics.statistics import wilson
         from relic_eval.probes.linear import scores
 
         path, valid_top1_L, best, refit = remembered(self, train, valid, self._fit)
         score_NC = scores(refit.weights_LDC, refit.bias_LC, test.x_ND)[0]
-        predicted_N, n = score_NC.argmax(1), len(test)
-        right_N = predicted_N == test.y_N
+        predicted_N = score_NC.argmax(1)
         params = {
             "penalty": path.penalties_L[best].item(),
             "edge": int(best in (0, self.count - 1)),
             "gradient": refit.gradient_L[0].item(),
         }
-        converged = bool(refit.converged_L[0] and path.converged_L.all())
-        low, high = wilson(right_N.sum(), n)
-        rows = (
-            Measurement("top1", accuracy(test.y_N, predicted_N), low, high, n, params, converged),
-            Measurement(
-                "mean_per_class", mean_per_class(test.y_N, predicted_N), n=n, params=params, converged=converged
-            ),
-        )
+        rows = accuracy_rows(test, predicted_N, params, bool(refit.converged_L[0] and path.converged_L.all()))
         curves = {
             "name": np.repeat(["validation top1"], self.count),
             "x": path.penalties_L,
             "y": valid_top1_L,
         }
-        return Cell(rows, predictions(test, predicted_N, right_N, score_NC.max(1)), curves)
+        table = predictions(test, predicted_N, predicted_N == test.y_N, score_NC.max(1))
+        return Cell(tuple(rows), table, curves)
 
     def _fit(self, train: Embeddings, valid: Embeddings) -> tuple[RidgePath, np.ndarray, int, RidgePath]:
         from relic_eval.probes.linear import predict
@@ -67,7 +57,7 @@ class Ridge:
         grid = tuple(float(p) for p in np.logspace(np.log10(self.lowest), np.log10(self.highest), self.count))
         path = fit_ridge(train.x_ND, train.y_N, grid, classes=classes, relative=True, loo=False)
         valid_top1_L = (predict(path.weights_LDC, path.bias_LC, valid.x_ND) == valid.y_N).mean(1)
-        best = int(np.flatnonzero(valid_top1_L == valid_top1_L.max())[-1])  # ties: the larger penalty
+        best = best_penalty(valid_top1_L)
         both_x, both_y = np.concatenate([train.x_ND, valid.x_ND]), np.concatenate([train.y_N, valid.y_N])
         refit = fit_ridge(both_x, both_y, (path.penalties_L[best].item(),), classes=classes, loo=False)
         return path, valid_top1_L, best, refit

@@ -2,24 +2,18 @@
 
 from __future__ import annotations
 
-import dataclasses
-from collections import OrderedDict
-from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 
 from relic_eval.errors import ArgumentError
-from relic_eval.evaluators.logistic import predictions
-from relic_eval.files import digest_bytes
+from relic_eval.evaluators.shared import accuracy_rows, predictions, remembered
 from relic_eval.records import Cell, Embeddings, Measurement
 
 if TYPE_CHECKING:
     from relic_eval.probes.sgd import SgdFit
 
-_fitted: OrderedDict[str, Any] = OrderedDict()  # by content: tasks that differ only in their test rows share a fit
-REMEMBERED = 2
 TOP = 5  # classes; the second score of ImageNet, where there are more
 
 
@@ -43,7 +37,7 @@ class Sgd:
         """A cell whose first row is top-1 accuracy on the test rows, with a Wilson interval."""
         from scipy.special import softmax
 
-        from relic_eval.metrics.scores import accuracy, mean_per_class
+        from relic_eval.metrics.scores import classes_before
         from relic_eval.metrics.statistics import wilson
         from relic_eval.probes.linear import scores
 
@@ -58,13 +52,9 @@ class Sgd:
             "batch": min(self.batch, len(train) + len(valid)),
             "steps": refit.loss_LT.shape[1],
         }
-        low, high = wilson(right_N.sum(), n)
-        rows = [
-            Measurement("top1", accuracy(test.y_N, predicted_N), low, high, n, params),
-            Measurement("mean_per_class", mean_per_class(test.y_N, predicted_N), n=n, params=params),
-        ]
+        rows = accuracy_rows(test, predicted_N, params)
         if score_NC.shape[1] > TOP:
-            hits = int(_within(score_NC, test.y_N, TOP).sum())
+            hits = int((classes_before(test.y_N, score_NC) < TOP).sum())
             rows.append(Measurement(f"top{TOP}", hits / n, *wilson(hits, n), n, params))
         parts = np.array_split(refit.loss_LT[0], min(self.epochs, refit.loss_LT.shape[1]))
         sound_L = ~sweep.diverged_L
@@ -113,23 +103,3 @@ class Sgd:
             step_count(len(x_ND), batch, self.epochs),
             momentum=self.momentum,
         )
-
-
-def remembered(evaluator: Any, train: Embeddings, valid: Embeddings, fit: Callable[..., Any]) -> Any:
-    """`fit(train, valid)`, or what it was when the same evaluator last met the same rows."""
-    content = [np.ascontiguousarray(a) for e in (train, valid) for a in (e.x_ND, e.y_N)]
-    about = [type(evaluator).__name__, dataclasses.asdict(evaluator), len(train.classes)]
-    about += [(a.shape, str(a.dtype), digest_bytes(a.tobytes())) for a in content]
-    key = digest_bytes(repr(about).encode())
-    if key not in _fitted:
-        _fitted[key] = fit(train, valid)
-        while len(_fitted) > REMEMBERED:
-            _fitted.popitem(last=False)
-    return _fitted[key]
-
-
-def _within(score_NC: np.ndarray, y_N: np.ndarray, top: int) -> np.ndarray:
-    """Whether fewer than `top` classes stand before the true one; of equal scores the first class stands first, as in argmax."""
-    own_N1 = np.take_along_axis(score_NC, y_N[:, None], 1)
-    before = (score_NC > own_N1) | ((score_NC == own_N1) & (np.arange(score_NC.shape[1]) < y_N[:, None]))
-    return before.sum(1) < top

@@ -16,10 +16,8 @@ from torch import Tensor
 
 HISTORY = 12
 ARMIJO = 1e-4
-NOISE = {
-    torch.float32: 2e-7,
-    torch.float64: 1e-15,
-}  # relative error of an objective's sum: a step inside it is progress
+# relative error of an objective's sum: a step inside it is progress
+NOISE = {torch.float32: 2e-7, torch.float64: 1e-15}
 RESCALED = (4, 8, 16, 32, 64, 128)  # iterations of a problem after which its diagonal is taken anew
 
 
@@ -90,20 +88,20 @@ class _State:
         self.point, self.gradient = self._flat(point * self.root), self._flat(gradient / self.root)
         size = self.point.shape[1]
         self.s, self.y = (self.point.new_zeros(problems, HISTORY, size) for _ in range(2))
-        small = self.point.new_zeros(problems, HISTORY, HISTORY, dtype=torch.float64)
-        self.sy, self.yy = small, small.clone()  # sy[i, j] = s_i . y_j
+        self.sy, self.yy = (
+            self.point.new_zeros(problems, HISTORY, HISTORY, dtype=torch.float64) for _ in range(2)
+        )  # sy[i, j] = s_i . y_j
         self.slot = 0
         self.restarted = torch.zeros(problems, dtype=torch.bool, device=point.device)
-        self._steepest(torch.ones_like(self.restarted))
+        self.direction, self.step = torch.empty_like(self.gradient), self.gradient.new_empty(problems)
+        self.slope_full = self.gradient.new_empty(problems, dtype=torch.float64)
+        self._steepest(~self.restarted)
 
     def _flat(self, x):
         return x.flatten(1)
 
     def _steepest(self, which):
         """Plain gradient steps, kept short: the curvature along them is not known."""
-        if not hasattr(self, "direction"):
-            self.direction, self.step = -self.gradient, self.gradient.new_ones(len(self.gradient))
-            self.slope_full = (self.gradient * self.direction).sum(1).double()
         norm = self.gradient[which].norm(dim=1)
         self.direction[which] = -self.gradient[which]
         self.step[which] = 1 / norm.clamp_min(1)

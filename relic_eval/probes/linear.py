@@ -49,7 +49,7 @@ def scores(
     >>> scores(np.array([[[1.0, 2.0]]]), np.zeros((1, 2)), np.array([[3.0]])).tolist()
     [[[3.0, 6.0]]]
     """
-    return np.concatenate(list(_score_blocks(weights_LDC, bias_LC, x_ND)), axis=1)
+    return np.concatenate(list(score_blocks(weights_LDC, bias_LC, x_ND)), axis=1)
 
 
 def predict(
@@ -60,10 +60,15 @@ def predict(
     >>> predict(np.array([[[1.0, 2.0]]]), np.zeros((1, 2)), np.array([[3.0], [-3.0]])).tolist()
     [[1, 0]]
     """
-    return np.concatenate([block_LNC.argmax(2) for block_LNC in _score_blocks(weights_LDC, bias_LC, x_ND)], axis=1)
+    return np.concatenate([block_LNC.argmax(2) for block_LNC in score_blocks(weights_LDC, bias_LC, x_ND)], axis=1)
 
 
-def _score_blocks(weights_LDC, bias_LC, x_ND) -> Iterator[np.ndarray]:
+def score_blocks(weights_LDC: np.ndarray, bias_LC: np.ndarray, x_ND: np.ndarray) -> Iterator[np.ndarray]:
+    """`scores` in blocks of rows, (L, n, C) each. Raises ArgumentError for rows of another number of columns.
+
+    >>> [b.shape for b in score_blocks(np.ones((2, 3, 4)), np.ones((2, 4)), np.ones((5, 3)))]
+    [(2, 5, 4)]
+    """
     x_ND, (models, dims, classes) = rows_of("x_ND", x_ND), weights_LDC.shape
     if x_ND.shape[1] != dims:
         raise ArgumentError("x_ND", f"{dims} columns, as the probe was fitted on", f"{x_ND.shape[1]}")

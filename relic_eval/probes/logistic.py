@@ -21,13 +21,13 @@ from relic_eval.arrays import labels, matrix, paired
 from relic_eval.devices import device as where
 from relic_eval.devices import tensor
 from relic_eval.errors import ArgumentError
+from relic_eval.probes.linear import score_blocks
 from relic_eval.probes.path import Problem, solve_path
 from relic_eval.probes.rows import Rows
 
 PENALTIES = tuple(float(p) for p in np.logspace(-6, 5, 45))
 MEMORY = 512 << 20  # bytes of the optimiser's memory for several subsets together
 MAX_MEMORY = 4 << 30  # bytes that the rotated rows may take; more rows are read again in each pass
-PREDICTED = 64 << 20  # bytes of the logits that are held together
 
 
 @dataclass(frozen=True)
@@ -244,14 +244,7 @@ def _joined(paths: list[PenaltyPath]) -> PenaltyPath:
 
 
 def _score_blocks(path: PenaltyPath, x_ND: np.ndarray) -> Iterator[np.ndarray]:
-    weights, x_ND = torch.from_numpy(path.weights_SLDC), matrix("x_ND", x_ND)
-    subsets, penalties, dims, classes = weights.shape
-    if x_ND.shape[1] != dims:
-        raise ArgumentError("x_ND", f"{dims} columns like the training rows", f"{x_ND.shape[1]}")
-    flat_DK = weights.permute(2, 0, 1, 3).reshape(dims, -1)
-    bias = torch.from_numpy(path.bias_SLC)
-    rows = max(64, PREDICTED // (4 * flat_DK.shape[1]))
-    for start in range(0, len(x_ND), rows):
-        block = tensor(np.ascontiguousarray(x_ND[start : start + rows])).to(weights.dtype)
-        logits = (block @ flat_DK).reshape(len(block), subsets, penalties, classes) + bias
-        yield logits.permute(1, 2, 0, 3).contiguous().numpy()
+    shape = path.bias_SLC.shape
+    flat = path.weights_SLDC.reshape(-1, *path.weights_SLDC.shape[2:]), path.bias_SLC.reshape(-1, shape[2])
+    for block_MNC in score_blocks(*flat, x_ND):
+        yield block_MNC.reshape(*shape[:2], -1, shape[2])

@@ -86,7 +86,7 @@ def fit_ridge(
     fit = (_dual if dual else _primal)(data, lam, relative)
     lam_L = fit["penalties"].cpu().numpy()
     bias_LC = data.mean_C - torch.einsum("d,ldc->lc", data.mean_D, fit["weights"])
-    error, top1, left_out = _leave_one_out(data, fit, bias_LC, len(lam_L), keep) if loo or keep else (None, None, None)
+    error, top1, left_out = _leave_one_out(data, fit, len(lam_L), keep) if loo or keep else (None, None, None)
     best = None
     if error is not None and not np.isnan(error).all():
         near = np.flatnonzero(error == np.nanmin(error))
@@ -259,7 +259,7 @@ def _floor(spectrum: Tensor, side: int) -> Tensor | float:
     return torch.finfo(torch.float64).eps * side * spectrum[-1].clamp_min(0) if len(spectrum) else 0.0
 
 
-def _leave_one_out(data: _Rows, fit: dict, bias_LC: Tensor, count: int, keep: bool) -> tuple[Any, Any, Any]:
+def _leave_one_out(data: _Rows, fit: dict, count: int, keep: bool) -> tuple[Any, Any, Any]:
     """Mean squared errors (L,), shares of right classes (L,) or None, and all predictions (L, N, C) where kept."""
     error = torch.zeros(count, dtype=torch.float64, device=data.device)
     right = torch.zeros_like(error)

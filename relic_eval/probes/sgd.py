@@ -23,6 +23,7 @@ from relic_eval.arrays import asarray, labels, matrix, paired, whole
 from relic_eval.devices import tensor
 from relic_eval.errors import ArgumentError
 from relic_eval.probes.linear import rows_of
+from relic_eval.probes.links import softmax
 from relic_eval.progress import heartbeat
 
 
@@ -177,23 +178,16 @@ def _step(x, y, rate_L, momentum, weights_KD, bias_K, speed_KD, speed_K) -> Tens
     With v' = m v + g Nesterov's step is w' = w - r (g + m v') = w + r m v - r (1 + m) v': so g is never stored apart.
     """
     rows, count = len(x), len(rate_L)
-    logits = torch.addmm(bias_K, x, weights_KD.T).view(rows, count, -1)
+    logits = torch.addmm(bias_K[:, None], weights_KD, x.T).view(1, count, -1, rows)
     classes = logits.shape[2]
-    index = y[:, None, None].expand(-1, count, 1)
-    logits -= logits.amax(2, keepdim=True)
-    loss_L = -logits.gather(2, index)[..., 0].sum(0, dtype=torch.float64)
-    residual = logits.exp_()
-    total = residual.sum(2, keepdim=True)
-    loss_L += total[..., 0].log().sum(0, dtype=torch.float64)
-    residual /= total
-    residual.scatter_(2, index, residual.gather(2, index) - 1)
-    residual = residual.view(rows, -1) / rows
+    loss_1L, _, residual = softmax(logits, y[None], None)
+    residual = residual.view(-1, rows) / rows
     rate_K = rate_L.repeat_interleave(classes).to(x.dtype)
     for point, speed, rate in ((weights_KD, speed_KD, rate_K[:, None]), (bias_K, speed_K, rate_K)):
         point.addcmul_(speed, rate, value=momentum)
         if point is weights_KD:
-            speed.addmm_(residual.T, x, beta=momentum)
+            speed.addmm_(residual, x, beta=momentum)
         else:
-            speed.mul_(momentum).add_(residual.sum(0))
+            speed.mul_(momentum).add_(residual.sum(1))
         point.addcmul_(speed, rate, value=-(1 + momentum))
-    return loss_L / rows
+    return loss_1L[0] / rows

@@ -99,7 +99,7 @@ def _classes(results: Sequence[Result], look: Mapping[str, Look], per_class: Map
         title,
         dots(rows, [look[r.encoder] for r in results], f"mean {RATIO}", title, 1.0),
         "One line a class, from the best set apart on average at the top; each mark is an encoder.",
-        f"{results[0].about['title']}; ratios of one class have no interval yet."
+        f"{results[0].about['title']}; intervals of one class are in its cell and not drawn."
         + (f" {counted(left_out, 'class', 'classes')} in the middle left out." if left_out else ""),
         to_csv(table),
     )

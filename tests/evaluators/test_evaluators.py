@@ -9,7 +9,7 @@ import pytest
 
 import relic_eval.metrics.neighbours
 from relic_eval.errors import ArgumentError
-from relic_eval.evaluators import knn, logistic
+from relic_eval.evaluators import knn, shared
 from relic_eval.evaluators.blocks import Blocks
 from relic_eval.evaluators.discriminability import Discriminability
 from relic_eval.evaluators.fewshot import FewShot
@@ -38,7 +38,7 @@ def splits():
 
 @pytest.fixture(autouse=True)
 def nothing_remembered():
-    logistic._fitted.clear()
+    shared._fitted.clear()
     knn._found.clear()
 
 
@@ -114,7 +114,7 @@ def test_the_penalty_of_the_linear_probe_never_sees_the_test_labels():
     train, valid, test = (clusters(n, s, spread=4.0) for n, s in ((30, 1), (20, 2), (20, 3)))
     rng = np.random.default_rng(0)
     clean = Logistic()(train, valid, test)
-    logistic._fitted.clear()  # or the second run would only remember the first
+    shared._fitted.clear()  # or the second run would only remember the first
     lies = dataclasses.replace(test, y_N=rng.permutation(test.y_N))
     dirty = Logistic()(train, valid, lies)
     assert dirty.rows[0].params == clean.rows[0].params
@@ -138,11 +138,11 @@ def test_the_linear_probe_remembers_by_content(splits):
     train, valid, test = splits
     Logistic()(train, valid, test)
     Logistic()(train, valid, poisoned(test, 3))
-    assert len(logistic._fitted) == 1
+    assert len(shared._fitted) == 1
     changed = dataclasses.replace(train, x_ND=train.x_ND + np.float32(0.5))
     shifted = Logistic()(changed, valid, test)
-    assert len(logistic._fitted) == 2
-    logistic._fitted.clear()
+    assert len(shared._fitted) == 2
+    shared._fitted.clear()
     assert Logistic()(changed, valid, test).rows == shifted.rows
 
 
@@ -338,7 +338,7 @@ def test_discriminability_of_single_images_or_a_single_class_is_missing(y):
 def test_protocols_repeat_themselves_and_leave_their_input_alone(protocol, splits):
     before = [(s.x_ND.copy(), s.y_N.copy()) for s in splits]
     first = run(protocol, splits)
-    logistic._fitted.clear()
+    shared._fitted.clear()
     second = run(protocol, splits)
     assert first.rows == second.rows
     for name, column in (first.predictions or first.curves).items():

@@ -11,10 +11,10 @@ from sklearn.datasets import load_digits
 from sklearn.linear_model import RidgeClassifier
 
 from relic_eval.errors import ArgumentError
-from relic_eval.evaluators import sgd
+from relic_eval.evaluators import shared
 from relic_eval.evaluators.ridge import Ridge
 from relic_eval.evaluators.sgd import Sgd
-from relic_eval.metrics.scores import mean_per_class
+from relic_eval.metrics.scores import classes_before, mean_per_class
 from relic_eval.metrics.statistics import wilson
 from relic_eval.records import Embeddings
 
@@ -23,7 +23,7 @@ BOTH = pytest.mark.parametrize("probe", [Sgd(epochs=30), Ridge()], ids=["sgd", "
 
 @pytest.fixture(autouse=True)
 def nothing_remembered():
-    sgd._fitted.clear()
+    shared._fitted.clear()
 
 
 @pytest.fixture(scope="module")
@@ -57,7 +57,7 @@ def test_test_labels_choose_nothing(probe, digits):
     train, valid, test = digits
     rng = np.random.default_rng(0)
     clean = probe(*digits)
-    sgd._fitted.clear()
+    shared._fitted.clear()
     dirty = probe(train, valid, dataclasses.replace(test, y_N=rng.permutation(test.y_N)))
     assert dirty.rows[0].params == clean.rows[0].params
     assert dirty.rows[0].value < 0.5 < clean.rows[0].value
@@ -155,7 +155,7 @@ def test_few_classes_have_no_top5(digits):
 
 def test_ties_in_top5_go_to_the_first_class():
     score_NC = np.zeros((3, 7))
-    assert sgd._within(score_NC, np.array([0, 4, 5]), 5).tolist() == [True, True, False]
+    assert (classes_before(np.array([0, 4, 5]), score_NC) < 5).tolist() == [True, True, False]
 
 
 def test_ridge_is_scikit_learns_with_the_chosen_penalty(digits):

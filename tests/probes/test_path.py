@@ -267,5 +267,5 @@ def test_bad_subsets_and_bad_labels_are_refused(digits):
         fit_multilabel(x, np.stack([y > 4, y >= 0], 1))
     with pytest.raises(ArgumentError, match="0 and 1"):
         fit_multilabel(x, y[:, None])
-    with pytest.raises(ArgumentError, match="columns like the training rows"):
+    with pytest.raises(ArgumentError, match="64 columns, as the probe was fitted on"):
         inspect.unwrap(predict)(fit_path(x, y, penalties=(1.0,)), x[:, :3])
