@@ -131,6 +131,7 @@ def table_squares(a_KD: Any, b_KD: Any) -> Iterator[tuple[int, Float[np.ndarray,
     middle_D = b_KD.mean(0)
     every = slice(0, len(a_KD))
     a, b = (prepared(Points(t.numpy()), every, middle_D) for t in (a_KD, b_KD))
+    b = b.turned()
     step = max(16, TILE_BYTES // (2 * len(a_KD)))
     for start in range(0, len(a_KD), step):
         rows = a.part(start, start + step)
@@ -164,7 +165,7 @@ def to_classes(
     value_NK = np.empty((n, classes), f"f{size if scale in (0.5, 1) else 8}")  # float32 might not hold others
     other_N = np.empty(n)
     middle_D = m.middle_D
-    centroids = prepared(Points(table_KD.numpy()), slice(0, classes), middle_D, size)
+    centroids = prepared(Points(table_KD.numpy()), slice(0, classes), middle_D, size).turned()
     weight, spread, own = (torch.from_numpy(a) for a in (weight_K, spread_K, m.own_N[:, None]))
     own_value = torch.from_numpy(own_value_N[:, None])
     step = max(16, TILE_BYTES // (4 * classes))

@@ -1,8 +1,9 @@
 """Squared distances in tiles, as products where these are accurate and by differences where they are not.
 
-|a - b|^2 = |a|^2 + |b|^2 - 2ab loses what is small beside |a|^2 + |b|^2. Rows are therefore taken about their mean, and pairs
-whose squared distance is below a bound (`_bound`) of |a|^2 + |b|^2 are worked out again in float64: a tile with many of
-them as a product about one of its own rows, and what is below the float64 bound then, or was rare, by differences.
+|a - b|^2 = |a|^2 + |b|^2 - 2ab is the product of (-2a, 1, |a|^2) and (b, |b|^2, 1): one product, and no pass over the tile after
+it. It loses what is small beside |a|^2 + |b|^2. Rows are therefore taken about their mean, and pairs whose squared distance is
+below a bound (`_bound`) of |a|^2 + |b|^2 are worked out again in float64: a tile with many of them as a product about one
+of its own rows, and what is below the float64 bound then, or was rare, by differences.
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ CACHE_BYTES = 4 << 20  # of rows in float64 that are worked on together
 MANY = 1 / 64  # share of a tile from which on another product is faster than differences
 ROUNDING = {4: 1e-7, 8: 2e-16}  # of a product over D columns, times sqrt(D), by bytes of a number
 WANTED = {4: 2e-4, 8: 2e-8}  # relative error of a squared distance: half of it is left in the distance
+MOST_WAITING = 1 << 16  # pairs that wait for their differences
 FLOOR = 1e-24  # squares below it, of float32 rows with entries about 1, are close to what float32 cannot hold
 MOST_CLASSES = 1_000_000
 
@@ -57,12 +59,18 @@ class Points:
 
 @dataclass(frozen=True)
 class Block:
-    """Some rows, about a common centre, in the dtype of the products, and their squared lengths."""
+    """Some rows x about a common centre, in the dtype of the products: (x, |x|^2, 1), and turned (-2x, 1, |x|^2)."""
 
     x: Any
-    norm: Any
+    norm: Any  # |x|^2
     points: Points
     rows: np.ndarray
+
+    def turned(self) -> Block:
+        """The other factor of `squares`; a copy."""
+        import torch
+
+        return Block(torch.cat([-2 * self.x[:, :-2], self.x[:, [-1, -2]]], 1), self.norm, self.points, self.rows)
 
     def part(self, start: int, stop: int) -> Block:
         """Rows from start to stop."""
@@ -104,54 +112,34 @@ def prepared(given: Points, rows: np.ndarray | slice, centre_D: Any, size: int |
     kind = "float32" if (size or given.x_ND.dtype.itemsize) == 4 else "float64"
     n, dims = rows.stop - rows.start if isinstance(rows, slice) else len(rows), given.x_ND.shape[1]
     # NumPy asks for large pages, without which a product over many rows takes a quarter longer
-    x, norm = torch.from_numpy(np.empty((n, dims), kind)), torch.empty(n, dtype=getattr(torch, kind))
+    x = torch.from_numpy(np.empty((n, dims + 2), kind))
+    x[:, -1] = 1
     for start, stop in given.blocks(n):
         part = slice(rows.start + start, rows.start + stop) if isinstance(rows, slice) else rows[start:stop]
-        x[start:stop] = given.take(part).sub_(centre_D)
-        norm[start:stop] = x[start:stop].square().sum(1)
-    return Block(x, norm, given, np.arange(rows.start, rows.stop) if isinstance(rows, slice) else rows)
+        x[start:stop, :-2] = given.take(part).sub_(centre_D)
+        x[start:stop, -2] = x[start:stop, :-2].square().sum(1)
+    return Block(x, x[:, -2].clone(), given, np.arange(rows.start, rows.stop) if isinstance(rows, slice) else rows)
 
 
 def squares(a: Block, b: Block, skip: Any = None, out: Any = None) -> Any:
     """Squared distances of the rows of `a` to those of `b`, a tensor (A, B) of their dtype, float64 where it has to be.
 
-    `skip`: a column for each row whose number is not wanted (the row itself): it comes out as infinity. `out`: a tensor
-    of A x B numbers or more that is written over.
+    One of the two is `turned`. `skip`: a column for each row whose number is not wanted (the row itself): it comes out as
+    infinity. `out`: a tensor of A x B numbers or more that is written over.
 
     >>> x = Points(np.array([[1000.0], [1000.001]]))
     >>> a = prepared(x, np.arange(2), 0.0)
-    >>> round(float(squares(a, a)[0, 1]), 9)
+    >>> round(float(squares(a, a.turned())[0, 1]), 9)
     1e-06
     """
-    import torch
-
-    shape = len(a.rows), len(b.rows)
-    s = torch.empty(shape, dtype=a.x.dtype) if out is None else out[: shape[0] * shape[1]].view(shape)
-    torch.mm(a.x, b.x.T, out=s)
-    torch.add(b.norm, s, alpha=-2, out=s).add_(a.norm[:, None])
-    if skip is not None:
-        s.scatter_(1, skip[:, None], torch.inf)
-    bound, floor = _bound(s.dtype.itemsize, a.x.shape[1]), FLOOR if s.dtype == torch.float32 else 0.0
-    # one look at each row says whether any pair of it can be below the bound
-    least = s.amin(1).div_(bound).sub_(a.norm)
-    if float(least.min()) >= b.largest + floor / bound:
-        return s
-    low = (least < b.largest + floor / bound).nonzero()[:, 0]
-    below = (s[low] < (a.norm[low, None] + b.norm) * bound + floor).nonzero()
-    if len(below) == 0:
-        return s
-    below[:, 0] = low[below[:, 0]]
-    if len(below) <= MANY * s.numel():
-        return _differences(a, b, s, below)
-    own_a, own_b = a.points.take(a.rows), b.points.take(b.rows)
-    centre = own_a[0].clone()
-    own_a -= centre
-    own_b -= centre
-    norm = (own_a * own_a).sum(1)[:, None] + (own_b * own_b).sum(1)
-    s = torch.addmm(norm, own_a, own_b.T, alpha=-2)
-    if skip is not None:
-        s.scatter_(1, skip[:, None], torch.inf)
-    return _differences(a, b, s, (s < norm * _bound(8, a.x.shape[1])).nonzero())
+    s, near_P2 = _products(a, b, skip, out)
+    for start, stop in a.points.blocks(len(near_P2)):
+        i, j = near_P2[start:stop].T
+        off = _differences(a.points, a.rows[i.numpy()], b.points, b.rows[j.numpy()])
+        if s.itemsize == 4 and bool(((off > 0) & (off < FLOOR)).any()):
+            s = s.double()
+        s[i, j] = off.to(s.dtype)
+    return s
 
 
 def class_distance_sums(
@@ -174,16 +162,21 @@ def class_distance_sums(
     blocks = [(s, rows.part(s, s + SIDE), *_members(y_N[order[s : s + SIDE]])) for s in range(0, n, SIDE)]
     # class by class, images in order of class: what a tile adds is contiguous then, and all it costs is its products
     sums_CN, tile = torch.from_numpy(np.zeros((classes, n))), torch.empty(SIDE * SIDE, dtype=rows.x.dtype)
+    near = _Near(given, order, torch.from_numpy(y_N[order]), sums_CN)
     for number, (at_a, a, first_a, in_a) in enumerate(blocks):
+        turned = a.turned()
         for at_b, b, first_b, in_b in blocks[number:]:
             itself = torch.arange(len(a.rows)) if a is b else None
-            d = squares(a, b, itself, tile).sqrt_()
+            d, near_P2 = _products(turned, b, itself, tile)
+            near.take(d, near_P2, at_a, at_b)
+            d.sqrt_()
             if itself is not None:
                 d.fill_diagonal_(0)
             sums_CN[first_b : first_b + len(in_b), at_a : at_a + len(d)].add_(in_b.to(d.dtype) @ d.T)
             if itself is None:
                 sums_CN[first_a : first_a + len(in_a), at_b : at_b + d.shape[1]].add_(in_a.to(d.dtype) @ d)
-    del rows, blocks, a, b
+    near.add()
+    del rows, blocks, a, b, turned
     if factor != 1:
         sums_CN /= factor
     sums_NC = np.empty((n, classes))
@@ -216,20 +209,81 @@ def class_count(y_N: Int[np.ndarray, " N"], classes: int | None = None) -> int:
     return largest if classes is None else classes
 
 
-def _bound(size: int, dims: int) -> float:
+class _Near:
+    """Pairs too near for products, of all tiles: their differences are worked out many at a time and added to the sums."""
+
+    def __init__(self, given: Points, order: np.ndarray, class_N: Any, sums_CN: Any):
+        self.given, self.order, self.class_N, self.sums_CN = given, order, class_N, sums_CN
+        self.pairs: list[Any] = []
+        self.waiting = 0
+
+    def take(self, s: Any, near_P2: Any, at_a: int, at_b: int) -> None:
+        """Keep these pairs of a tile for later, and make them 0 in it."""
+        if not len(near_P2):
+            return
+        s[near_P2[:, 0], near_P2[:, 1]] = 0
+        if at_a == at_b:  # a tile on the diagonal holds each pair twice, and rounding may have kept one of the two
+            near_P2 = near_P2.sort(1).values.unique(dim=0)
+            s[near_P2[:, 1], near_P2[:, 0]] = s[near_P2[:, 0], near_P2[:, 1]] = 0
+        self.pairs.append(near_P2 + near_P2.new_tensor([at_a, at_b]))
+        self.waiting += len(near_P2)
+        if self.waiting > MOST_WAITING:
+            self.add()
+
+    def add(self) -> None:
+        """Add the distances of the pairs that wait to the sums of both."""
+        import torch
+
+        i, j = torch.cat([torch.empty(0, 2, dtype=torch.long), *self.pairs]).T
+        for start, stop in self.given.blocks(len(i)):
+            p, q = i[start:stop], j[start:stop]
+            d = _differences(self.given, self.order[p.numpy()], self.given, self.order[q.numpy()]).sqrt_()
+            self.sums_CN.index_put_((self.class_N[q], p), d, accumulate=True)
+            self.sums_CN.index_put_((self.class_N[p], q), d, accumulate=True)
+        self.pairs, self.waiting = [], 0
+
+
+def _products(a: Block, b: Block, skip: Any, out: Any) -> tuple[Any, Any]:
+    """What `squares` gives, by products alone, and the pairs (P, 2) that are too near for them: these need differences."""
+    import torch
+
+    shape = len(a.rows), len(b.rows)
+    s = torch.empty(shape, dtype=a.x.dtype) if out is None else out[: shape[0] * shape[1]].view(shape)
+    torch.mm(a.x, b.x.T, out=s)
+    if skip is not None:
+        s.scatter_(1, skip[:, None], torch.inf)
+    none = torch.empty(0, 2, dtype=torch.long)
+    bound, floor = _bound(s.dtype.itemsize, a.x.shape[1]), FLOOR if s.dtype == torch.float32 else 0.0
+    # one look at each row says whether any pair of it can be below the bound
+    least = s.amin(1).div_(bound).sub_(a.norm)
+    if float(least.min()) >= b.largest + floor / bound:
+        return s, none
+    low = (least < b.largest + floor / bound).nonzero()[:, 0]
+    below = (s[low] < (a.norm[low, None] + b.norm) * bound + floor).nonzero()
+    if len(below) == 0:
+        return s, none
+    below[:, 0] = low[below[:, 0]]
+    if len(below) <= MANY * s.numel():
+        return s, below
+    own_a, own_b = a.points.take(a.rows), b.points.take(b.rows)
+    centre = own_a[0].clone()
+    own_a -= centre
+    own_b -= centre
+    norm = (own_a * own_a).sum(1)[:, None] + (own_b * own_b).sum(1)
+    s = torch.addmm(norm, own_a, own_b.T, alpha=-2)
+    if skip is not None:
+        s.scatter_(1, skip[:, None], torch.inf)
+    return s, (s < norm * _bound(8, a.x.shape[1])).nonzero()
+
+
+def _differences(a: Points, a_P: np.ndarray, b: Points, b_P: np.ndarray) -> Any:
+    """Squared distances of rows `a_P` to rows `b_P`, pair by pair, in float64, a tensor (P,)."""
+    return a.take(a_P).sub_(b.take(b_P)).square_().sum(1)
+
+
+def _bound(size: int, columns: int) -> float:
     """Share of |a|^2 + |b|^2 from which on a squared distance by a product is accurate, by bytes of a number."""
-    return min(0.25, ROUNDING[size] * dims**0.5 / WANTED[size])
-
-
-def _differences(a: Block, b: Block, s: Any, pairs_P2: Any) -> Any:
-    """`s` with these pairs worked out by differences; in float64 where float32 could not hold one of them."""
-    for start, stop in a.points.blocks(len(pairs_P2)):
-        i, j = pairs_P2[start:stop].T
-        off = a.points.take(a.rows[i.numpy()]).sub_(b.points.take(b.rows[j.numpy()])).square_().sum(1)
-        if s.itemsize == 4 and bool(((off > 0) & (off < FLOOR)).any()):
-            s = s.double()
-        s[i, j] = off.to(s.dtype)
-    return s
+    return min(0.25, ROUNDING[size] * columns**0.5 / WANTED[size])
 
 
 def _members(y_R: np.ndarray) -> tuple[int, Any]:

@@ -269,14 +269,26 @@ def test_several_tiles(kind):
 
 
 def test_each_pair_is_multiplied_once(monkeypatch):
-    real, numbers = distances.squares, []
+    real, numbers = distances._products, []
     monkeypatch.setattr(
-        distances, "squares", lambda a, b, *more: (numbers.append(len(a.rows) * len(b.rows)), real(a, b, *more))[1]
+        distances, "_products", lambda a, b, *more: (numbers.append(len(a.rows) * len(b.rows)), real(a, b, *more))[1]
     )
     n, side = 2000, distances.SIDE
     class_distance_sums(np.random.default_rng(0).normal(size=(n, 2)), np.arange(n) % 3)
     assert max(numbers) <= side * side
     assert sum(numbers) <= n * (n + side) / 2
+
+
+@pytest.mark.parametrize("kind", ["f4", "f8"])
+def test_near_copies_scattered_over_tiles(kind, monkeypatch):
+    monkeypatch.setattr(distances, "MOST_WAITING", 100)  # they are worked out in several goes
+    rng = np.random.default_rng(0)
+    noise = 10 ** rng.uniform(-9 if kind == "f8" else -6, -1, (1500, 1))  # the distances where products just suffice too
+    x = (rng.normal(size=(600, 8))[rng.permutation(1500) % 600] + noise * rng.normal(size=(1500, 8))).astype(kind)
+    y = rng.permutation(1500) % 700
+    d = cdist(x.astype(np.float64), x.astype(np.float64))
+    expected = np.stack([d[:, y == c].sum(1) for c in range(700)], 1)
+    np.testing.assert_allclose(class_distance_sums(x, y), expected, rtol=1e-4 if kind == "f4" else 1e-8)
 
 
 def test_many_duplicates_are_at_distance_nought():
