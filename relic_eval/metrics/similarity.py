@@ -10,12 +10,12 @@ from jaxtyping import Real
 from relic_eval.arrays import matrix, whole
 from relic_eval.errors import ArgumentError
 from relic_eval.metrics.neighbours import nearest
+from relic_eval.metrics.spectrum import blocks, column_means
 
 BLOCK_BYTES = 32 << 20  # of any temporary array
 SAFE = 24  # exponents of two up to which rows are taken as they are
 FEWEST = 4  # rows that the unbiased form needs
 EPS = float(np.finfo(np.float64).eps)
-EQUAL = 8 * EPS  # of the largest entry: rows that differ by less are equal, and their mean was rounded
 
 
 def linear_cka(x_ND: Real[np.ndarray, "N D"], y_NE: Real[np.ndarray, "N E"], *, unbiased: bool = True) -> float:
@@ -35,10 +35,10 @@ def linear_cka(x_ND: Real[np.ndarray, "N D"], y_NE: Real[np.ndarray, "N E"], *, 
     n = len(x_ND)
     if n < (FEWEST if unbiased else 2):
         raise ArgumentError("x_ND", f"at least {FEWEST if unbiased else 2} rows", f"{n}", "Pass more images.")
+    if _all_equal(x_ND) or _all_equal(y_NE):
+        return np.nan
     by_rows = n < max(x_ND.shape[1], y_NE.shape[1])
     (xy, xx, yy), a_N, b_N = (_through_rows if by_rows else _through_columns)(x_ND, y_NE)
-    if min(a_N.mean() / x_ND.shape[1], b_N.mean() / y_NE.shape[1]) <= EQUAL**2:
-        return np.nan
     if unbiased:
         rounding = 100 * (EPS if by_rows else np.finfo(np.result_type(x_ND, y_NE)).eps)
         least_xx, least_yy = rounding * xx, rounding * yy
@@ -72,11 +72,18 @@ def _both(x_name: str, x_ND: np.ndarray, y_name: str, y_NE: np.ndarray) -> tuple
     return x_ND, y_NE
 
 
+def _all_equal(x_ND: np.ndarray) -> bool:
+    """Whether all rows are the same: by looking, as the rounding of a mean depends on how many rows there are."""
+    return all((x_ND[rows] == x_ND[0]).all() for rows in blocks(*x_ND.shape))
+
+
 def _mean_and_unit(x_ND: np.ndarray) -> tuple[np.ndarray, float]:
     """The mean row, and a power of two to divide by where squares could overflow or vanish in float32; else 1."""
     largest = max(float(x_ND.max()), -float(x_ND.min())) or 1.0
     exponent = math.floor(math.log2(largest))
-    return x_ND.mean(0, dtype=np.float64), 1.0 if abs(exponent) <= SAFE else 2.0**exponent
+    # a sum in float64 of float32 rows is as good as they are
+    mean_D = x_ND.mean(0, dtype=np.float64) if x_ND.dtype.itemsize == 4 else column_means(x_ND)
+    return mean_D, 1.0 if abs(exponent) <= SAFE else 2.0**exponent
 
 
 def _through_columns(x_ND: np.ndarray, y_NE: np.ndarray) -> tuple[tuple[float, ...], np.ndarray, np.ndarray]:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Float, Real
 
-from relic_eval.arrays import matrix, whole
+from relic_eval.arrays import matrix
 from relic_eval.errors import ArgumentError
 
 BLOCK_BYTES = 64 << 20  # of any temporary array
@@ -36,7 +36,7 @@ def spectrum(x_ND: Real[np.ndarray, "N D"]) -> Spectrum:
 
     The product has min(N, D) rows and columns. Singular values are square roots of its eigenvalues: those below about 1e-6
     of the largest are lost in rounding and count as 0. Sources: Garrido et al. 2023 (RankMe), Roy and Vetterli 2007
-    (effective rank), Agrawal et al. 2022 (alpha-ReQ).
+    (effective rank), Agrawal et al. 2022 (alpha-ReQ). Raises ArgumentError where float64 cannot hold the squares.
 
     >>> s = spectrum(np.array([[2.0, 0.0], [-2.0, 0.0], [0.0, 2.0], [0.0, -2.0]]))
     >>> round(s.effective_rank, 6), round(s.participation_ratio, 6), s.collapse, s.dead
@@ -44,6 +44,10 @@ def spectrum(x_ND: Real[np.ndarray, "N D"]) -> Spectrum:
     """
     x_ND = matrix("x_ND", x_ND)
     largest = max(float(x_ND.max()), -float(x_ND.min()))
+    if largest and not 1e-150 < largest < 1e150:
+        raise ArgumentError(
+            "x_ND", "a largest entry between 1e-150 and 1e150 in size", f"{largest:.3g}", "Scale the rows."
+        )
     unit = 2.0 ** np.floor(np.log2(largest or 1.0))  # a power of two: squares neither overflow nor round
     about_RR, plain_RR, variance_D = _products(x_ND, unit)
     if variance_D.sum() <= x_ND.size * EQUAL**2:
@@ -91,18 +95,16 @@ def power_law(eigenvalue_R: Float[np.ndarray, " R"], first: int = FIRST, last: i
     return -float(np.polyfit(np.log(rank), np.log(eigenvalue_R[rank - 1]), 1, w=rank**-0.5)[0])
 
 
-def uniformity(x_ND: Real[np.ndarray, "N D"], *, most: int | None = None, seed: int = 0) -> float:
+def uniformity(x_ND: Real[np.ndarray, "N D"]) -> float:
     """log of the mean of exp(-2 |a - b|^2) over all pairs of rows of unit length (Wang and Isola 2020): at most 0, low is even.
 
-    Exact, in tiles; `most` draws that many rows with `seed` first, and all pairs among them count. NaN for a single row.
+    Exact, in tiles. NaN for a single row.
     Raises ArgumentError for a row of zeros, which has no direction.
 
     >>> round(uniformity(np.array([[1.0, 0.0], [-3.0, 0.0]])), 6)
     -8.0
     """
     x_ND = matrix("x_ND", x_ND)
-    if most is not None and whole("most", most, 2) < len(x_ND):
-        x_ND = x_ND[np.sort(np.random.default_rng(seed).choice(len(x_ND), most, replace=False))]
     n, length_N = len(x_ND), lengths(x_ND)
     if (length_N == 0).any():
         zeros = np.flatnonzero(length_N == 0)
@@ -132,7 +134,7 @@ def lengths(x_ND: Float[np.ndarray, "N D"]) -> Float[np.ndarray, " N"]:
     array([5.])
     """
     out = np.empty(len(x_ND))
-    for rows in _blocks(*x_ND.shape):
+    for rows in blocks(*x_ND.shape):
         block = x_ND[rows].astype(np.float64)
         most = np.abs(block).max(1, keepdims=True)  # squares of very large or small entries have no place in float64
         most[most == 0] = 1
@@ -150,7 +152,25 @@ def unit_rows(x_ND: Float[np.ndarray, "N D"], length_N: Float[np.ndarray, " N"])
     return np.divide(x_ND, length_N[:, None], dtype=np.float64).astype(x_ND.dtype, copy=False)
 
 
-def _blocks(rows: int, columns: int) -> list[slice]:
+def column_means(x_ND: Float[np.ndarray, "N D"]) -> Float[np.ndarray, " D"]:
+    """Mean of each column in float64, right to the last digit: a long sum rounds at every step, and what it missed is added.
+
+    >>> float(column_means(np.full((1000, 1), 0.1))[0])
+    0.1
+    """
+    mean_D = x_ND.mean(0, dtype=np.float64)
+    rest_D = np.zeros_like(mean_D)
+    for rows in blocks(*x_ND.shape):
+        rest_D += np.subtract(x_ND[rows], mean_D, dtype=np.float64).sum(0)
+    return mean_D + rest_D / len(x_ND)
+
+
+def blocks(rows: int, columns: int) -> list[slice]:
+    """Slices of rows that are worked on together.
+
+    >>> blocks(3, 2)
+    [slice(0, 4194304, None)]
+    """
     step = max(1, BLOCK_BYTES // (8 * columns))
     return [slice(start, start + step) for start in range(0, rows, step)]
 
@@ -159,10 +179,10 @@ def _products(x_ND: np.ndarray, unit: float) -> tuple[np.ndarray, np.ndarray, np
     """Products along the longer side of the rows about their mean, of the rows as they are, and each column's squares."""
     tall = x_ND.shape[0] >= x_ND.shape[1]
     long = x_ND if tall else x_ND.T
-    mean_D = x_ND.mean(0, dtype=np.float64) / unit
+    mean_D = column_means(x_ND) / unit
     size = long.shape[1]
     about_RR, along_R, square_D = np.zeros((size, size)), np.zeros(size), np.empty(x_ND.shape[1])
-    for part in _blocks(*long.shape):
+    for part in blocks(*long.shape):
         block = np.divide(long[part], unit, dtype=np.float64, order="C")
         block -= mean_D if tall else mean_D[part, None]
         about_RR += block.T @ block

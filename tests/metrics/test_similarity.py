@@ -111,6 +111,35 @@ def test_rows_that_are_all_equal_are_like_nothing(unbiased, dtype, columns):
     assert np.isnan(linear_cka(x, same, unbiased=unbiased))
 
 
+@pytest.mark.parametrize("unbiased", [True, False])
+@pytest.mark.parametrize("dtype", ["f4", "f8"])
+@pytest.mark.parametrize(("rows", "value"), [(69, 1576875.6104869754), (62, 173335.83294650193), (30_000, 0.1)])
+def test_equal_rows_whose_mean_rounds_are_like_nothing(rows, value, dtype, unbiased):
+    x = np.random.default_rng(0).normal(size=(rows, 3)).astype(dtype)
+    assert np.isnan(linear_cka(np.full((rows, 2), value, dtype), x, unbiased=unbiased))
+    assert np.isnan(linear_cka(x, np.full((rows, 2), value, dtype), unbiased=unbiased))
+
+
+@pytest.mark.parametrize("unbiased", [True, False])
+@pytest.mark.parametrize(("size", "width"), [(1e-6, 1e-9), (1e-3, 1e-11), (1e6, 1e-10)])
+def test_rows_that_hardly_differ_are_not_taken_for_equal(size, width, unbiased):
+    x = size * (1 / 3 + width * np.random.default_rng(0).normal(size=(40, 3)))
+    assert linear_cka(x, x[:, ::-1], unbiased=unbiased) == pytest.approx(1, abs=1e-6)
+    y = np.random.default_rng(1).normal(size=(40, 2))
+    exact = (x - x[0]) / (size * width)
+    assert linear_cka(x, y, unbiased=unbiased) == pytest.approx(naive(exact, y, unbiased), abs=1e-6)
+
+
+def test_many_rows_far_from_the_origin():
+    """A sum of as many numbers rounds away more than the rows' width allows."""
+    rng = np.random.default_rng(0)
+    x, y = rng.normal(size=(300_000, 2)), rng.normal(size=(300_000, 2))
+    y[:, 0] += x[:, 0]
+    far = x * 1e-3 + 1e6
+    exact = [linear_cka((far - 1e6) * 1e3, y, unbiased=u) for u in (True, False)]
+    assert [linear_cka(far, y, unbiased=u) for u in (True, False)] == pytest.approx(exact, abs=1e-9)
+
+
 def test_rows_as_far_from_each_other_as_any_are_like_nothing_without_themselves():
     assert np.isnan(linear_cka(np.eye(6), np.eye(6)))
     assert linear_cka(np.eye(6), np.eye(6), unbiased=False) == pytest.approx(1)

@@ -107,6 +107,21 @@ def test_rows_that_are_all_equal_have_no_spectrum(value, shape):
     assert np.isnan(s.rankme) if value == 0 else s.rankme == pytest.approx(1, abs=1e-4)
 
 
+@pytest.mark.parametrize("value", [0.1, 1576875.6104869754])
+@pytest.mark.parametrize("rows", [65, 30_000])
+def test_equal_rows_whose_mean_rounds_have_no_spectrum(rows, value):
+    s = spectrum(np.full((rows, 3), value))
+    assert np.isnan(s.collapse)
+    assert s.dead == 1
+
+
+@pytest.mark.parametrize("size", [1e-200, 1e200])
+def test_sizes_whose_squares_float64_cannot_hold_are_refused(size):
+    with pytest.raises(ArgumentError, match="a largest entry between 1e-150 and 1e150 in size"):
+        spectrum(np.eye(3) * size)
+    assert np.isfinite(uniformity(np.eye(3) * size))
+
+
 def test_dead_columns_are_counted():
     x = np.random.default_rng(0).normal(size=(30, 4)).astype("f4")
     x[:, 1], x[:, 3] = 5, 5 + 1e-6 * x[:, 0]
@@ -153,15 +168,6 @@ def test_uniformity_by_hand():
     assert uniformity(x) == pytest.approx(np.log((1 + 2 * np.exp(-4)) / 3))
     assert np.isnan(uniformity(x[:1]))
     assert uniformity(np.ones((5, 2))) == pytest.approx(0, abs=1e-12)
-
-
-def test_uniformity_of_a_drawn_part():
-    x = np.random.default_rng(0).normal(size=(4000, 5))
-    assert uniformity(x, most=3000) == pytest.approx(uniformity(x), abs=0.01)
-    assert uniformity(x, most=3000) == uniformity(x, most=3000) != uniformity(x, most=3000, seed=1)
-    assert uniformity(x, most=4000) == uniformity(x)
-    with pytest.raises(ArgumentError, match="most: expected a whole number of at least 2"):
-        uniformity(x, most=1)
 
 
 @pytest.mark.parametrize("measure", [spectrum, uniformity])
