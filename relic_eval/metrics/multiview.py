@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
-from jaxtyping import Float, Real, Shaped
+from jaxtyping import Real
 
 from relic_eval.arrays import asarray, matrix
 from relic_eval.errors import ArgumentError
-from relic_eval.metrics.spectrum import BLOCK_BYTES, EQUAL, lengths, smooth_rank, unit_rows
+from relic_eval.metrics.spectrum import BLOCK_BYTES, EQUAL, column_means, lengths, smooth_rank, unit_rows
 
 DELTA = 1e-4  # added to the diagonal of the covariance within images
 EPS = 1e-7  # added to each share of the spectrum, as in RankMe
+LEAST = 1e-9  # of the largest variance within images: below it, rounding would show in the sixth digit
 
 
 def lidar(x_NVD: Real[np.ndarray, "N *V D"], *, delta: float = DELTA) -> float:
@@ -20,7 +23,7 @@ def lidar(x_NVD: Real[np.ndarray, "N *V D"], *, delta: float = DELTA) -> float:
     views of (x_iv - m_i)(x_iv - m_i)' + delta I. With l the eigenvalues of W^-1/2 B W^-1/2 and p = l / sum l + 1e-7:
     exp(-sum p log p), 1 to D. The plain picture is none of the views. `delta` is in the units of x squared: where views
     hardly differ beside it, the scale of x counts. NaN where all images have the same mean.
-    Raises ArgumentError without several views.
+    Raises ArgumentError without several views, and where delta is lost in rounding beside views that are far apart.
 
     >>> x = np.array([[[1.0, 0], [3, 0]], [[-1, 0], [-3, 0]], [[0, 1], [0, 3]], [[0, -1], [0, -3]]])
     >>> round(lidar(x), 4)
@@ -29,25 +32,49 @@ def lidar(x_NVD: Real[np.ndarray, "N *V D"], *, delta: float = DELTA) -> float:
     from scipy.linalg import eigh
 
     x_NVD = _views("x_NVD", x_NVD)
-    if not delta > 0:
+    if not 0 < delta < np.inf:
         raise ArgumentError("delta", "a number above 0", repr(delta), "1e-4 is usual.")
     images, views, dims = x_NVD.shape
+    largest = max(float(x_NVD.max()), -float(x_NVD.min()))
+    unit = 2.0 ** math.floor(math.log2(largest or 1.0))  # a power of two: squares neither overflow nor round
     mean_ND, within_DD = np.empty((images, dims)), np.zeros((dims, dims))
     for rows in _blocks(x_NVD):
-        block = x_NVD[rows].astype(np.float64)
+        block = np.divide(x_NVD[rows], unit, dtype=np.float64)
         mean_ND[rows] = block.mean(1)
         block -= mean_ND[rows, None]
         away = block.reshape(-1, dims)
         within_DD += away.T @ away
     within_DD /= images * views
-    within_DD[np.diag_indices(dims)] += delta
-    mean_ND -= mean_ND.mean(0)
-    if np.abs(mean_ND).max() <= EQUAL * max(float(x_NVD.max()), -float(x_NVD.min())):
+    mean_ND -= column_means(mean_ND)
+    if np.abs(mean_ND).max() <= EQUAL:
         return np.nan
     between_DD = mean_ND.T @ mean_ND / images
+    _add_delta(within_DD, delta, unit)
     value_D = eigh(between_DD, within_DD, eigvals_only=True, check_finite=False)
     # a rank of at most N - 1: what rounding leaves of the others is 0
     return smooth_rank(np.where(value_D > dims * np.finfo(float).eps * value_D[-1], value_D, 0.0), EPS)
+
+
+def _add_delta(within_DD: np.ndarray, delta: float, unit: float) -> None:
+    """Add `delta` to the diagonal of a covariance of rows divided by `unit`, in place and up to a factor.
+
+    Raises ArgumentError where its rounding would count beside delta in a direction that views do not move along.
+    """
+    share = delta / unit / unit  # infinite for very small rows: delta alone is left of the sum
+    added = 1 / (1 + 1 / share) if share else 0.0
+    within_DD /= 1 + share
+    within_DD[np.diag_indices(len(within_DD))] += added
+    if added >= LEAST * np.trace(within_DD):
+        return
+    value_D = np.linalg.eigvalsh(within_DD)
+    if value_D[0] < LEAST * value_D[-1]:
+        needed = LEAST * float(value_D[-1]) * unit * unit
+        raise ArgumentError(
+            "delta",
+            f"at least {needed:.1g} for views this far apart",
+            repr(delta),
+            "Divide the embeddings by their size, or raise delta.",
+        )
 
 
 def alignment(x_NVD: Real[np.ndarray, "N *V D"]) -> float:
@@ -71,32 +98,6 @@ def alignment(x_NVD: Real[np.ndarray, "N *V D"]) -> float:
         total += float(np.einsum("nvd,nvd->", unit, unit))
     # the squared distances of all pairs add up to V times those from the mean
     return 2 * total / (len(x_NVD) * (views - 1))
-
-
-def by_view(
-    x_MD: Real[np.ndarray, "M D"], image_M: Shaped[np.ndarray, " _"], view_M: Shaped[np.ndarray, " _"]
-) -> Float[np.ndarray, "N V D"]:
-    """Rows with the image and the view that each is of, as (images, views, columns), both in ascending order.
-
-    Raises ArgumentError where an image lacks a view or has one twice.
-
-    >>> by_view(np.array([[3.0], [1.0], [2.0], [4.0]]), np.array(["b", "a", "a", "b"]), np.array([1, 1, 2, 2]))[:, :, 0]
-    array([[1., 2.],
-           [3., 4.]])
-    """
-    x_MD, image_M, view_M = matrix("x_MD", x_MD), asarray(image_M), asarray(view_M)
-    for name, value_M in (("image_M", image_M), ("view_M", view_M)):
-        if value_M.shape != (len(x_MD),):
-            raise ArgumentError(name, f"one for each of {len(x_MD)} rows", f"shape {value_M.shape}")
-    (images, place_M), (views, number_M) = (np.unique(v, return_inverse=True) for v in (image_M, view_M))
-    count_NV = np.bincount(place_M * len(views) + number_M, minlength=len(images) * len(views))
-    if (count_NV != 1).any():
-        image, view = divmod(int(np.flatnonzero(count_NV != 1)[0]), len(views))
-        times = count_NV[image * len(views) + view]
-        raise ArgumentError(
-            "view_M", "each view of each image once", f"view {views[view]} of image {images[image]} {times} times"
-        )
-    return x_MD[np.lexsort((number_M, place_M))].reshape(len(images), len(views), -1)
 
 
 def needs_views(received: str) -> ArgumentError:

@@ -12,7 +12,7 @@ from scipy.linalg import sqrtm
 
 from relic_eval.errors import ArgumentError
 from relic_eval.metrics import multiview as module
-from relic_eval.metrics.multiview import alignment, by_view, lidar
+from relic_eval.metrics.multiview import alignment, lidar
 
 few = settings(max_examples=20, deadline=None)
 sizes = st.tuples(st.integers(2, 25), st.integers(2, 6), st.integers(1, 20))
@@ -91,6 +91,24 @@ def test_directions_that_only_views_move_along_do_not_count():
 def test_images_with_one_mean_have_no_rank():
     assert np.isnan(lidar(np.full((5, 2, 3), 0.1)))
     assert alignment(np.full((5, 2, 3), 0.1)) == 0
+    assert np.isnan(lidar(np.full((20_000, 2, 3), 1234.1)))  # the mean of as many rounds
+
+
+@pytest.mark.parametrize("size", [(30, 3, 8), (5, 3, 20)], ids=["full rank within", "fewer views than columns"])
+@pytest.mark.parametrize("scale", [1e-200, 1e-20, 1e-3, 1.0, 300.0])
+def test_lidar_of_any_scale_is_that_of_delta_in_its_units(size, scale):
+    x = drawn(size, 0)
+    delta = min(1e-4 / scale / scale, 1e12)  # beside as much, views count for nothing already
+    assert lidar(x * scale) == pytest.approx(formula(x, delta), rel=1e-6)
+
+
+@pytest.mark.parametrize("scale", [1e4, 1e8, 1e200])
+def test_a_delta_that_is_lost_beside_the_views_is_refused(scale):
+    x = drawn((5, 3, 20), 0) * scale
+    with pytest.raises(ArgumentError, match=r"delta: expected at least .* for views this far apart, received 0.0001"):
+        lidar(x)
+    whole = drawn((30, 3, 8), 0)  # views move along all directions: delta need not count
+    assert lidar(whole * scale) == pytest.approx(formula(whole, 1e-12), rel=1e-6)
 
 
 def test_blocks_do_not_count(monkeypatch):
@@ -121,8 +139,9 @@ def test_bad_input(measure):
 
 def test_a_row_of_zeros_and_a_delta_of_none():
     x = drawn((4, 3, 2), 0)
-    with pytest.raises(ArgumentError, match="delta: expected a number above 0"):
-        lidar(x, delta=0.0)
+    for delta in (0.0, np.nan, np.inf):
+        with pytest.raises(ArgumentError, match="delta: expected a number above 0"):
+            lidar(x, delta=delta)
     x[2, 1] = 0
     with pytest.raises(ArgumentError, match="one in view 1 of image 2"):
         alignment(x)
@@ -136,23 +155,3 @@ def test_any_kind_of_array_is_taken_and_none_is_written_to():
         other.flags.writeable = False
         assert (lidar(other), alignment(other)) == pytest.approx(expected, rel=1e-5)
     assert x.tobytes() == kept
-
-
-@few
-@given(st.integers(1, 8), st.integers(1, 4), st.integers(0, 99))
-def test_rows_in_any_order_are_put_in_place(n, v, seed):
-    x = np.arange(n * v * 2.0).reshape(n, v, 2)
-    order = np.random.default_rng(seed).permutation(n * v)
-    image, view = np.repeat(np.arange(n), v), np.tile(np.arange(v), n)
-    names = np.array([f"{i:02}" for i in image])
-    np.testing.assert_array_equal(by_view(x.reshape(-1, 2)[order], names[order], view[order]), x)
-
-
-def test_views_that_lack_or_come_twice():
-    x = np.ones((4, 2))
-    with pytest.raises(ArgumentError, match="each view of each image once, received view 1 of image b 0 times"):
-        by_view(x[:3], np.array(["a", "a", "b"]), np.array([1, 2, 2]))
-    with pytest.raises(ArgumentError, match="received view 2 of image a 2 times"):
-        by_view(x, np.array(["a", "a", "a", "b"]), np.array([1, 2, 2, 1]))
-    with pytest.raises(ArgumentError, match="view_M: expected one for each of 4 rows"):
-        by_view(x, np.array(list("aabb")), np.array([1, 2, 1]))
