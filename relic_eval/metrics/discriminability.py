@@ -118,7 +118,7 @@ class Histogram:
 
 
 def histogram(value_N: Float[np.ndarray, " N"], *, bins: int = 60, cut: float | int = 0.5) -> Histogram:
-    """Histogram of ratios in even bins between their `cut` and 100 - `cut` per cent points.
+    """Histogram of ratios in even bins between their `cut` and 100 - `cut` per cent points; about these where they are one.
 
     >>> h = histogram(np.array([1.0, 2.0, 2.0, 3.0, np.nan]), bins=2, cut=0)
     >>> h.edges_E.tolist(), h.count_B.tolist(), h.missing
@@ -131,7 +131,10 @@ def histogram(value_N: Float[np.ndarray, " N"], *, bins: int = 60, cut: float | 
     if len(finite) == 0:
         raise ArgumentError("value_N", "at least one finite value", f"none in {len(value_N)}")
     low, high = np.percentile(finite, [cut, 100 - cut])
-    count_B, edges_E = np.histogram(finite, np.linspace(low, high, bins + 1) if high > low else bins)
+    if not high > low:
+        around = max(abs(low), 1.0) / 2
+        low, high = low - around, high + around
+    count_B, edges_E = np.histogram(finite, np.linspace(low, high, bins + 1))
     below, above = int((finite < edges_E[0]).sum()), int((finite > edges_E[-1]).sum())
     return Histogram(edges_E, count_B, below, above, len(value_N) - len(finite))
 

@@ -7,10 +7,10 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float, Int
 
-from relic_eval.arrays import labels, matrix, paired
+from relic_eval.arrays import labels, matrix, paired, whole
 from relic_eval.errors import ArgumentError, look_up
 from relic_eval.metrics.centroids import Moments, moments, others, squares_to, table_squares, to_classes, unit
-from relic_eval.metrics.distances import class_count, points
+from relic_eval.metrics.distances import MOST_CLASSES, class_count, points
 
 READINGS = {
     "mean": "mean distance to all images of other classes / to the other images of its own",
@@ -20,6 +20,7 @@ READINGS = {
     "fisher-mean": "mean |own mean - other mean|^2 / mean over all pairs of two of its own images of |a - b|^2",
 }
 METRICS = {"euclid": "|a - b|", "squared": "|a - b|^2", "cosine": "1 - cos(a, b)"}
+NOUGHT = 1e-12  # length of a mean of rows of unit length that cancel: what is left is rounding, and no direction
 Distances = tuple[np.ndarray | None, np.ndarray, np.ndarray]  # of images: to classes, inter and intra
 
 
@@ -39,6 +40,8 @@ def checked(
             "metric", "squared or cosine with Fisher's ratio", "'euclid'", "It is of squared distances."
         )
     x_ND, y_N = paired(matrix("x_ND", x_ND), labels("y_N", y_N))
+    if classes is not None and whole("classes", classes, 1) > MOST_CLASSES:
+        raise ArgumentError("classes", f"at most {MOST_CLASSES:,}", f"{classes:,}")
     return x_ND, y_N, np.bincount(y_N, minlength=class_count(y_N, classes)), metric
 
 
@@ -126,7 +129,7 @@ def _directions(m: Moments) -> tuple[Any, np.ndarray]:
     import torch
 
     length = torch.linalg.vector_norm(m.mean_KD, dim=1, keepdim=True)
-    return m.mean_KD / length.masked_fill(length == 0, 1.0), (length[:, 0] > 0).double().numpy()
+    return m.mean_KD / length.masked_fill(length <= NOUGHT, 1.0), (length[:, 0] > NOUGHT).double().numpy()
 
 
 def _around(rest_KD: Any, point_KD: Any, spread_K: np.ndarray, weight_K: np.ndarray) -> np.ndarray:
@@ -150,6 +153,7 @@ def _to_direction_without(m: Moments) -> np.ndarray:
         u = m.given.take(slice(start, stop))
         rest = m.mean_KD[torch.from_numpy(own_N)].mul_(torch.from_numpy(m.count_K[own_N, None])).sub_(u)
         length = torch.linalg.vector_norm(rest, dim=1)
-        length[(length == 0) | torch.from_numpy(m.count_K[own_N] == 1)] = torch.nan
+        # without the image, nothing is left of a class of one; what is of others is that many times as long as their mean
+        length[length <= torch.from_numpy(NOUGHT * m.count_K[own_N])] = torch.nan
         square_N[start:stop] = torch.linalg.vector_norm(rest.div_(length[:, None]).sub_(u), dim=1).square_()
     return square_N

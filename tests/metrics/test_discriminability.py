@@ -406,6 +406,9 @@ def test_histogram_counts_everything_once():
     assert (h.below, h.above, h.missing) == (50, 50, 2)
     assert h.count_B.sum() == 900
     assert histogram(np.ones(5), bins=3).count_B.sum() == 5
+    assert histogram(np.full(5, 1e17), bins=3).count_B.sum() == 5
+    same = histogram(np.append(np.ones(1000), 100.0), bins=3)
+    assert (same.count_B.sum(), same.below, same.above) == (1000, 0, 1)
     with pytest.raises(ArgumentError, match="at least one finite value, received none in 2"):
         histogram(np.full(2, np.nan))
     with pytest.raises(ArgumentError, match="cut"):
