@@ -13,10 +13,10 @@ from pathlib import Path
 import numpy as np
 
 from relic_eval.errors import ArgumentError, DataError, UnknownNameError
-from relic_eval.metrics.hypotheses import holm, images_to_separate, paired_p, two_sided_p
+from relic_eval.metrics.hypotheses import holm, images_to_separate, mcnemar_pairs, paired_p
 from relic_eval.metrics.ranks import ranks
 from relic_eval.metrics.statistics import interval
-from relic_eval.pairing import alike, finest_strata, resampled
+from relic_eval.pairing import alike, finest_strata, resampled, training_draws
 from relic_eval.results import Result, read_failures, read_results
 
 PROTOCOLS = ("linear-byol", "fewshot-5")  # of the board; others are shown apart
@@ -65,9 +65,11 @@ class Row:
 class Difference:
     """Accuracy of `better` less that of `worse` in one column (fractions).
 
-    `sure`: its own 95% interval excludes 0. `certain`: so does it after Holm's correction for all pairs of the board, of
-    which one in twenty would be sure by chance alone. `more_images`: about so many more test images would make the pair
-    sure four times in five, were the difference as it is here; 0 where it is sure, None where there is no difference.
+    `sure`: its own 95% interval excludes 0. `certain`: so it does, and the pair differs after Holm's correction for all
+    pairs of the board, of which one in twenty would be sure by chance alone; p is McNemar's exact mid-p, or that of the
+    resamples where there are several training draws. `more_images`: about so many more test images would make the pair
+    sure at least four times in five, were the difference as it is here (80% for n + N images drawn anew, more if the n
+    are kept). 0 where it is sure, None where there is no difference, or where training draws vary: images do not help that.
     """
 
     column: int
@@ -139,14 +141,15 @@ def make_board(
     tests = {r.task: r.cell.rows[0].n for r in chosen}  # the largest test sets first
     keys = sorted({(order[r.protocol], r.task) for r in chosen}, key=lambda key: (key[0], -tests[key[1]], key[1]))
     cells = {(r.encoder, order[r.protocol], r.task): r for r in chosen}
-    columns, samples, values, strata = [], {}, {}, finest_strata(chosen)
+    columns, samples, values, chances, strata = [], {}, {}, [], finest_strata(chosen)
     for number, (protocol, task) in enumerate(keys):
         here = [cells[(e, protocol, task)] for e in encoders if (e, protocol, task) in cells]
         columns.append(Column(task, protocols[protocol], here[0].about.get("title", task), here[0].cell.rows[0].n))
         for result, sample in zip(here, resampled(here, strata, draws=draws, seed=seed), strict=True):
             samples[(result.encoder, number)] = sample
             values[(result.encoder, number)] = result.cell.rows[0].value
-    differences = _differences(encoders, columns, values, samples)
+        chances.append(_chances(here, values, samples, number))
+    differences = _differences(columns, values, samples, chances)
     entries = {
         e: _entries(e, encoders, baseline, [cells.get((e, *key)) for key in keys], values, samples, differences)
         for e in encoders
@@ -185,23 +188,40 @@ def read_board(
     return make_board(results, baseline=baseline, protocols=tuple(protocols)), results, [*failed, *apart]
 
 
-def _differences(encoders, columns, values, samples) -> list[Difference]:
+@dataclass(frozen=True)
+class _Chances:
+    """Of one column: its encoders, the p value of each pair, and whether training draws vary beside the images."""
+
+    encoders: tuple[str, ...]
+    p_MM: np.ndarray
+    drawn: bool
+
+
+def _chances(here: Sequence[Result], values: dict, samples: dict, column: int) -> _Chances:
+    encoders, drawn = tuple(r.encoder for r in here), any(training_draws(r) > 1 for r in here)
+    if drawn:
+        value_M = np.array([values[(e, column)] for e in encoders])
+        return _Chances(encoders, paired_p(value_M, np.array([samples[(e, column)] for e in encoders])), drawn)
+    # exact: the spread of resamples is nothing where one encoder is right on all of a few images
+    return _Chances(encoders, mcnemar_pairs(np.stack([(r.cell.predictions or {})["correct"] for r in here])), drawn)
+
+
+def _differences(columns, values, samples, chances) -> list[Difference]:
     found: list[Difference] = []
-    chance: list[float] = []
-    for column, its in enumerate(columns):
-        there = [e for e in encoders if (e, column) in values]
-        for place, one in enumerate(there):
-            for other in there[place + 1 :]:
+    p: list[float] = []
+    for column, (its, chance) in enumerate(zip(columns, chances, strict=True)):
+        for i, one in enumerate(chance.encoders):
+            for j, other in enumerate(chance.encoders[i + 1 :], i + 1):
                 a, b = (one, other) if values[(one, column)] >= values[(other, column)] else (other, one)
                 sample = samples[(a, column)] - samples[(b, column)]
                 low, high = interval(sample)
                 value = values[(a, column)] - values[(b, column)]
                 more = 0 if low > 0 else images_to_separate(value, float(sample.std()) * its.n**0.5, its.n)
-                if more and its.protocol.startswith("fewshot"):
-                    more = None  # more images do not take away what the training draws vary by
+                if more and chance.drawn:
+                    more = None
                 found.append(Difference(column, a, b, value, float(low), float(high), more_images=more))
-                chance.append(two_sided_p(value, sample))
-    return [replace(d, certain=bool(c)) for d, c in zip(found, holm(np.array(chance)), strict=True)]
+                p.append(chance.p_MM[i, j])
+    return [replace(d, certain=bool(c) and d.sure) for d, c in zip(found, holm(np.array(p)), strict=True)]
 
 
 def _entries(encoder, encoders, baseline, cells, values, samples, differences) -> tuple[Entry | None, ...]:

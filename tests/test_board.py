@@ -82,6 +82,45 @@ def test_how_many_more_images_where_there_is_no_tie():
     assert board.difference("a", "c", 0).more_images is None
 
 
+def test_what_a_few_images_show_is_not_certain():
+    """All of six right against none: every resample says the same, but McNemar's mid-p is 1/64, and there are six pairs."""
+    few = [result("a", share(6, 6)), *(result(e, share(0, 6)) for e in "bcd")]
+    board = make_board(few, draws=200)
+    for other in "bcd":
+        difference = board.difference("a", other, 0)
+        assert (difference.low, difference.sure, difference.certain) == (1, True, False)
+    assert make_board(few[:3], draws=200).difference("a", "b", 0).certain  # of three pairs: 1/64 < 0.05/3
+
+
+def test_a_tie_is_never_certain():
+    """Of 16 images only a has 12 right and only b the other 4: mid-p is 0.049, but the interval of the resamples reaches 0."""
+    right_N = np.random.default_rng(0).permutation(np.arange(16) < 12)
+    board = make_board([result("a", right_N), result("b", ~right_N)], draws=10_000)
+    difference = board.difference("a", "b", 0)
+    assert (difference.low, difference.sure, difference.certain) == (0, False, False)
+
+
+def drawn(encoder, right_TN, protocol):
+    """A cell of several training draws on the same images."""
+    one = result(encoder, right_TN[0], protocol=protocol)
+    table = {name: np.tile(column, len(right_TN)) for name, column in (one.cell.predictions or {}).items()}
+    table |= {"correct": np.ravel(right_TN).astype("f"), "draw": np.repeat(np.arange(len(right_TN)), len(right_TN[0]))}
+    row = Measurement("top1", float(np.mean(right_TN)), 0.0, 1.0, len(right_TN[0]))
+    return Result(encoder, "t", protocol, Cell((row,), table), one.about)
+
+
+@pytest.mark.parametrize("protocol", ["linear-byol", "fewshot-5"])
+def test_more_images_do_not_help_where_training_draws_vary(protocol):
+    one, other = np.array([share(100), share(120)]), np.array([share(110), share(112)])
+    board = make_board([drawn("a", one, protocol), drawn("b", other, protocol)], draws=1000)
+    tie = board.difference("a", "b", 0)
+    assert (tie.better, tie.value, tie.sure, tie.more_images) == ("b", pytest.approx(0.005), False, None)
+    board = make_board([drawn("a", one[:1], protocol), drawn("b", other[:1], protocol)], draws=1000)
+    assert board.difference("a", "b", 0).sure  # one draw is as good as none
+    board = make_board([drawn("a", one[:, :60], protocol), drawn("b", 0 * other[:, :60], protocol)], draws=1000)
+    assert board.difference("a", "b", 0).certain
+
+
 def test_ranks_follow_certainty():
     """Three encoders of which two cannot be told apart."""
     cells = [result("supervised", share(100)), result("one", share(180)), result("two", share(181))]

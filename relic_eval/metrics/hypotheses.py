@@ -51,7 +51,7 @@ def mcnemar(first: Shaped[np.ndarray, "*P"], second: Shaped[np.ndarray, "*P"]) -
 
     first, second = asarray(first), asarray(second)
     for name, count in (("first", first), ("second", second)):
-        if not ((count >= 0) & (count == np.floor(count))).all():
+        if not ((count >= 0) & (count < np.inf) & (count == np.floor(count))).all():
             raise ArgumentError(name, "counts from 0 on", "fractions or negative numbers", "Sum right answers.")
     low, n = np.minimum(first, second).astype(np.float64), first.astype(np.float64) + second
     exact, equal = binom.pmf(low, n, 0.5), first == second
@@ -60,6 +60,8 @@ def mcnemar(first: Shaped[np.ndarray, "*P"], second: Shaped[np.ndarray, "*P"]) -
 
 def mcnemar_pairs(right_MN: Shaped[np.ndarray, "M N"]) -> Float[np.ndarray, "M M"]:
     """Exact McNemar mid-p of each two of M models on the same N images; 1 on the diagonal.
+
+    Raises ArgumentError for anything but right and wrong, or no images.
 
     >>> mcnemar_pairs(np.array([[1, 1, 1, 0], [0, 0, 0, 0]])).round(12).tolist()
     [[1.0, 0.125], [0.125, 1.0]]
@@ -70,7 +72,8 @@ def mcnemar_pairs(right_MN: Shaped[np.ndarray, "M N"]) -> Float[np.ndarray, "M M
             "right_MN", "right (1) or wrong (0) for at least one image", "other values", "For shares: paired_p."
         )
     right_MN = right_MN.astype(np.float64)
-    only_MM = right_MN @ (1 - right_MN).T
+    both_MM = right_MN @ right_MN.T
+    only_MM = np.diag(both_MM)[:, None] - both_MM
     return mcnemar(only_MM, only_MM.T)
 
 
@@ -107,23 +110,23 @@ def holm(p_M: Float[np.ndarray, " M"], level: float = 0.05) -> Shaped[np.ndarray
 
 
 def images_to_separate(
-    difference: float, spread: float, n: int, *, level: float = 0.05, power: float | None = POWER
+    difference: float, spread: float, n: int, *, level: float = 0.05, power: float = POWER
 ) -> int | None:
     """About how many more test images would tell two models apart; 0 where n is enough, None if they do not differ.
 
     `difference` is the mean and `spread` the standard deviation over images of the paired difference. Taken for true, it is
-    found by a test at `level` with chance `power` on ((z(1 - level/2) + z(power)) spread / difference)^2 images. With
-    `power=None` the difference just equals its margin there: such a test fails every second time, so 80% is the default.
+    found by a test at `level` with chance `power` on ((z(1 - level/2) + z(power)) spread / difference)^2 images drawn anew;
+    if the n that showed it are among them, the chance is larger. At a power of 50% the difference just equals its margin.
     Raises ArgumentError for no images, a negative spread, or numbers that are not finite.
 
     >>> images_to_separate(0.01, 0.5, 2000)  # (2.80 * 50)^2 = 19622
     17623
-    >>> images_to_separate(0.01, 0.5, 2000, power=None)  # (1.96 * 50)^2 = 9604
+    >>> images_to_separate(0.01, 0.5, 2000, power=0.5)  # (1.96 * 50)^2 = 9604
     7604
     """
     from scipy.special import ndtri
 
-    if n < 1 or not spread >= 0 or not 0 < level < 1 or not (power is None or 0.5 <= power < 1):
+    if n < 1 or not spread >= 0 or not 0 < level < 1 or not 0.5 <= power < 1:
         raise ArgumentError(
             "images_to_separate",
             "n >= 1, spread >= 0, 0 < level < 1 and 0.5 <= power < 1",
@@ -133,5 +136,5 @@ def images_to_separate(
         raise ArgumentError("difference", "a finite difference and spread", f"{difference} and {spread}")
     if difference == 0:
         return None
-    z = float(ndtri(1 - level / 2)) + (0.0 if power is None else float(ndtri(power)))
+    z = float(ndtri(1 - level / 2)) + float(ndtri(power))
     return max(0, math.ceil((z * spread / difference) ** 2 - n))
