@@ -1,11 +1,13 @@
 """The paired, stratified bootstrap: one set of resample weights for all models and all metrics, drawn in small blocks.
 
 A block says how often each image is in each of a few samples (multinomial within strata, exactly); a metric is then a
-product with it. Each block has a random generator of its own, so the numbers depend on the seed and not on the threads.
+product with it. Each block has a random generator of its own, and sums are exact in any order, so the numbers depend on
+the seed and not on the threads.
 """
 
 from __future__ import annotations
 
+import math
 import os
 import threading
 from collections import deque
@@ -29,25 +31,13 @@ EXACT = 1 << 24  # float32 adds whole numbers without rounding up to here
 Statistic = Callable[[np.ndarray], np.ndarray]
 
 
-def resample_counts(strata_N: Int[np.ndarray, " N"], draws: int, seed: int) -> Iterator[Float[np.ndarray, "B N"]]:
-    """How often each row is in each of `draws` bootstrap samples, in blocks; each stratum keeps its size.
-
-    Where a stratum has fewer than FEWEST rows all rows are resampled as one.
-    float32, for matrix products: sums of whole numbers are exact in it, so that a perfect score stays one.
-
-    >>> [float(c.sum()) for c in resample_counts(np.array([0, 0, 1]), 5, seed=0)]
-    [15.0]
-    """
-    plan = _plan(strata_N)
-    place_N = np.argsort(plan.order_N)
-    yield from _blocks(plan, draws, seed, lambda count_BN: count_BN.take(place_N, axis=1))
-
-
 def resampled(
     statistic: Statistic, strata_N: Int[np.ndarray, " N"], *, draws: int = 10_000, seed: int = 0
 ) -> Shaped[np.ndarray, "*batch B"]:
     """Any statistic of weighted images on each bootstrap sample: `statistic(count_BN)` answers (..., B) for a block.
 
+    The block says how often each image is in each of B samples. Each stratum keeps its size; where one has fewer than FEWEST
+    images all are resampled as one. float32, for matrix products: sums of whole numbers are exact in it.
     Several threads call it at once, so it must only read. Sums are products with the counts, ratios quotients of such sums.
 
     >>> top_N, bottom_N = np.array([2.0, 2.0]), np.array([1.0, 1.0])
@@ -65,7 +55,8 @@ def paired_bootstrap(
 ) -> Float[np.ndarray, "M B"]:
     """Resampled means of M models on the same N images, with the same weights for all models.
 
-    Where there are T > 1 training draws they are resampled too, together with the images (both are samples).
+    Where there are T > 1 training draws they are resampled too, together with the images (both are samples). If it is the
+    draws that vary, fewer than ten make the interval too narrow: three cover 83%, five 87%, twenty 95%.
     Raises ArgumentError for no images, strata of another length, or values that are not finite.
 
     >>> paired_bootstrap(np.ones((2, 1, 4)), np.zeros(4, int), draws=3).tolist()
@@ -131,10 +122,18 @@ def _within(stratum_N: np.ndarray, y_N: np.ndarray) -> bool:
 
 
 def _sums(values_VN: np.ndarray, plan: _Plan, draws: int, seed: int) -> np.ndarray:
-    """Sum over each sample of each row of values, shape (V, draws): in float32 where that is exact, else in float64."""
+    """Sum over each sample of each row of values, shape (V, draws): in float32 where that is exact, else in float64.
+
+    BLAS adds up in an order that depends on the number of threads. Fractions are rounded to multiples of a power of two of
+    which float64 holds all sums, so that the order does not matter: by at most 2^-52 of N times the largest.
+    """
     bound = max(float(values_VN.max()), -float(values_VN.min())) * values_VN.shape[1]
     exact = bound < EXACT and (values_VN.dtype.kind in "bui" or np.array_equal(values_VN, np.floor(values_VN)))
-    values_VN = values_VN[:, plan.order_N].astype(np.float32 if exact else np.float64)
+    values_VN = values_VN[:, plan.order_N].astype(np.float32 if exact else np.float64, copy=False)
+    if not exact:
+        shift = 52 - math.frexp(bound)[1]
+        np.ldexp(values_VN, shift, out=values_VN)
+        np.ldexp(np.rint(values_VN, out=values_VN), -shift, out=values_VN)
     parts = _blocks(plan, draws, seed, lambda count_BN: values_VN @ count_BN.T, values_VN.dtype)
     return np.concatenate(list(parts), axis=1).astype(np.float64, copy=False)
 

@@ -7,16 +7,17 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.stats import binom, chisquare
+from threadpoolctl import threadpool_limits
 
 from relic_eval.errors import ArgumentError
 from relic_eval.metrics import bootstrap
-from relic_eval.metrics.bootstrap import paired_bootstrap, paired_class_bootstrap, resample_counts, resampled
+from relic_eval.metrics.bootstrap import paired_bootstrap, paired_class_bootstrap, resampled
 from relic_eval.metrics.hypotheses import two_sided_p
 from relic_eval.metrics.statistics import interval
 
 
 def counts(strata, draws, seed=0):
-    return np.concatenate(list(resample_counts(np.asarray(strata), draws, seed)))
+    return resampled(lambda count_BN: count_BN.T, np.asarray(strata), draws=draws, seed=seed).T
 
 
 @pytest.mark.parametrize("seed", [0, 7])
@@ -46,11 +47,13 @@ def test_counts_are_multinomial_within_and_independent_between_strata():
 
 
 def test_several_blocks_of_draws():
-    blocks = list(resample_counts(np.zeros(60_000, int), 50, 0))
-    assert len(blocks) > 1
-    assert sum(map(len, blocks)) == 50
-    assert all((c.sum(1, dtype=float) == 60_000).all() for c in blocks)
-    assert not np.array_equal(blocks[0][0], blocks[1][0])
+    sizes, strata = [], np.zeros(60_000, int)
+    resampled(lambda count_BN: sizes.append(len(count_BN)) or count_BN[:, 0], strata, draws=50)
+    assert len(sizes) > 1
+    count = counts(strata, 50)
+    assert len(count) == sum(sizes) == 50
+    assert (count.sum(1, dtype=float) == 60_000).all()
+    assert len(np.unique(count, axis=0)) == 50
 
 
 def test_a_stratum_of_more_than_16_bits():
@@ -68,6 +71,21 @@ def test_numbers_do_not_depend_on_threads(monkeypatch, threads):
     np.testing.assert_array_equal(paired_bootstrap(values, np.arange(50) % 4, draws=100, seed=5), before)
     assert not np.array_equal(paired_bootstrap(values, np.arange(50) % 4, draws=100, seed=6), before)
     assert counts(np.zeros(50, int), 100).sum() == 5000
+
+
+@pytest.mark.parametrize("models", [1, 3])
+@pytest.mark.parametrize("scale", [1e-310, 1e-6, 1, 1e6, 1e290])
+def test_fractions_do_not_depend_on_the_threads_of_blas(models, scale):
+    """It adds up in another order for another number of threads."""
+    rng = np.random.default_rng(0)
+    values, strata = (rng.random((models, 1, 3000)) - 0.3) * scale, rng.integers(0, 5, 3000)
+    with threadpool_limits(1, user_api="blas"):
+        one = paired_bootstrap(values, strata, draws=200)
+        classes = paired_class_bootstrap(values[:, 0], strata, draws=200)
+    with threadpool_limits(2, user_api="blas"):
+        np.testing.assert_array_equal(paired_bootstrap(values, strata, draws=200), one)
+        np.testing.assert_array_equal(paired_class_bootstrap(values[:, 0], strata, draws=200), classes)
+    np.testing.assert_allclose(one, values[:, 0] @ counts(strata, 200).T / 3000, rtol=1e-11, atol=1e-12 * scale)
 
 
 def test_a_failure_in_a_thread_is_not_lost(monkeypatch):
@@ -172,7 +190,7 @@ def test_strata_take_their_spread_out():
 @pytest.mark.parametrize("trains", [1, 7])
 def test_a_perfect_score_stays_one(trains):
     assert (paired_bootstrap(np.ones((1, trains, 37), bool), np.arange(37) % 3, draws=50) == 1).all()
-    np.testing.assert_allclose(paired_class_bootstrap(np.ones((1, 60)), np.arange(60) % 3, draws=50), 1, rtol=1e-14)
+    np.testing.assert_allclose(paired_class_bootstrap(np.ones((1, 60)), np.arange(60) % 3, draws=50), 1, rtol=1e-13)
 
 
 @pytest.mark.parametrize(
@@ -190,7 +208,7 @@ def test_what_cannot_be_resampled(values, strata, draws, match):
 
 def test_no_images_have_no_counts():
     with pytest.raises(ArgumentError, match="one stratum for each"):
-        next(resample_counts(np.zeros(0, int), 5, 0))
+        resampled(lambda count_BN: count_BN[:, 0], np.zeros(0, int), draws=5)
 
 
 SIMULATIONS, DRAWS = 4000, 4000
