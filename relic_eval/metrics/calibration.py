@@ -12,7 +12,7 @@ from relic_eval.arrays import whole
 from relic_eval.errors import ArgumentError
 from relic_eval.metrics.scores import BLOCK, scored
 
-ROUNDING = 5e-3  # by which a row of float16 probabilities may miss 1
+ROUNDING = 5e-3  # by which a row of float16 or bfloat16 probabilities may miss 1
 
 
 @dataclass(frozen=True)

@@ -36,8 +36,10 @@ def kmeans_scores(
 ) -> Clustering:
     """NMI, ARI and AMI of k-means (scikit-learn's, the best of `starts` by inertia) with the classes of y_N.
 
-    As many clusters as classes unless `clusters` is given. Euclidean: divide rows by their length for cosine. Raises
-    ArgumentError for fewer than two classes, more clusters than rows, NaN or infinity.
+    As many clusters as classes unless `clusters` is given. Euclidean: divide rows by their length for cosine. The seed
+    fixes the starts; another number of threads adds up in another order, so that the last digits of the inertia, and
+    an image midway between two centres, may come out otherwise. Raises ArgumentError for fewer than two classes, more
+    clusters than rows, NaN or infinity.
 
     >>> kmeans_scores(np.array([[0.0], [0.1], [5.0], [5.1]]), np.array([1, 1, 0, 0])).ari
     1.0

@@ -75,7 +75,8 @@ def mean_average_precision(
 def _hits(true_N: np.ndarray, score_N: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Down to each different score: how many images of the class, and the precision."""
     order_N = np.argsort(score_N)[::-1]
-    last_U = np.append(np.flatnonzero(np.diff(score_N[order_N])), len(order_N) - 1)
+    score_N = score_N[order_N]
+    last_U = np.append(np.flatnonzero(score_N[1:] != score_N[:-1]), len(order_N) - 1)
     hit_U = np.cumsum(true_N[order_N])[last_U]
     return hit_U, hit_U / (last_U + 1)
 

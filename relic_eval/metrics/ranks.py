@@ -20,22 +20,20 @@ class Ranks:
     tied_M: np.ndarray  # the best (the first of equals), and those that it is not certainly better than
 
 
-def ranks(
-    value_M: Float[np.ndarray, " M"], p_MM: Float[np.ndarray, "M M"], level: float = 0.05, *, correct: bool = True
-) -> Ranks:
+def ranks(value_M: Float[np.ndarray, " M"], p_MM: Float[np.ndarray, "M M"], level: float = 0.05) -> Ranks:
     """Ranks of M models from their values (larger is better) and the p value of each pair, corrected by Holm over all pairs.
 
     >>> ranks(np.array([0.9, 0.8, 0.5]), np.array([[1, 0.4, 0.001], [0.4, 1, 0.01], [0.001, 0.01, 1]]))
     Ranks(first_M=array([1, 1, 3]), last_M=array([2, 2, 3]), tied_M=array([ True,  True, False]))
     """
-    better_MM = certainly_better(value_M, p_MM, level, correct=correct)
+    better_MM = certainly_better(value_M, p_MM, level)
     return Ranks(1 + better_MM.sum(0), len(value_M) - better_MM.sum(1), ~better_MM[value_M.argmax()])
 
 
 def certainly_better(
-    value_M: Float[np.ndarray, " M"], p_MM: Float[np.ndarray, "M M"], level: float = 0.05, *, correct: bool = True
+    value_M: Float[np.ndarray, " M"], p_MM: Float[np.ndarray, "M M"], level: float = 0.05
 ) -> Shaped[np.ndarray, "M M"]:
-    """At [i, j]: whether model i is larger than model j and the pair differs, after Holm's correction unless not `correct`.
+    """At [i, j]: whether model i is larger than model j and the pair differs, after Holm's correction.
 
     >>> certainly_better(np.array([0.9, 0.5]), np.array([[1.0, 0.01], [0.01, 1.0]])).tolist()
     [[False, True], [False, False]]
@@ -44,11 +42,11 @@ def certainly_better(
         raise ArgumentError("p_MM", "finite values and p from 0 to 1", "none or others", "Rank models with all tasks.")
     pair = np.triu_indices(len(value_M), 1)
     differ_MM = np.zeros(p_MM.shape, bool)
-    differ_MM[pair] = holm(p_MM[pair], level) if correct else p_MM[pair] <= level
+    differ_MM[pair] = holm(p_MM[pair], level)
     return (differ_MM | differ_MM.T) & (value_M[:, None] > value_M)
 
 
-def mean_rank(value_MT: Float[np.ndarray, "M T"]) -> Float[np.ndarray, " M"]:
+def mean_rank(value_MT: Shaped[np.ndarray, "M T"]) -> Float[np.ndarray, " M"]:
     """Mean over tasks of each model's rank: 1 is best, equal values share the mean of their ranks.
 
     >>> mean_rank(np.array([[0.9, 0.8], [0.5, 0.8]])).tolist()
@@ -56,12 +54,13 @@ def mean_rank(value_MT: Float[np.ndarray, "M T"]) -> Float[np.ndarray, " M"]:
     """
     from scipy.stats import rankdata
 
+    value_MT = value_MT.astype(np.float64)  # unsigned numbers have no negative
     if not value_MT.size or not np.isfinite(value_MT).all():
         raise ArgumentError("value_MT", "a finite value for each model and task", "none or NaN", "Leave models out.")
     return rankdata(-value_MT, axis=0).mean(1)
 
 
-def borda(value_MT: Float[np.ndarray, "M T"]) -> Float[np.ndarray, " M"]:
+def borda(value_MT: Shaped[np.ndarray, "M T"]) -> Float[np.ndarray, " M"]:
     """Borda count: over all tasks, how many other models each model beats; a tie counts one half.
 
     >>> borda(np.array([[0.9, 0.8], [0.5, 0.8]])).tolist()

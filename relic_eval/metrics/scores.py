@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import Int, Shaped
 
-from relic_eval.arrays import labels, matrix
+from relic_eval.arrays import labels, matrix, whole
 from relic_eval.errors import ArgumentError
 
 BLOCK = 1 << 22  # scores looked at together
@@ -30,9 +30,9 @@ def mean_per_class(true_N: Int[np.ndarray, " N"], predicted_N: Int[np.ndarray, "
     0.8333333333333333
     """
     true_N, predicted_N = _both(true_N, predicted_N)
-    count_C = np.bincount(true_N)
-    right_C = np.bincount(true_N, weights=true_N == predicted_N, minlength=len(count_C))
-    return float((right_C[count_C > 0] / count_C[count_C > 0]).mean())
+    # numbered anew: class numbers may be far apart
+    _, class_N, count_C = np.unique(true_N, return_inverse=True, return_counts=True)
+    return float((np.bincount(class_N, weights=true_N == predicted_N) / count_C).mean())
 
 
 def top_k(true_N: Int[np.ndarray, " N"], score_NC: Shaped[np.ndarray, "N C"], k: int = 5) -> float:
@@ -46,10 +46,10 @@ def top_k(true_N: Int[np.ndarray, " N"], score_NC: Shaped[np.ndarray, "N C"], k:
     >>> top_k(np.array([2, 1]), np.array([[0.1, 0.5, 0.4], [0.3, 0.3, 0.3]]), k=2)
     1.0
     """
-    before_N = classes_before(true_N, score_NC)
-    if not 1 <= k <= score_NC.shape[1]:
+    true_N, score_NC = scored(true_N, score_NC)
+    if whole("k", k, 1) > score_NC.shape[1]:
         raise ArgumentError("k", f"1 to {score_NC.shape[1]}, the number of classes", f"{k}")
-    return float((before_N < k).mean())
+    return float((classes_before(true_N, score_NC) < k).mean())
 
 
 def classes_before(true_N: Int[np.ndarray, " N"], score_NC: Shaped[np.ndarray, "N C"]) -> Int[np.ndarray, " N"]:

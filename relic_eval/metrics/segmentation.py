@@ -24,7 +24,8 @@ def pixel_confusion(
     """How many pixels of each class (row) are predicted as each class (column), without those whose true label is `ignore`.
 
     The sum over images is the matrix of the set: add them one by one. Raises ArgumentError for different shapes, fractions,
-    or classes out of range on a pixel that counts.
+    classes out of range on a pixel that counts, or an `ignore` that is a class: its row would be empty, but what is
+    predicted as it elsewhere would still count as an IoU of 0.
 
     >>> pixel_confusion(np.array([[0, 1], [1, 255]]), np.array([[0, 1], [0, 0]]), 2)
     array([[1, 0],
@@ -34,6 +35,9 @@ def pixel_confusion(
     if true.shape != predicted.shape:
         raise ArgumentError("predicted", f"shape {true.shape} like true", f"{predicted.shape}")
     whole("classes", classes, 1)
+    if ignore is not None and 0 <= ignore < classes:
+        hint = "Give the pixels to ignore another number, or pass ignore=None."
+        raise ArgumentError("ignore", f"a number that is none of the {classes} classes", f"{ignore}", hint)
     count = np.zeros(classes * classes, np.int64)
     true, predicted = true.reshape(-1), predicted.reshape(-1)
     for start in range(0, len(true), BLOCK):

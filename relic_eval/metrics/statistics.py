@@ -15,6 +15,7 @@ Z95 = 1.959963984540054
 def wilson(right: float | int | np.number, n: int) -> tuple[float, float]:
     """95% interval of a share: `right` of `n` (Wilson 1927); right may be fractional.
 
+    Over shares it covers 95% on average; single shares 91.6% to 98.5% where one to five right or wrong answers are expected.
     Raises ArgumentError where there is nothing to count, or more is right than there is.
 
     >>> tuple(round(v, 4) for v in wilson(8, 10))
@@ -43,7 +44,7 @@ def t_interval(values: Float[np.ndarray, "*batch T"]) -> tuple[Any, Any]:
     """95% interval of the mean over T tasks, seen as a sample of other such tasks (Student 1908).
 
     Resampling the tasks would be too narrow for a handful of them: over 11 tasks percentiles cover 91%.
-    Raises ArgumentError for fewer than two tasks.
+    Raises ArgumentError for fewer than two tasks, NaN or infinity.
 
     >>> tuple(round(float(v), 3) for v in t_interval(np.array([1.0, 2.0, 3.0])))
     (-0.484, 4.484)
@@ -53,6 +54,8 @@ def t_interval(values: Float[np.ndarray, "*batch T"]) -> tuple[Any, Any]:
     tasks = values.shape[-1]
     if tasks < 2:
         raise ArgumentError("values", "at least two tasks", f"{tasks}", "One task says nothing about others.")
+    if not np.isfinite(values).all():
+        raise ArgumentError("values", "finite numbers", "NaN or infinity", "Compare models on the same tasks.")
     mean = values.mean(-1)
     half = stdtrit(tasks - 1, 0.975) * values.std(-1, ddof=1) / tasks**0.5
     return mean - half, mean + half

@@ -76,6 +76,13 @@ def test_a_recall_of_three_tenths_counts_at_three_tenths():
     assert average_precision(true, -np.arange(20.0)) == pytest.approx((4 + 7 * later) / 11)
 
 
+def test_scores_of_any_size():
+    """Their difference is more than float32 holds, or less than it holds in full."""
+    for high, low in ((3e38, -3e38), (1e-45, 0)):
+        assert average_precision(np.array([0, 1]), np.array([high, low], "f4"), kind="step") == 0.5
+        assert average_precision(np.array([1, 0]), np.array([high, low], "f4"), kind="step") == 1
+
+
 def test_ignored_images_count_neither_way():
     rng = np.random.default_rng(0)
     true, score, ignore = rng.random((60, 3)) < 0.4, rng.normal(size=(60, 3)), rng.random((60, 3)) < 0.3

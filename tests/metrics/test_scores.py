@@ -25,6 +25,8 @@ def test_mean_per_class_is_balanced_accuracy(classes):
 def test_only_classes_that_occur_count():
     true, predicted = np.array([1, 1, 4, 4, 4, 4]), np.array([1, 7, 4, 4, 4, 0])
     assert mean_per_class(true, predicted) == pytest.approx((0.5 + 0.75) / 2)
+    far = np.array([1, 10**12])  # no memory for the classes in between
+    assert mean_per_class(far[[0, 0, 1]], far[[0, 1, 1]]) == 0.75
 
 
 @pytest.mark.parametrize("score", [accuracy, mean_per_class])
@@ -74,7 +76,7 @@ def test_a_memory_map_is_read(tmp_path):
     ("true", "score", "k", "match"),
     [
         (np.array([0, 1]), np.eye(2), 3, "k: expected 1 to 2"),
-        (np.array([0, 1]), np.eye(2), 0, "k: expected 1 to 2"),
+        (np.array([0, 1]), np.eye(2), 0, "k: expected a whole number of at least 1"),
         (np.array([0, 2]), np.eye(2), 1, "classes below 2"),
         (np.array([0, 1]), np.full((2, 2), np.nan), 1, "NaN or infinity in 2 of 2"),
         (np.zeros(0, int), np.zeros((0, 2)), 1, "at least one row"),

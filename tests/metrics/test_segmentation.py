@@ -84,6 +84,16 @@ def test_labels_out_of_range(true, predicted, match):
         pixel_confusion(true, predicted, 2)
 
 
+def test_a_class_is_not_ignored():
+    """Its row would be empty, and what is predicted as it would make it an IoU of 0; classes above 255 are no borders."""
+    with pytest.raises(ArgumentError, match="none of the 2 classes, received 0"):
+        pixel_confusion(np.array([0, 1]), np.array([0, 0]), 2, ignore=0)
+    with pytest.raises(ArgumentError, match="none of the 256 classes, received 255"):
+        pixel_confusion(np.array([255]), np.array([255]), 256)
+    assert pixel_confusion(np.array([255]), np.array([255]), 256, ignore=None)[255, 255] == 1
+    assert pixel_confusion(np.array([254, 255]), np.array([254, 0]), 255).sum() == 1
+
+
 def test_no_pixel_has_no_mean():
     with pytest.raises(ArgumentError, match="at least one pixel"):
         mean_iou(np.zeros((3, 3), int))

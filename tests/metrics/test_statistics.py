@@ -41,6 +41,17 @@ def test_wilson_covers(n):
     assert np.mean(chance) == pytest.approx(0.95, abs=0.005)
 
 
+@pytest.mark.parametrize("n", [20, 100, 10_000])
+def test_wilson_near_0_and_1(n):
+    low, high = np.array([wilson(right, n) for right in range(n + 1)]).T
+    share = np.linspace(1, 5, 200) / n
+    chance = [binom.pmf(np.arange(n + 1), n, p)[(low <= p) & (p <= high)].sum() for p in share]
+    assert min(chance) > 0.9155
+    assert max(chance) < 0.9855
+    for right in range(n + 1):
+        assert wilson(n - right, n) == pytest.approx((1 - high[right], 1 - low[right]), abs=1e-12)
+
+
 def test_interval_takes_the_last_axis():
     low, high = interval(np.stack([np.arange(101.0), np.arange(101.0) + 7]))
     np.testing.assert_allclose(low, [2.5, 9.5])
@@ -54,6 +65,8 @@ def test_t_interval_is_scipys():
     np.testing.assert_allclose([low, high], [expected.low, expected.high], rtol=1e-9)
     with pytest.raises(ArgumentError, match="at least two tasks"):
         t_interval(np.ones(1))
+    with pytest.raises(ArgumentError, match="NaN"):
+        t_interval(np.array([1.0, np.nan]))
 
 
 def test_t_interval_covers_over_eleven_tasks():
