@@ -118,7 +118,7 @@ class Histogram:
 
 
 def histogram(value_N: Float[np.ndarray, " N"], *, bins: int = 60, cut: float | int = 0.5) -> Histogram:
-    """Histogram of ratios in even bins between their `cut` and 100 - `cut` per cent points; about these where they are one.
+    """Histogram of ratios in even bins that leave out at most `cut` per cent at either end; about the value where it is one.
 
     >>> h = histogram(np.array([1.0, 2.0, 2.0, 3.0, np.nan]), bins=2, cut=0)
     >>> h.edges_E.tolist(), h.count_B.tolist(), h.missing
@@ -130,7 +130,8 @@ def histogram(value_N: Float[np.ndarray, " N"], *, bins: int = 60, cut: float | 
     finite = value_N[np.isfinite(value_N)].astype(np.float64)
     if len(finite) == 0:
         raise ArgumentError("value_N", "at least one finite value", f"none in {len(value_N)}")
-    low, high = np.percentile(finite, [cut, 100 - cut])
+    # values that are there: points between two of them would leave out an end of any few
+    low, high = np.percentile(finite, cut, method="lower"), np.percentile(finite, 100 - cut, method="higher")
     if not high > low:
         around = max(abs(low), 1.0) / 2
         low, high = low - around, high + around

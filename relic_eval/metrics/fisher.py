@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 from jaxtyping import Float, Shaped
 
-from relic_eval.metrics.centroids import Moments, squares_to, table_squares
-from relic_eval.metrics.readings import checked, divide, scaled_moments
+from relic_eval.metrics.centroids import Moments, table_squares
+from relic_eval.metrics.readings import checked, divide, own_squares, scaled_moments
 
 
 def fisher(
@@ -27,7 +27,7 @@ def fisher(
     """
     x_ND, y_N, count_C, _ = checked(x_ND, y_N, "fisher", "squared", classes)
     m, _ = scaled_moments(x_ND, y_N, "squared")
-    (square_N,) = squares_to(m.given, (m.mean_KD,), m.own_N)
+    (square_N,) = own_squares(m)
     within_K = 2 * m.count_K * np.bincount(m.own_N, square_N)
     if normalised:
         within_K = divide(within_K, m.count_K * (m.count_K - 1.0))

@@ -21,6 +21,8 @@ READINGS = {
 }
 METRICS = {"euclid": "|a - b|", "squared": "|a - b|^2", "cosine": "1 - cos(a, b)"}
 NOUGHT = 1e-12  # length of a mean of rows of unit length that cancel: what is left is rounding, and no direction
+EQUAL = 8 * float(np.finfo(np.float64).eps)  # of the largest entry: rows of a class that differ by less are equal
+NEAR = 1e-20  # of a mean's squared length: rows as near to it might all be equal, and the mean rounded
 Distances = tuple[np.ndarray | None, np.ndarray, np.ndarray]  # of images: to classes, inter and intra
 
 
@@ -76,13 +78,14 @@ def by_centroids(m: Moments, scale: float, reading: str, metric: str, to_all: bo
     if directed:
         point_KD, weight_K = _directions(m)
     rest_KD = others(point_KD, weight_K, m.middle_D)
-    square_N, to_rest_N = squares_to(m.given, (m.mean_KD, rest_KD), m.own_N)
+    square_N, to_rest_N = own_squares(m, rest_KD)
     spread_K = np.bincount(m.own_N, square_N) / count_K
     # the mean over a class holds the image itself, at distance 0, and a centroid holds it too: n / (n - 1) leaves it out
     out_N = divide(n_N, n_N - 1)
     about_N, without_N = scale * (square_N + spread_K[m.own_N]), scale * square_N * out_N**2
     if directed:
-        without_N = scale * _to_direction_without(m)
+        # an image that is the mean of its class lies along that of the others
+        without_N = np.where((square_N == 0) & (n_N > 1), 0.0, scale * _to_direction_without(m))
     own_N = about_N * out_N if means else np.sqrt(without_N) if root else without_N
     spread_K = spread_K if means else np.zeros(len(count_K))
     left_K = weight_K.sum() - weight_K
@@ -98,6 +101,23 @@ def by_centroids(m: Moments, scale: float, reading: str, metric: str, to_all: bo
         own_N = about_N * n_N * n_N if reading == "fisher" else about_N * out_N
     assert inter_N is not None  # either way above has set it
     return value_NK, inter_N, own_N
+
+
+def own_squares(m: Moments, *tables_KD: Any) -> list[Float[np.ndarray, " N"]]:
+    """Squared distance of each row to the mean of its class (0 where its rows are all equal), and to its row of other tables.
+
+    >>> m, _ = scaled_moments(np.full((7, 1), 0.1), np.zeros(7, int), "squared")
+    >>> own_squares(m)[0].tolist()
+    [0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0]
+    """
+    squares_N = squares_to(m.given, (m.mean_KD, *tables_KD), m.own_N)
+    spread_K = np.bincount(m.own_N, squares_N[0]) / m.count_K
+    near_K = (spread_K > 0) & (spread_K <= NEAR * m.mean_KD.square().sum(1).numpy())
+    for number in np.flatnonzero(near_K):
+        rows = np.flatnonzero(m.own_N == number)
+        if _all_equal(m, rows):
+            squares_N[0][rows] = 0
+    return squares_N
 
 
 def every_class(value_K: np.ndarray, m: Moments, classes: int) -> np.ndarray:
@@ -122,6 +142,16 @@ def divide(a: Any, b: Any) -> np.ndarray:
     """
     a, b = np.asarray(a, float), np.asarray(b, float)
     return np.divide(a, b, out=np.full(np.broadcast(a, b).shape, np.nan), where=b > 0)
+
+
+def _all_equal(m: Moments, rows: np.ndarray) -> bool:
+    """Whether these rows are the same but for rounding: one at unit length may differ in the last digit from its multiple."""
+    first = m.given.take(rows[:1])
+    bound = EQUAL * float(first.abs().max())
+    return all(
+        float(m.given.take(rows[start:stop]).sub_(first).abs().max()) <= bound
+        for start, stop in m.given.blocks(len(rows))
+    )
 
 
 def _directions(m: Moments) -> tuple[Any, np.ndarray]:

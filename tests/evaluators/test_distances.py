@@ -111,7 +111,9 @@ def test_the_histogram_comes_along():
     assert counts[-1] == 0
     expected, _ = np.histogram(ratio_N, np.append(edges[:-1], edges[-1]))
     np.testing.assert_array_equal(counts[:-1], expected)
-    assert counts.sum() >= 0.98 * len(ratio_N)
+    assert counts.sum() >= 0.99 * len(ratio_N)
+    few = split.take(np.arange(40))  # every class has several of them
+    assert Discriminability(draws=50)(few).curves["y"].sum() == 40
 
 
 def test_singletons_and_empty_classes_are_counted():

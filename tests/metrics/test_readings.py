@@ -7,6 +7,8 @@ import pytest
 
 from relic_eval.errors import ArgumentError
 from relic_eval.metrics.discriminability import discriminability
+from relic_eval.metrics.fisher import fisher
+from relic_eval.metrics.readings import METRICS, READINGS
 
 
 @pytest.mark.parametrize("classes", [0, -1, True])
@@ -38,3 +40,29 @@ def test_rows_that_cancel_but_for_rounding_have_no_mean_direction(kind):
         assert np.isnan(found.inter_N[y == 1]).all()
         np.testing.assert_allclose(found.intra_N[y == 0], 2, atol=1e-9)  # the others add up to its opposite
         assert np.isfinite(found.inter_N[y == 0]).all()
+
+
+@pytest.mark.parametrize("kind", ["f4", "f8"])
+@pytest.mark.parametrize("rows", [2, 3, 7, 100, 1000])
+@pytest.mark.parametrize("metric", METRICS)
+@pytest.mark.parametrize("reading", READINGS)
+def test_a_class_of_equal_rows_has_no_ratio_however_its_mean_rounds(reading, metric, rows, kind):
+    if reading.startswith("fisher") and metric == "euclid":
+        return
+    rng = np.random.default_rng(0)
+    row = 1000 * rng.normal(size=(1, 5))
+    times = np.resize([1.0, 2.0, 0.25], (rows, 1)) if metric == "cosine" else 1.0  # one direction
+    x = np.concatenate([(row * times).repeat(1 if metric == "cosine" else rows, 0), rng.normal(size=(rows, 5))])
+    found = discriminability(x.astype(kind), np.repeat([0, 1], rows), reading=reading, metric=metric)
+    assert found.intra_N[:rows].tolist() == [0] * rows
+    assert np.isnan(found.ratio_C).tolist() == [True, False]
+    assert np.isnan(found.ratio_N[:rows]).all()
+    assert np.isnan(fisher(x[:, :3].astype(kind), np.repeat([0, 1], rows))[0]).all() or metric == "cosine"
+
+
+def test_rows_that_hardly_differ_are_not_taken_for_equal():
+    x = 1 + 1e-12 * np.arange(6.0)[:, None]
+    found = discriminability(x, np.repeat([0, 1], 3), reading="fisher-mean")
+    exact = discriminability((x - 1) * 1e12, np.repeat([0, 1], 3), reading="fisher-mean")
+    assert found.ratio == pytest.approx(exact.ratio, rel=1e-2)
+    assert found.ratio_C.tolist() == pytest.approx(exact.ratio_C.tolist(), rel=1e-2)
