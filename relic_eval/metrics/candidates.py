@@ -114,7 +114,7 @@ def _torch(device: str, memory: int) -> Search:
             tile = memory // 8 if device != "cpu" else min(memory // 8, TILE_BYTES)  # what is picked out takes more
             x, columns = torch.from_numpy(train).to(device), min(len(train), COLUMNS, max(1, tile // 4))
             rows = min(len(query), max(1, min(tile // (4 * columns), memory // (64 * width))))
-            buffer = torch.empty(rows * (columns + GROUP), device=device)
+            buffer = torch.empty(rows * (columns + GROUP), dtype=torch.float32, device=device)
             for top in range(0, len(query), rows):
                 q = torch.from_numpy(query[top : top + rows]).to(device)
                 so_far = best and (best[0][top : top + rows].to(device), best[1][top : top + rows].to(device))

@@ -100,6 +100,33 @@ def test_equal_rows_come_in_the_order_of_their_index(backend, similarity, rows, 
 
 
 @pytest.mark.parametrize("backend", BACKENDS)
+@pytest.mark.parametrize("similarity", SIMILARITIES)
+@pytest.mark.parametrize("order", ["C", "F"])
+def test_equal_rows_of_many_columns_come_in_the_order_of_their_index(backend, similarity, order):
+    """einsum sums rows longer than its buffer, and rows that are not in C order, differently at different places."""
+    rng = np.random.default_rng(0)
+    train = np.array(np.tile(rng.normal(size=10_000), (60, 1)), order=order)
+    query = np.array(rng.normal(size=(7, 10_000)), order=order)
+    index, score = nearest(train, query, 60, similarity=similarity, backend=backend, max_memory=20 << 20)
+    assert (index == np.arange(60)).all()
+    alone = np.concatenate([nearest(train, q[None], 60, similarity=similarity, backend=backend)[1] for q in query])
+    np.testing.assert_array_equal(score, alone)
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_rounding_that_adds_up_hides_no_neighbour(backend):
+    """Rows of two levels: each float32 sum of equal products rounds to the same side, again and again."""
+    rng = np.random.default_rng(0)
+    x = (np.repeat(rng.uniform(0.9, 1.1, (20_000, 1)), 128, axis=1) + (np.arange(128) < 64)).astype("f")
+    query = (x[:30] + (np.arange(128) < 40)).astype("f")
+    index, _ = nearest(x, query, 5, backend=backend)
+    wide, wide_q = (a.astype(np.float64) / np.linalg.norm(a.astype(np.float64), axis=1)[:, None] for a in (x, query))
+    cosine = wide_q @ wide.T
+    best = -np.sort(-cosine, axis=1)[:, :5]
+    np.testing.assert_allclose(np.take_along_axis(cosine, index, 1), best, rtol=1e-14)
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
 def test_all_rows_equal(backend):
     x = np.full((500, 4), 0.3, "f")
     index, score = nearest(x, x, 3, similarity="euclid", exclude_self=True, backend=backend)
@@ -155,11 +182,28 @@ def test_k_at_its_limit(k, exclude_self, fits):
             nearest(x, x, k, exclude_self=exclude_self)
 
 
-@pytest.mark.parametrize(("k", "exclude_self"), [(0, False), (-1, False), (5, True)])
-def test_k_beyond_its_limit(k, exclude_self):
+@pytest.mark.parametrize(
+    ("k", "exclude_self", "message"),
+    [
+        (0, False, "a whole number of at least 1"),
+        (-1, False, "a whole number of at least 1"),
+        (2.0, False, "a whole number of at least 1"),
+        (True, False, "a whole number of at least 1"),
+        (5, True, "the rows there are to find"),
+        (6, False, "the rows there are to find"),
+    ],
+)
+def test_k_beyond_its_limit(k, exclude_self, message):
     x = np.arange(10.0).reshape(5, 2) + 1
-    with pytest.raises(ArgumentError, match="the rows there are to find"):
-        nearest(x, x, k, exclude_self=exclude_self)
+    with pytest.raises(ArgumentError, match=message):
+        inspect.unwrap(nearest)(x, x, k, exclude_self=exclude_self)
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_k_may_be_a_number_of_numpy(backend):
+    x = np.arange(10.0).reshape(5, 2) + 1
+    expected = nearest(x, x, 2, backend=backend)
+    np.testing.assert_array_equal(inspect.unwrap(nearest)(x, x, np.int64(2), backend=backend)[0], expected[0])
 
 
 def test_columns_must_agree_and_names_must_be_known():
@@ -220,6 +264,15 @@ def test_two_far_rows_leave_the_lists_of_others_alone(backend, similarity):
 
 
 @pytest.mark.parametrize("backend", BACKENDS)
+def test_rows_so_far_that_the_others_vanish_beside_them(backend):
+    """In float32 all products of the near rows are 0."""
+    x = np.random.default_rng(0).normal(size=(300, 4)).astype("f")
+    x[:2] = [[1e25], [-1e25]]
+    index, _ = nearest(x, x[2:40], 5, similarity="euclid", backend=backend)
+    np.testing.assert_array_equal(index, brute(x, x[2:40], 5, "euclid")[0])
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
 def test_all_training_rows_equal_and_a_query_elsewhere(backend):
     index, distance = nearest(np.ones((3, 2)), np.full((1, 2), 2.0), 2, similarity="euclid", backend=backend)
     assert index.tolist() == [[0, 1]]
@@ -276,19 +329,19 @@ def test_tiles_of_products_are_joined(monkeypatch, backend):
             np.testing.assert_array_equal(index, brute(x[order], x[:20], k, "inner")[0])
 
 
-@pytest.mark.parametrize(
-    ("backend", "similarity"), [("torch", "euclid"), pytest.param("faiss", "cosine", marks=FAISS.marks)]
-)
+@pytest.mark.parametrize("backend", BACKENDS)
+@pytest.mark.parametrize("similarity", ["cosine", "euclid"])
 def test_memory_stays_within_its_bound(backend, similarity):
     """In a process of its own: the resident set grows by at most max_memory beside the result."""
     code = f"""
-import relic_eval, resource, torch, numpy as np
+import relic_eval, torch, numpy as np
 from relic_eval.metrics.neighbours import nearest
 rng = np.random.default_rng(0)
 x, q = rng.standard_normal((60_000, 256), np.float32), rng.standard_normal((3_000, 256), np.float32)
 ask = dict(similarity={similarity!r}, backend={backend!r})
 nearest(x[:5000], q[:200], 5, max_memory=1 << 20, **ask)  # libraries and threads are there
-most = lambda: resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+open("/proc/self/clear_refs", "w").write("5")  # forgets the largest resident set so far
+most = lambda: int(open("/proc/self/status").read().partition("VmHWM:")[2].split()[0]) / 1024
 before = most()
 nearest(x, q, 50, max_memory=48 << 20, **ask)
 grown = most() - before
@@ -314,6 +367,18 @@ def test_a_precision_that_the_caller_lowered_changes_nothing():
     np.testing.assert_array_equal(index, expected)
 
 
+def test_a_default_type_that_the_caller_set_changes_nothing():
+    import torch
+
+    x = np.random.default_rng(9).normal(size=(40, 6)).astype("f")
+    torch.set_default_dtype(torch.float64)
+    try:
+        index, _ = nearest(x, x, 8, similarity="inner", backend="torch")
+    finally:
+        torch.set_default_dtype(torch.float32)
+    np.testing.assert_array_equal(index, brute(x, x, 8, "inner")[0])
+
+
 def test_backends_and_devices_that_are_not_there(monkeypatch):
     from relic_eval.metrics import candidates
 
@@ -336,6 +401,16 @@ def test_backends_and_devices_that_are_not_there(monkeypatch):
 def test_sizes_whose_squares_leave_float64_are_refused(similarity, scale):
     with pytest.raises(ArgumentError, match=r"Scale the features|row of zeros"):
         nearest(np.ones((4, 3)) * scale, np.ones((4, 3)), 1, similarity=similarity)
+
+
+@pytest.mark.parametrize(
+    ("similarity", "scale"), [("euclid", 1e50), ("euclid", 1e-50), ("inner", 1e25), ("inner", 1e-25)]
+)
+def test_sizes_whose_scores_leave_float32_are_refused(similarity, scale):
+    x = np.random.default_rng(0).normal(size=(9, 3)) * scale
+    with pytest.raises(ArgumentError, match="that float32 holds"):
+        nearest(x, x, 2, similarity=similarity)
+    nearest(x, x, 2)  # cosines have no scale
 
 
 @settings(max_examples=40, deadline=None)
