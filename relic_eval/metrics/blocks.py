@@ -41,8 +41,8 @@ PRESETS = {
     "imagenet-dogs-cats-english": _preset(_VIZSLA, ("n02100735", "English setter", "dog"), _SIAMESE, _EGYPTIAN),
     "imagenet-dogs-cats-gordon": _preset(_VIZSLA, ("n02101006", "Gordon setter", "dog"), _SIAMESE, _EGYPTIAN),
     "pets4": _preset(
-        ("cat_egyptian", "Egyptian Mau", "cat"),
-        ("cat_persian", "Persian", "cat"),
+        ("cat_egyptian", "Egyptian cat", "cat"),
+        ("cat_persian", "Persian cat", "cat"),
         ("dog_golden_retriever", "golden retriever", "dog"),
         ("dog_labrador_retriever", "Labrador retriever", "dog"),
     ),
@@ -117,7 +117,10 @@ def purity_null(
 ) -> Null:
     """What purity would be if labels had nothing to do with the embedding, and how often it would be what it is.
 
-    The same seed permutes in the same way, whatever the labels: classes and their superclasses go together.
+    The same seed permutes in the same way, whatever the labels: classes and their superclasses go together. Labels of
+    superclasses change places image by image too, so that a small p says that images lie by superclass, which classes
+    that lie apart suffice for; it does not say that classes of one superclass lie together. Raises ArgumentError for a
+    single image and for neighbours that are no rows.
 
     >>> n = purity_null(np.array([0, 0, 1, 1]), np.array([[1], [0], [3], [2]]), draws=300)
     >>> round(n.mean, 3), round(n.p, 1)
@@ -126,6 +129,8 @@ def purity_null(
     y_N, (n, k) = labels("y_N", y_N, len(index_NK)), index_NK.shape
     if n < 2:
         raise ArgumentError("y_N", "at least two images", f"{n}", "A single image has no neighbour.")
+    if not 0 <= index_NK.min() <= index_NK.max() < n:  # -1 would be the last row
+        raise ArgumentError("index_NK", f"rows from 0 to {n - 1}", f"{index_NK.min()} to {index_NK.max()}")
     rng, same_B = np.random.default_rng(seed), np.empty(whole("draws", draws, 1), np.int64)
     y_N = np.unique(y_N, return_inverse=True)[1].astype(np.int32)
     step = max(1, BLOCK_BYTES // (8 * n))
@@ -165,7 +170,7 @@ def chosen(classes: Sequence[str], y_N: Int[np.ndarray, " N"], preset: str) -> I
 def class_numbers_of(classes: Sequence[str], preset: str) -> list[int]:
     """The class numbers of a preset's classes, in its order, where `classes` names them by its ids or titles.
 
-    >>> class_numbers_of(["Persian", "x", *PRESETS["pets4"].ids], "pets4")
+    >>> class_numbers_of(["Persian cat", "x", *PRESETS["pets4"].ids], "pets4")
     [2, 3, 4, 5]
     """
     wanted = look_up("preset", preset, PRESETS)

@@ -34,7 +34,7 @@ def vote(
                 (`weights="distance"`); with cosine the distance is 1 - similarity; not with inner products
     softmax     exp(similarity / temperature), of cosines or inner products: Wu et al. 2018 (arXiv 1805.01978), DINO's eval_knn.py
 
-    Raises ArgumentError for labels out of range, k above the neighbours there are, scores that are not finite.
+    Raises ArgumentError for labels out of range, k above the neighbours there are, scores that are not finite or not best first.
 
     >>> labels, cosines = np.array([[2, 1, 1], [0, 2, 1]]), np.array([[0.9, 0.5, 0.4], [0.8, 0.7, 0.6]])
     >>> vote(labels, None, [1, 3], 3).tolist()
@@ -78,6 +78,13 @@ def _weights(score_QK: np.ndarray | None, how: str, similarity: str, temperature
     score = score_QK.astype(np.float64)
     if not np.isfinite(score).all():
         raise ArgumentError("score_QK", "finite numbers", "NaN or infinity", "Take them from nearest().")
+    falls = (
+        1 if similarity == "euclid" else -1
+    )  # distances under the name of a similarity would weigh the farthest most
+    if (np.diff(score, axis=1) * falls < 0).any():
+        kind = "distances that rise" if similarity == "euclid" else "similarities that fall"
+        hint = "Name the similarity that they are of."
+        raise ArgumentError("score_QK", f"{kind}, best first, with {similarity!r}", "others", hint)
     if how == "softmax":
         if similarity == "euclid":
             raise ArgumentError("similarity", "cosine or inner with softmax votes", repr(similarity))

@@ -97,6 +97,10 @@ def test_wrong_input_says_what_was_expected():
         neighbour_blocks(np.where(X == 3, np.inf, X), Y)
     with pytest.raises(ArgumentError, match="at least two images"):
         purity_null(np.array([0]), np.array([[0]]))
+    with pytest.raises(ArgumentError, match="rows from 0 to 1, received -1 to 0"):
+        purity_null(np.array([0, 1]), np.array([[-1], [0]]))
+    with pytest.raises(ArgumentError, match="rows from 0 to 1, received 0 to 2"):
+        purity_null(np.array([0, 1]), np.array([[2], [0]]))
     with pytest.raises(ArgumentError, match="draws"):
         purity_null(Y, neighbour_blocks(X, Y, k=2).index_NK, draws=0)
 
@@ -148,6 +152,12 @@ def test_presets_are_the_classes_of_the_figure():
     for preset in PRESETS.values():
         assert len(preset.ids) == len(preset.titles) == len(preset.superclasses) == 4
         assert len(list(itertools.groupby(preset.superclasses))) == 2
+
+
+def test_the_titles_of_pets4_are_those_of_imagenet():
+    """Its pictures are ImageNet's (shared/data): no Egyptian Mau of the Oxford pets."""
+    titles = ["Labrador retriever", "golden retriever", "Persian cat", "Egyptian cat"]
+    assert class_numbers_of(titles, "pets4") == [3, 2, 1, 0]
 
 
 def test_chosen_rows_stand_in_the_order_of_the_preset():

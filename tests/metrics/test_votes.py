@@ -149,6 +149,12 @@ def test_one_class_and_no_queries():
         ({"how": "softmax", "temperature": 0.0}, "temperature"),
         ({"how": "distance", "similarity": "inner"}, "cosine or euclid"),
         ({"how": "distance", "score_QK": np.full((2, 3), np.nan)}, "NaN or infinity"),
+        ({"how": "softmax", "score_QK": np.array([[1.0, 2, 3], [1, 1, 1]])}, "similarities that fall, best first"),
+        ({"how": "distance", "score_QK": np.array([[1.0, 1, 1], [0.5, 0.6, 0.7]])}, "Name the similarity"),
+        (
+            {"how": "distance", "similarity": "euclid", "score_QK": np.array([[0.9, 0.8, 0.8], [1, 1, 1]])},
+            "distances that rise",
+        ),
         ({"score_QK": np.ones((2, 2))}, r"shape \(2, 3\)"),
     ],
 )
