@@ -55,6 +55,22 @@ def test_a_baseline_that_may_be_0_has_no_changes():
     assert mine.change_high < 60
 
 
+def test_numerator_and_baseline_of_a_change_are_resampled_together():
+    """An encoder that is right where the baseline is has a change of 0 in every resample, and wins nowhere."""
+    board = make_board([result("supervised", share(100)), result("same", share(100))], draws=500)
+    same = next(r for r in board.rows if r.encoder == "same")
+    assert (same.change_low, same.change, same.change_high, same.wins) == (0, 0, 0, 0)
+    assert (same.entries[0].change_low, same.entries[0].change_high) == (0, 0)
+
+
+def test_the_largest_test_set_comes_first():
+    cells = [
+        result("a", share(n // 2, n), task=f"t{n}", protocol=p) for n in (20, 60, 40) for p in ("fewshot-5", "knn")
+    ]
+    board = make_board(cells, protocols=("knn", "fewshot-5"), draws=50)
+    assert [(c.protocol, c.n) for c in board.columns] == [(p, n) for p in ("knn", "fewshot-5") for n in (60, 40, 20)]
+
+
 def test_a_pair_is_resampled_together():
     """One is right wherever the other is, and on ten images more: the difference is surer than either interval."""
     board = make_board([result("a", share(100)), result("b", share(110))], draws=2000)
@@ -98,6 +114,7 @@ def test_a_tie_is_never_certain():
     board = make_board([result("a", right_N), result("b", ~right_N)], draws=10_000)
     difference = board.difference("a", "b", 0)
     assert (difference.low, difference.sure, difference.certain) == (0, False, False)
+    assert difference.more_images > 0
 
 
 def drawn(encoder, right_TN, protocol):
@@ -124,7 +141,13 @@ def test_more_images_do_not_help_where_training_draws_vary(protocol):
 def test_ranks_follow_certainty():
     """Three encoders of which two cannot be told apart."""
     cells = [result("supervised", share(100)), result("one", share(180)), result("two", share(181))]
-    rows = {r.encoder: (r.rank, r.rank_last, r.tied_with_best) for r in make_board(cells, draws=1000).rows}
+    board = make_board(cells, draws=1000)
+    assert {r.encoder: r.entries[0].tied_with_best for r in board.rows} == {
+        "two": True,
+        "one": True,
+        "supervised": False,
+    }
+    rows = {r.encoder: (r.rank, r.rank_last, r.tied_with_best) for r in board.rows}
     assert rows == {"two": (1, 2, True), "one": (1, 2, True), "supervised": (3, 3, False)}
 
 

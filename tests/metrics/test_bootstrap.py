@@ -32,6 +32,12 @@ def test_each_stratum_keeps_its_size(seed):
     assert len(np.unique(count[:, strata == 3], axis=0)) > 400
 
 
+def test_a_stratum_of_fewer_than_ten_is_resampled_with_the_others():
+    for few, apart in ((9, False), (10, True)):
+        size = counts(np.repeat([0, 1], [few, 30]), 50)[:, :few].sum(1)
+        assert (len(np.unique(size)) == 1) == apart
+
+
 def test_counts_are_multinomial_within_and_independent_between_strata():
     """Means, variances and covariances of the law, and the whole law of one count and of the sum of two."""
     strata = np.array([1, 0] * 10 + [1] * 2)  # 10 and 12 images

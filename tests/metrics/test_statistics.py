@@ -52,6 +52,11 @@ def test_wilson_near_0_and_1(n):
         assert wilson(n - right, n) == pytest.approx((1 - high[right], 1 - low[right]), abs=1e-12)
 
 
+def test_wilson_ends_at_0_and_1():
+    """Rounding would end some of them a little inside."""
+    assert all((wilson(0, n)[0], wilson(n, n)[1]) == (0, 1) for n in range(1, 300))
+
+
 def test_interval_takes_the_last_axis():
     low, high = interval(np.stack([np.arange(101.0), np.arange(101.0) + 7]))
     np.testing.assert_allclose(low, [2.5, 9.5])
