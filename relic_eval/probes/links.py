@@ -47,11 +47,13 @@ def sigmoid(logits_SLCN: Tensor, y_SCN: Tensor, weight_SN: Tensor | None) -> tup
     >>> round(loss.item(), 4), curvature.item(), residual.item()
     (0.6931, 0.25, -0.5)
     """
-    y = y_SCN[:, None]
-    loss = functional.softplus(logits_SLCN) - y * logits_SLCN
-    p = logits_SLCN.sigmoid_()
-    curvature = p * (1 - p)
-    p -= y
+    away = 1 - 2 * y_SCN[:, None]
+    # of the logit of the wrong answer: where a row is all but certain, 1 - p of the right one would round to nothing
+    wrong = logits_SLCN.mul_(away)
+    loss = functional.softplus(wrong)
+    wrong = wrong.sigmoid_()
+    curvature = wrong * (1 - wrong)
+    p = wrong.mul_(away)
     if weight_SN is not None:
         w = weight_SN[:, None, None]
         loss, curvature = loss * w, curvature * w

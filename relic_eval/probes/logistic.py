@@ -17,17 +17,17 @@ import numpy as np
 import torch
 from jaxtyping import Float, Int, Num, Shaped
 
-from relic_eval.arrays import labels, matrix, paired
+from relic_eval.arrays import asarray, labels, matrix, paired, whole
 from relic_eval.devices import device as where
 from relic_eval.devices import tensor
 from relic_eval.errors import ArgumentError
-from relic_eval.probes.linear import score_blocks
+from relic_eval.probes.linear import positive, row_weights, rows_of, score_blocks
 from relic_eval.probes.path import Problem, solve_path
-from relic_eval.probes.rows import Rows
+from relic_eval.probes.rows import Rows, kind_of
 
 PENALTIES = tuple(float(p) for p in np.logspace(-6, 5, 45))
 MEMORY = 512 << 20  # bytes of the optimiser's memory for several subsets together
-MAX_MEMORY = 4 << 30  # bytes that the rotated rows may take; more rows are read again in each pass
+MAX_MEMORY = 4 << 30  # bytes that rows may take, scaled and rotated; more rows are read again in each pass
 
 
 @dataclass(frozen=True)
@@ -36,7 +36,7 @@ class PenaltyPath:
 
     penalties_L: np.ndarray  # as they were given
     weights_SLDC: np.ndarray
-    bias_SLC: np.ndarray
+    bias_SLC: np.ndarray  # float64: they undo the mean of the rows, however far that lies from the origin
     objective_SL: np.ndarray  # the summed form, or the mean form where that was asked for
     gradient_SL: np.ndarray  # largest gradient entry of the mean form, features centred and at unit mean square
     bound_SL: np.ndarray  # no other weights, with these intercepts, have an objective lower than by this
@@ -63,23 +63,25 @@ def fit_path(
 
     `tol` bounds the largest gradient entry of the mean loss, features centred and at unit mean square. `mean_form` takes
     penalties beside the mean loss and returns objectives of that form. `weight_N` counts a row that many times. `start`
-    are weights and intercepts to begin at, for one penalty that was fitted on rows like these before. Rows whose rotated
-    copy would take more than `max_memory` bytes are read in blocks in each pass, so that a memory map may be larger than memory.
-    Raises ArgumentError for fewer than two classes among the rows, labels from `classes` on, and penalties of 0 or less.
+    are weights and intercepts to begin at, for one penalty that was fitted on rows like these before. Rows whose two
+    copies (scaled, rotated) would take more than `max_memory` bytes are read in blocks in each pass, so that a memory map may
+    be larger than memory. Raises ArgumentError for fewer than two classes among the rows, labels from `classes` on,
+    penalties of 0 or less, and a start of another shape.
 
     >>> path = fit_path(np.array([[0.0], [1.0], [4.0], [5.0]]), np.array([0, 0, 1, 1]), penalties=(1.0,))
     >>> path.weights_SLDC.shape, bool(path.converged_SL[0, 0])
     ((1, 1, 1, 2), True)
     """
-    x_ND, y_N = paired(matrix("x_ND", x_ND), labels("y_N", y_N))
-    weight_SN = None if weight_N is None else _weights(weight_N, len(x_ND))[None]
-    classes = _classes(y_N, classes)
+    x_ND, y_N = paired(rows_of("x_ND", x_ND), labels("y_N", y_N))
+    weight_SN = None if weight_N is None else row_weights("weight_N", weight_N, len(x_ND))[None]
+    classes, penalties_L = _classes(y_N, classes), positive("penalties", penalties)
+    start = None if start is None else _start(start, x_ND.shape[1], classes)
     counted = y_N if weight_SN is None else y_N[weight_SN[0] > 0]
     if len(np.unique(counted)) < 2:
         raise _one_class()
     device = where(device)
     rows = Rows(x_ND[None], weight_SN, device, max_memory)
-    return _fit(rows, tensor(y_N)[None].to(device), classes, penalties, mean_form, tol, start, "softmax")
+    return _fit(rows, tensor(y_N)[None].to(device), classes, penalties_L, mean_form, tol, start, "softmax")
 
 
 def fit_subsets(
@@ -95,29 +97,32 @@ def fit_subsets(
 ) -> PenaltyPath:
     """Fit all penalties on S subsets of rows in one batch: few-shot draws, bootstrap samples, folds.
 
-    `rows_SM` lists the rows of each subset; a row may occur twice, and subsets may differ in length.
+    `rows_SM` lists the rows of each subset by number; a row may occur twice, and subsets may differ in length, but not
+    with `mean_form`, where a penalty would be another one in each. Raises ArgumentError for masks and for other numbers.
 
     >>> x, y = np.array([[0.0], [1.0], [4.0], [5.0]]), np.array([0, 0, 1, 1])
     >>> fit_subsets(x, y, [np.array([0, 2]), np.array([1, 3, 3])], penalties=(1.0,)).weights_SLDC.shape
     (2, 1, 1, 2)
     """
-    x_ND, y_N = paired(matrix("x_ND", x_ND), labels("y_N", y_N))
-    classes = _classes(y_N, classes)
-    subsets = [labels("rows_SM", rows) for rows in rows_SM]
-    if not subsets or any(len(r) == 0 or r.max() >= len(x_ND) for r in subsets):
-        raise ArgumentError("rows_SM", f"subsets of the {len(x_ND)} rows", "none, an empty one, or a row beyond them")
+    x_ND, y_N = paired(rows_of("x_ND", x_ND), labels("y_N", y_N))
+    classes, penalties_L = _classes(y_N, classes), positive("penalties", penalties)
+    subsets = [_subset(rows, len(x_ND)) for rows in rows_SM]
+    if not subsets:
+        raise ArgumentError("rows_SM", f"subsets of the {len(x_ND)} rows", "none")
+    if mean_form and len({len(rows) for rows in subsets}) > 1:
+        raise ArgumentError("mean_form", "subsets of one size", "several sizes", "Use the summed form.")
     if any(len(np.unique(y_N[rows])) < 2 for rows in subsets):
         raise _one_class()
-    # the optimiser remembers about thirty points a problem: many classes are taken a few subsets at a time
-    longest = max(len(rows) for rows in subsets)
-    point = x_ND.dtype.itemsize * len(penalties) * (min(x_ND.shape[1], longest) + 1) * classes
-    group = max(1, MEMORY // (30 * point))
+    # the optimiser remembers about thirty points a problem, and rows are held twice: taken a few subsets at a time
+    longest, dims, size = max(len(rows) for rows in subsets), x_ND.shape[1], kind_of(x_ND.dtype).itemsize
+    point = size * len(penalties_L) * (min(dims, longest) + 1) * classes
+    group = max(1, min(MEMORY // (30 * point), MAX_MEMORY // (2 * size * longest * dims)))
     device = where(device)
     parts = [_padded(subsets[start : start + group]) for start in range(0, len(subsets), group)]
     fits = []
     for rows_SM, weight_SM in parts:
         rows = Rows(x_ND[rows_SM], weight_SM, device, MAX_MEMORY)
-        fits.append(_fit(rows, tensor(y_N[rows_SM]).to(device), classes, penalties, mean_form, tol, None, "softmax"))
+        fits.append(_fit(rows, tensor(y_N[rows_SM]).to(device), classes, penalties_L, mean_form, tol, None, "softmax"))
     return _joined(fits)
 
 
@@ -141,20 +146,20 @@ def fit_multilabel(
     >>> predict(path, np.array([[0.0], [9.0]])).tolist()
     [[[[False], [True]]]]
     """
-    x_ND, y_NC = matrix("x_ND", x_ND), matrix("y_NC", y_NC)
+    x_ND, y_NC = rows_of("x_ND", x_ND), matrix("y_NC", y_NC)
     if len(x_ND) != len(y_NC) or not np.isin(y_NC, (0, 1)).all():
         raise ArgumentError("y_NC", f"{len(x_ND)} rows of 0 and 1", f"shape {y_NC.shape}, other values or lengths")
-    weight_SN = None if weight_N is None else _weights(weight_N, len(x_ND))[None]
+    weight_SN = None if weight_N is None else row_weights("weight_N", weight_N, len(x_ND))[None]
     counted = y_NC if weight_SN is None else y_NC[weight_SN[0] > 0]
     single = np.flatnonzero(counted.min(0) == counted.max(0))
     if len(single):
         raise ArgumentError(
             "y_NC", "both 0 and 1 in each column", f"one value in column {single[0]}", "Leave such classes out."
         )
-    device = where(device)
+    device, penalties_L = where(device), positive("penalties", penalties)
     rows = Rows(x_ND[None], weight_SN, device, max_memory)
     target = tensor(np.ascontiguousarray(y_NC.T, np.float64))[None].to(device, rows.kind)
-    return _fit(rows, target, y_NC.shape[1], penalties, mean_form, tol, None, "sigmoid")
+    return _fit(rows, target, y_NC.shape[1], penalties_L, mean_form, tol, None, "sigmoid")
 
 
 def predict(path: PenaltyPath, x_ND: Num[np.ndarray, "N D"]) -> Shaped[np.ndarray, "S L N *C"]:
@@ -181,13 +186,8 @@ def probabilities(path: PenaltyPath, x_ND: Num[np.ndarray, "N D"]) -> Float[np.n
     return np.concatenate(blocks, axis=2)
 
 
-def _fit(rows: Rows, y, classes, penalties, mean_form, tol, start, link) -> PenaltyPath:
-    given_L = np.asarray(tuple(penalties), np.float64)
-    if given_L.ndim != 1 or not len(given_L) or not np.isfinite(given_L).all() or (given_L <= 0).any():
-        raise ArgumentError("penalties", "numbers above 0", f"{penalties}")
-    if mean_form and rows.subsets > 1 and len(rows.total.unique()) > 1:
-        raise ArgumentError("mean_form", "subsets of one size", "several sizes", "Use the summed form.")
-    number = rows.total[0].item() if mean_form else 1.0
+def _fit(rows: Rows, y, classes, given_L, mean_form, tol, start, link) -> PenaltyPath:
+    number = rows.total[0].item() if mean_form else 1.0  # the same in all subsets
     summed_L, back = np.unique(given_L * number, return_inverse=True)
     problem = Problem(rows, y, classes, summed_L, link, tol)
     end = solve_path(problem, None if start is None else rows.inside(*start))
@@ -206,18 +206,27 @@ def _fit(rows: Rows, y, classes, penalties, mean_form, tol, start, link) -> Pena
     )
 
 
-def _classes(y_N: np.ndarray, classes: int | None) -> int:
+def _classes(y_N: np.ndarray, classes: Any) -> int:
     most = int(y_N.max()) + 1
-    if classes is not None and most > classes:
+    if classes is not None and most > whole("classes", classes, 2):
         raise ArgumentError("y_N", f"labels from 0 to {classes - 1}", f"{most - 1}")
     return classes or most
 
 
-def _weights(weight_N: Any, rows: int) -> np.ndarray:
-    weight_N = matrix("weight_N", np.asarray(weight_N)[:, None])[:, 0]
-    if len(weight_N) != rows or (weight_N < 0).any() or not (weight_N > 0).any():
-        raise ArgumentError("weight_N", f"{rows} numbers of at least 0, one a row", f"{len(weight_N)}, or negative")
-    return weight_N.astype(np.float64)
+def _subset(rows: Any, count: int) -> np.ndarray:
+    rows = asarray(rows)
+    if rows.ndim != 1 or rows.dtype.kind not in "iu" or not len(rows) or rows.min() < 0 or rows.max() >= count:
+        expected, hint = f"numbers of rows, from 0 to {count - 1}, in each subset", "Of a mask take np.flatnonzero."
+        raise ArgumentError("rows_SM", expected, "others, or none", hint)
+    return rows.astype(np.int64)
+
+
+def _start(start: Any, dims: int, classes: int) -> tuple[np.ndarray, np.ndarray]:
+    weights_DC, bias_1C = matrix("start", start[0]), matrix("start", asarray(start[1])[None])
+    if weights_DC.shape != (dims, classes) or bias_1C.shape != (1, classes):
+        shapes = f"{weights_DC.shape} and {bias_1C.shape[1:]}"
+        raise ArgumentError("start", f"weights {(dims, classes)} and intercepts {(classes,)}", shapes)
+    return weights_DC, bias_1C[0]
 
 
 def _one_class() -> ArgumentError:

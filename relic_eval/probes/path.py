@@ -75,10 +75,14 @@ class Problem:
             return self._evaluate(point, problems, shape, lam_P[problems])
 
         end: Minimum = minimise(objective, start.reshape(-1, *shape[2:]), tol=self.tol)
+        certificate, far = end.certificate_P, end.certificate_P > self.tol
+        if far.any():  # on the way a smaller number stood for it
+            s = torch.arange(shape[0], device=far.device).repeat_interleave(shape[1])
+            certificate[far] = self._certificate(end.gradient_PAB[far], s[far], torch.inf)
         # strong convexity: no weights are better than these by more than |gradient|^2 / 2 lambda
         bound = (end.gradient_PAB[..., :-1].double() ** 2).sum((1, 2)) / (2 * lam_P)
         point, value = end.point_PAB.view(shape), end.value_P.view(shape[:2])
-        numbers = [v.view(shape[:2]).cpu().numpy() for v in (value, end.certificate_P, bound, end.iterations_P)]
+        numbers = [v.view(shape[:2]).cpu().numpy() for v in (value, certificate, bound, end.iterations_P)]
         return Solution(point, numbers[0], numbers[1], numbers[2], numbers[3], end.calls)
 
     def _evaluate(self, point: Tensor, problems: Tensor, shape: tuple[int, ...], lam_P: Tensor) -> Evaluation:
@@ -95,19 +99,19 @@ class Problem:
         a = (curvature / self.rows.total[:, None] / self.classes)[s, place].clamp_min(FLOOR)
         diagonal = a[:, None] * self.spectrum[s]
         diagonal[:, :-1] += lam_P[:, None]
-        return Evaluation(value, g, self._certificate(g, s), diagonal.to(g.dtype)[:, None])
+        return Evaluation(value, g, self._certificate(g, s, self.tol), diagonal.to(g.dtype)[:, None])
 
-    def _certificate(self, g: Tensor, s: Tensor) -> Tensor:
+    def _certificate(self, g: Tensor, s: Tensor, limit: float) -> Tensor:
         """Largest gradient entry of the mean form along the features, where a reader can check it.
 
-        Rotating back costs; it is left out where the length of a class's gradient shows that an entry is above `tol`:
+        Rotating back costs; it is left out where the length of a class's gradient shows that an entry is above `limit`:
         then that length over the root of the number of features, which is no larger than the largest entry, stands for it.
         """
         features = self.rows.source.shape[2]
         total = self.rows.total[s]
         least = g[..., :-1].norm(dim=2).amax(1).double() / features**0.5
         least = torch.maximum(least, g[..., -1].abs().amax(1).double()) / total
-        close = least <= self.tol
+        close = least <= limit
         if not close.any():
             return least
         if len(self.spectrum) == 1:

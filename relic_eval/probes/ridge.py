@@ -19,9 +19,10 @@ from jaxtyping import Num
 from torch import Tensor
 
 from relic_eval.arrays import asarray, labels, paired, whole
+from relic_eval.devices import device as where
 from relic_eval.devices import tensor
 from relic_eval.errors import ArgumentError
-from relic_eval.probes.linear import row_blocks, rows_of
+from relic_eval.probes.linear import edge_of, positive, row_blocks, row_weights, rows_of
 from relic_eval.progress import heartbeat
 
 PENALTIES = tuple(float(p) for p in np.logspace(-6, 5, 45))
@@ -39,9 +40,7 @@ class RidgePath:
     objective_L: np.ndarray
     gradient_L: np.ndarray  # largest entry of the gradient, as a share of the largest at weights of zero
     converged_L: np.ndarray
-    loo_error_L: (
-        np.ndarray | None
-    )  # mean squared leave-one-out error over rows and targets; NaN where a row has no digits
+    loo_error_L: np.ndarray | None  # mean squared error over rows and targets; NaN where a row has no digits
     loo_top1_L: np.ndarray | None  # share of rows that the fit without them gives their class; None for real targets
     loo_LNC: np.ndarray | None  # the leave-one-out predictions, where `keep` asked for them
     best: int | None  # place of the penalty of the least leave-one-out error, of ties the largest
@@ -63,8 +62,8 @@ def fit_ridge(
     """Fit all penalties onto one-hot classes (`y_N` of class numbers) or onto real targets (`y_N` of two axes).
 
     With `relative` the penalties are multiples of the mean eigenvalue of the Gram matrix (rows x mean variance of a column):
-    features times a constant are then the same problem on the same grid. A sample weight multiplies the squared error of its row; leaving a row out leaves out all its weight, and a row of
-    weight 0 is predicted by the whole fit. `loo` costs a second pass, with a product of (rows, D, L C); `keep` keeps (L, N, C).
+    features times a constant are then the same problem on the same grid. A sample weight multiplies the squared error of its
+    row; leaving a row out leaves out all its weight, and a row of weight 0 is predicted by the whole fit. `loo` costs a second pass, with a product of (rows, D, L C); `keep` keeps (L, N, C).
     Raises ArgumentError for penalties or weights that are not above or at 0, one class, labels outside `classes`.
 
     >>> path = fit_ridge(np.array([[0.0], [1.0], [2.0]]), np.array([[0.0], [1.0], [2.0]]), [2.0], keep=True)
@@ -77,9 +76,8 @@ def fit_ridge(
     y_N, classes = _targets(y_N, classes, len(x_ND))
     paired(x_ND, y_N)
     weight_N = _weights(sample_weight_N, y_N)
-    lam_L = np.array(penalties, np.float64)
-    if lam_L.ndim != 1 or not len(lam_L) or not (np.isfinite(lam_L) & (lam_L > 0)).all():
-        raise ArgumentError("penalties", "one or more numbers above 0", repr(penalties))
+    lam_L = positive("penalties", penalties)
+    device = where(device)
     data = _Rows(x_ND, y_N, classes, weight_N, device)
     lam = torch.from_numpy(lam_L).to(device)
     dual = len(x_ND) <= x_ND.shape[1] + 1  # with that many rows a fit without penalty meets all, and h comes to 1
@@ -106,21 +104,6 @@ def fit_ridge(
     )
 
 
-def edge_of(penalties_L: np.ndarray, best: int) -> str:
-    """What to know where the chosen penalty is the smallest or largest of several; else an empty text.
-
-    >>> edge_of(np.array([0.1, 1.0, 10.0]), 2)
-    'the chosen penalty, 10, is the largest of the grid: a larger one may do better'
-    >>> edge_of(np.array([0.1, 1.0, 10.0]), 1)
-    ''
-    """
-    value = penalties_L[best]
-    if penalties_L.min() < value < penalties_L.max() or len(np.unique(penalties_L)) == 1:
-        return ""
-    end, further = ("smallest", "smaller") if value == penalties_L.min() else ("largest", "larger")
-    return f"the chosen penalty, {value:g}, is the {end} of the grid: a {further} one may do better"
-
-
 def _targets(y_N: Any, classes: int | None, rows: int) -> tuple[np.ndarray, int | None]:
     """Class numbers and how many classes, or real targets (N, C) and None."""
     y_N = asarray(y_N)
@@ -140,16 +123,7 @@ def _targets(y_N: Any, classes: int | None, rows: int) -> tuple[np.ndarray, int 
 
 
 def _weights(given: Any, y_N: np.ndarray) -> np.ndarray:
-    rows = len(y_N)
-    if given is None:
-        weight_N = np.ones(rows)
-    else:
-        weight_N = asarray(given)
-        if weight_N.shape != (rows,) or weight_N.dtype.kind not in "fiub":
-            raise ArgumentError("sample_weight_N", f"{rows} numbers, one a row", f"shape {weight_N.shape}")
-        weight_N = weight_N.astype(np.float64)
-        if not np.isfinite(weight_N).all() or weight_N.min() < 0:
-            raise ArgumentError("sample_weight_N", "finite numbers of at least 0", "others")
+    weight_N = np.ones(len(y_N)) if given is None else row_weights("sample_weight_N", given, len(y_N))
     used_N = weight_N > 0
     if used_N.sum() < 2:
         raise ArgumentError("x_ND", "at least two rows of weight above 0", f"{used_N.sum()}")

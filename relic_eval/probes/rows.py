@@ -7,7 +7,7 @@ pass, and the weights are rotated instead of the rows. A column of ones carries 
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 import numpy as np
 import torch
@@ -18,7 +18,16 @@ from relic_eval.devices import tensor
 
 BLOCK_BYTES = 1 << 20  # of the logits of one block: what a core's cache holds
 READ_BYTES = 64 << 20  # of the rows that are read together where they do not fit
-TRUSTED = 1e-6  # singular values below this share of the largest carry no weight in the dual form
+
+
+def kind_of(dtype: np.dtype) -> torch.dtype:
+    """float32 for rows that it holds without loss, else float64.
+
+    >>> kind_of(np.dtype("float16")), kind_of(np.dtype("int32"))
+    (torch.float32, torch.float64)
+    """
+    wide = dtype.itemsize > 4 or (dtype.kind in "iu" and dtype.itemsize == 4)
+    return torch.float64 if wide else torch.float32
 
 
 class Rows:
@@ -26,7 +35,7 @@ class Rows:
 
     def __init__(self, x_SND: np.ndarray, weight_SN: np.ndarray | None, device: str, max_memory: int):
         self.subsets, self.rows, dims = x_SND.shape
-        self.kind = torch.float64 if x_SND.dtype == np.float64 else torch.float32
+        self.kind = kind_of(x_SND.dtype)
         self.device = torch.device(device)
         self.source = x_SND
         itemsize = torch.empty((), dtype=self.kind).element_size()
@@ -40,17 +49,19 @@ class Rows:
         )
         self._centre(dims)
         if self.streamed:
-            gram = torch.zeros(self.subsets, dims, dims, dtype=self.kind, device=self.device)
-            for rows, part in self._scaled():
-                gram += self._gram(part, rows)
-            self.spectrum, self.basis = self._eigen(gram)
+            self.spectrum, self.basis = self._eigen(self._gram(self._scaled()))
             return
         x = next(part for _, part in self._scaled(everything=True))
         if self.rows >= dims:
-            self.spectrum, self.basis = self._eigen(self._gram(x, slice(None)))
+            parts = ((rows, x[:, rows]) for rows in self._slices())
+            self.spectrum, self.basis = self._eigen(self._gram(parts))
         else:
+            x = x.double()  # small singular values drown in float32 products
             self.spectrum, self.basis = self._dual(x)
-        self.z = functional.pad(x @ self.basis, (0, 1), value=1.0)
+        self.z = torch.ones(self.subsets, self.rows, self.basis.shape[2] + 1, dtype=self.kind, device=self.device)
+        for rows in self._slices():
+            self.z[:, rows, :-1] = x[:, rows] @ self.basis
+        self.basis = self.basis.to(self.kind)
 
     def _centre(self, dims: int) -> None:
         """Mean and root mean square of the rows (weighted), summed in float64."""
@@ -62,17 +73,20 @@ class Rows:
         self.mean = mean.to(self.kind)[:, None]
         square = torch.zeros(self.subsets, dtype=torch.float64, device=self.device)
         for rows, x in self._read():
-            x = x - self.mean
-            square += (self._weighted(x, rows) * x).sum((1, 2), dtype=torch.float64)
+            length = (x.double() - self.mean.double()).square_().sum(2, keepdim=True)  # 1e20 squared is beyond float32
+            square += self._weighted(length, rows).sum((1, 2))
         size = (square / self.total / dims).sqrt()
         self.size = torch.where(size > 0, size, 1.0)
 
+    def _slices(self) -> Iterator[slice]:
+        step = max(1, READ_BYTES // (4 * self.subsets * self.source.shape[2]))
+        yield from (slice(start, start + step) for start in range(0, self.rows, step))
+
     def _read(self, everything: bool = False) -> Iterator[tuple[slice, Tensor]]:
-        step = self.rows if everything else max(1, READ_BYTES // (4 * self.subsets * self.source.shape[2]))
-        for start in range(0, self.rows, step):
-            rows = slice(start, start + step)
-            block = np.ascontiguousarray(self.source[:, rows])
-            yield rows, tensor(block).to(self.device, self.kind)
+        native = np.float64 if self.kind == torch.float64 else np.float32
+        for rows in [slice(0, self.rows)] if everything else self._slices():
+            block = np.ascontiguousarray(self.source[:, rows], dtype=native)
+            yield rows, tensor(block).to(self.device)
 
     def _scaled(self, everything: bool = False) -> Iterator[tuple[slice, Tensor]]:
         for rows, x in self._read(everything):
@@ -83,20 +97,23 @@ class Rows:
     def _weighted(self, x: Tensor, rows: slice) -> Tensor:
         return x if self.weight is None else x * self.weight[:, rows, None]
 
-    def _gram(self, x: Tensor, rows: slice) -> Tensor:
-        return self._weighted(x, rows).mT @ x
+    def _gram(self, parts: Iterable[tuple[slice, Tensor]]) -> Tensor:
+        dims = self.source.shape[2]
+        gram = torch.zeros(self.subsets, dims, dims, dtype=self.kind, device=self.device)
+        for rows, x in parts:
+            gram += self._weighted(x, rows).mT @ x
+        return gram
 
     def _eigen(self, gram: Tensor) -> tuple[Tensor, Tensor]:
         spectrum, basis = torch.linalg.eigh(gram)
         return spectrum.clamp_min(0), basis
 
     def _dual(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        """Left singular vectors; the right ones follow. In float64: small singular values drown in a float32 product."""
-        x = x.double() if self.weight is None else x.double() * self.weight.double().sqrt()[..., None]
-        spectrum, left = self._eigen(x @ x.mT)
-        scale = spectrum.sqrt()
-        safe = torch.where(scale > TRUSTED * scale.amax(1, keepdim=True), 1 / scale.clamp_min(1e-30), 0.0)
-        return spectrum.to(self.kind), (x.mT @ left * safe[:, None]).to(self.kind)
+        """Right singular vectors, from an orthonormal basis of the rows: none is divided by a singular value that is noise."""
+        x = x if self.weight is None else x * self.weight.double().sqrt()[..., None]
+        rows, inside = torch.linalg.qr(x.mT)
+        spectrum, turn = self._eigen(inside @ inside.mT)
+        return spectrum.to(self.kind), rows @ turn
 
     def blocks(self, columns: int) -> Iterator[tuple[slice, Tensor]]:
         """Rows (S, n, R + 1) with their ones, few enough that `columns` logits of each stay in the cache."""
@@ -125,17 +142,18 @@ class Rows:
         return torch.cat([flat[..., :-1] @ self.basis, flat[..., -1:]], 2).view(*shape[:-1], -1)
 
     def original(self, point_SLCR: Tensor) -> tuple[np.ndarray, np.ndarray]:
-        """Weights (S, L, D, C) and intercepts (S, L, C) for rows as they were given."""
+        """Weights (S, L, D, C) and intercepts (S, L, C) for rows as they were given.
+
+        Intercepts are float64: they undo the mean, which far from the origin is larger than all that tells classes apart.
+        """
         out = self.outwards(point_SLCR)
         weights = out[..., :-1].mT / self.size[:, None, None, None].to(self.kind)
         bias = out[..., -1].double() - torch.einsum("sd,sldc->slc", self.mean[:, 0].double(), weights.double())
-        return weights.contiguous().cpu().numpy(), bias.to(self.kind).cpu().numpy()
+        return weights.contiguous().cpu().numpy(), bias.cpu().numpy()
 
     def inside(self, weights_DC: np.ndarray, bias_C: np.ndarray) -> Tensor:
         """The point (S, 1, C, R + 1) of weights and intercepts for rows as they were given."""
-        weights, bias = (
-            torch.from_numpy(np.ascontiguousarray(a)).to(self.device, self.kind) for a in (weights_DC, bias_C)
-        )
-        outside = weights.T * self.size[:, None, None].to(self.kind)
-        free = bias + (self.mean @ weights)[:, 0]
-        return self.inwards(torch.cat([outside, free[..., None]], 2))[:, None]
+        weights, bias = (torch.from_numpy(np.array(a, np.float64)).to(self.device) for a in (weights_DC, bias_C))
+        outside = weights.T * self.size[:, None, None]
+        free = bias + (self.mean.double() @ weights)[:, 0]
+        return self.inwards(torch.cat([outside, free[..., None]], 2).to(self.kind))[:, None]

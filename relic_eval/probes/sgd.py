@@ -20,9 +20,10 @@ from jaxtyping import Int, Num
 from torch import Tensor
 
 from relic_eval.arrays import asarray, labels, matrix, paired, whole
+from relic_eval.devices import device as where
 from relic_eval.devices import tensor
 from relic_eval.errors import ArgumentError
-from relic_eval.probes.linear import rows_of
+from relic_eval.probes.linear import positive, rows_of
 from relic_eval.probes.links import softmax
 from relic_eval.progress import heartbeat
 
@@ -62,9 +63,7 @@ def fit_sgd(
     [0.693, 0.313]
     """
     classes, dims, steps = whole("classes", classes, 2), whole("dims", dims, 1), whole("steps", steps, 1)
-    rate_L = np.asarray(learning_rates, np.float64)
-    if rate_L.ndim != 1 or not len(rate_L) or not (np.isfinite(rate_L) & (rate_L > 0)).all():
-        raise ArgumentError("learning_rates", "one or more numbers above 0", repr(learning_rates))
+    rate_L, device = positive("learning_rates", learning_rates), where(device)
     if not 0 <= momentum < 1:
         raise ArgumentError("momentum", "a number from 0 to below 1", repr(momentum))
     count, rates = len(rate_L), torch.from_numpy(rate_L).to(device)
@@ -91,7 +90,7 @@ def fit_sgd(
     weights_LDC = weights_KD.view(count, classes, dims).transpose(1, 2).contiguous().cpu().numpy()
     bias_LC, loss_LT = bias_K.view(count, classes).cpu().numpy(), loss_TL.T.contiguous().cpu().numpy()
     sound_L = np.isfinite(weights_LDC).all((1, 2)) & np.isfinite(bias_LC).all(1) & np.isfinite(loss_LT).all(1)
-    return SgdFit(rate_L.copy(), weights_LDC, bias_LC, loss_LT, ~sound_L)
+    return SgdFit(rate_L, weights_LDC, bias_LC, loss_LT, ~sound_L)
 
 
 def step_count(rows: int, batch: int, epochs: int) -> int:

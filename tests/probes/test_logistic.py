@@ -302,3 +302,64 @@ def test_small_singular_values_do_not_spoil_the_dual_form():
     path = fit_path(x.astype("f"), y, penalties=(1e-4,), tol=1e-5)
     value, _ = reference(path.weights_SLDC[0, 0], path.bias_SLC[0, 0], 1e-4, x.astype("f"), y)
     assert path.objective_SL[0, 0] == pytest.approx(value, rel=1e-3)
+
+
+@pytest.mark.parametrize("rows", [30, 500])  # below and above the number of columns
+@pytest.mark.parametrize("offset", [1e3, 1e6])
+def test_far_from_the_origin_the_certificate_and_the_predictions_hold(digits, rows, offset):
+    """float32 intercepts and products would lose what tells the classes apart: x W and b are large and all but cancel."""
+    x, y = (digits[0][:rows] + offset).astype("f"), digits[1][:rows]
+    path = fit_path(x, y, penalties=(0.1, 10.0), tol=1e-5)
+    for place, lam in enumerate((0.1, 10.0)):
+        weights, bias, x0, size2 = centred(path, place, x)
+        value, gradient = reference(weights, bias, lam / size2, x0, y)
+        assert gradient == pytest.approx(path.gradient_SL[0, place], rel=0.1)
+        assert value == pytest.approx(path.objective_SL[0, place], rel=1e-5)
+        exact = x.astype(float) @ path.weights_SLDC[0, place].astype(float) + path.bias_SLC[0, place]
+        np.testing.assert_array_equal(predict(path, x)[0, place], exact.argmax(1))
+        p = np.exp(exact - exact.max(1, keepdims=True))
+        np.testing.assert_allclose(probabilities(path, x)[0, place], p / p.sum(1, keepdims=True), atol=1e-4)
+
+
+@pytest.mark.parametrize("scale", [2.0**-100, 2.0**70, 2.0**110])
+def test_squares_beyond_float32_are_no_constant_columns(digits, scale):
+    x, y = digits[0][:200], digits[1][:200]
+    plain = fit_path(x, y, penalties=(1.0, 100.0))
+    other = fit_path((x * scale).astype("f"), y, penalties=(scale**2, 100 * scale**2))
+    np.testing.assert_allclose(other.objective_SL, plain.objective_SL, rtol=1e-5)
+    np.testing.assert_allclose(other.weights_SLDC * scale, plain.weights_SLDC, atol=1e-3)
+
+
+def test_a_gradient_that_did_not_converge_is_the_whole_one(digits):
+    """On the way a smaller number may stand for it; what is reported may not be better than the truth."""
+    x, y = digits[0].astype(float) * np.logspace(-3, 3, 64), digits[1]
+    path = fit_path(x, y, penalties=(1e-3, 1.0), tol=1e-9)
+    assert not path.converged_SL.any()
+    for place, lam in enumerate((1e-3, 1.0)):
+        weights, bias, x0, size2 = centred(path, place, x)
+        assert path.gradient_SL[0, place] == pytest.approx(reference(weights, bias, lam / size2, x0, y)[1], rel=1e-6)
+
+
+def test_a_direction_of_little_variance_is_not_left_out_of_the_dual_form():
+    """One column of a thousand tells the classes apart, on a scale of 2e-5: the gradient along it is part of the proof."""
+    rng, y = np.random.default_rng(0), np.arange(12) % 2
+    x = np.repeat(rng.normal(size=(12, 1)), 1000, 1)
+    x[:, -1] += 2e-5 * (2 * y - 1)
+    path = fit_path(x, y, penalties=(1e-9,), tol=1e-6)
+    assert path.converged_SL.all()
+    weights, bias, x0, size2 = centred(path, 0, x)
+    assert reference(weights, bias, 1e-9 / size2, x0, y)[1] < 2e-6
+    np.testing.assert_array_equal(predict(path, x)[0, 0], y)
+
+
+@pytest.mark.parametrize(
+    ("start", "words"),
+    [
+        ((np.zeros((3, 10)), np.zeros(10)), r"weights \(64, 10\) and intercepts \(10,\), received \(3, 10\)"),
+        ((np.zeros((64, 10)), np.zeros(9)), "intercepts"),
+        ((np.full((64, 10), np.nan), np.zeros(10)), "NaN"),
+    ],
+)
+def test_a_start_of_another_problem_is_refused(digits, start, words):
+    with pytest.raises(ArgumentError, match=words):
+        inspect.unwrap(fit_path)(digits[0][:50], digits[1][:50], classes=10, penalties=(1.0,), start=start)

@@ -139,6 +139,22 @@ def test_rows_that_do_not_fit_give_the_same_fits(digits, tmp_path, monkeypatch, 
     assert (predict(fits[0], x) == predict(fits[1], x)).mean() > 0.999
 
 
+@pytest.mark.parametrize("form", ["f2", ">f4", "u1"])
+def test_streamed_rows_of_other_types_are_never_converted_whole(digits, tmp_path, monkeypatch, form):
+    x, y = np.round(digits[0] * 16).astype(form), digits[1]
+    np.save(tmp_path / "x.npy", x)
+    mapped = np.load(tmp_path / "x.npy", mmap_mode="r")
+    monkeypatch.setattr("relic_eval.probes.rows.READ_BYTES", 100 * 64 * 4)
+    seen = []
+    init = Rows.__init__
+    monkeypatch.setattr(Rows, "__init__", lambda self, x, *a: seen.append(x) or init(self, x, *a))
+    fits = [inspect.unwrap(fit_path)(mapped, y, penalties=(1.0, 100.0), tol=1e-6, max_memory=m) for m in (0, 1 << 30)]
+    assert all(np.shares_memory(a, mapped) and a.dtype == form for a in seen)
+    np.testing.assert_allclose(fits[0].objective_SL, fits[1].objective_SL, rtol=1e-5)
+    plain = fit_path(x.astype("f4"), y, penalties=(1.0, 100.0), tol=1e-6)
+    np.testing.assert_array_equal(fits[1].weights_SLDC, plain.weights_SLDC)
+
+
 def test_streamed_rows_are_never_copied_whole(tmp_path):
     """64 MB of rows in blocks of 4 MB: what torch allocates at once stays far below them."""
     rng = np.random.default_rng(0)
@@ -163,6 +179,30 @@ def test_subsets_of_several_lengths_are_fits_of_their_own(digits):
         alone = fit_path(x[rows], y[rows], classes=3, penalties=(0.5, 5.0), tol=1e-9)
         np.testing.assert_allclose(together.weights_SLDC[s], alone.weights_SLDC[0], atol=1e-6)
         np.testing.assert_allclose(together.objective_SL[s], alone.objective_SL[0], rtol=1e-8)
+
+
+@pytest.mark.parametrize("memory", [1, 1 << 30])  # each subset alone, and all together
+def test_the_mean_form_of_subsets_wants_one_size(digits, monkeypatch, memory):
+    monkeypatch.setattr("relic_eval.probes.logistic.MEMORY", memory)
+    x, y = digits[0].astype(float), digits[1] % 3
+    with pytest.raises(ArgumentError, match="subsets of one size"):
+        fit_subsets(x, y, [np.arange(40), np.arange(90)], penalties=(0.1,), mean_form=True)
+    mean = fit_subsets(x, y, [np.arange(40), np.arange(40, 80)], penalties=(0.1,), mean_form=True, tol=1e-8)
+    summed = fit_subsets(x, y, [np.arange(40), np.arange(40, 80)], penalties=(4.0,), tol=1e-8)
+    np.testing.assert_allclose(mean.weights_SLDC, summed.weights_SLDC, atol=1e-6)
+    np.testing.assert_allclose(mean.objective_SL * 40, summed.objective_SL, rtol=1e-8)
+
+
+def test_rows_of_many_subsets_stay_within_the_memory(digits, monkeypatch):
+    """Two penalties of two classes are small points, but their rows are copied for each subset."""
+    x, y = digits[0], digits[1] % 2
+    made = []
+    init = Rows.__init__
+    monkeypatch.setattr(Rows, "__init__", lambda self, x, *a: made.append(x.shape[0]) or init(self, x, *a))
+    monkeypatch.setattr("relic_eval.probes.logistic.MAX_MEMORY", 2 * 2 * 4 * 100 * 64)  # twice the rows of two of them
+    path = fit_subsets(x, y, [np.arange(s, s + 100) for s in range(5)], penalties=(1.0,))
+    assert made == [2, 2, 1]
+    assert path.converged_SL.shape == (5, 1)
 
 
 def test_several_labels_are_one_binary_fit_a_class(digits):
@@ -232,6 +272,31 @@ def test_the_softmax_block_against_autograd(kind):
     torch.testing.assert_close(curvature, (p * (1 - p) * w[:, None, None]).sum((2, 3)), rtol=1e-5, atol=1e-7)
 
 
+@pytest.mark.parametrize("kind", [torch.float32, torch.float64])
+def test_the_sigmoid_block_against_autograd(kind):
+    z = (20 * torch.randn(2, 3, 4, 50, generator=torch.Generator().manual_seed(0))).to(kind)
+    y = torch.randint(0, 2, (2, 4, 50), generator=torch.Generator().manual_seed(1)).to(kind)
+    w = torch.rand(2, 50, generator=torch.Generator().manual_seed(2)).to(kind)
+    exact, answer = z.double().requires_grad_(), y[:, None].double()
+    loss = torch.nn.functional.softplus((1 - 2 * answer) * exact, threshold=50) * w[:, None, None].double()
+    loss.sum().backward()
+    ours, curvature, residual = links.sigmoid(z.clone(), y, w)
+    torch.testing.assert_close(ours, loss.sum((2, 3)).detach(), rtol=1e-6, atol=1e-9)
+    torch.testing.assert_close(residual.double(), exact.grad, rtol=2e-5, atol=1e-15)
+    p = exact.detach().sigmoid()
+    torch.testing.assert_close(curvature, (p * (1 - p) * w[:, None, None]).sum((2, 3)), rtol=1e-5, atol=1e-7)
+
+
+@pytest.mark.parametrize("answer", [0.0, 1.0])
+def test_a_certain_label_keeps_its_digits(answer):
+    """Next to nothing is left of the loss of either answer in float32, but not nothing."""
+    z = torch.full((1, 1, 1, 1), 25.0 if answer else -25.0)
+    loss, curvature, residual = links.sigmoid(z, torch.full((1, 1, 1), answer), None)
+    assert loss.item() == pytest.approx(np.exp(-25.0), rel=1e-5)
+    assert curvature.item() == pytest.approx(np.exp(-25.0), rel=1e-5)
+    assert residual.item() == pytest.approx(np.exp(-25.0) * (-1 if answer else 1), rel=1e-5)
+
+
 def test_a_certain_row_keeps_its_digits():
     """p = 1 - 2e-11 in float32: the loss is 2e-11 and not 0."""
     loss, curvature, residual = links.softmax(
@@ -247,9 +312,15 @@ def test_a_certain_row_keeps_its_digits():
     [
         ({"penalties": (1.0, 0.0)}, "above 0"),
         ({"penalties": ()}, "above 0"),
+        ({"penalties": 1.0}, "above 0"),
+        ({"penalties": ("a",)}, "above 0"),
         ({"classes": 3}, "labels from 0 to 2"),
+        ({"classes": 10.0}, "whole number of at least 2"),
         ({"weight_N": np.full(100, -1.0)}, "at least 0"),
         ({"weight_N": np.ones(99)}, "one a row"),
+        ({"weight_N": np.ones((100, 1))}, "one a row"),
+        ({"weight_N": np.zeros(100)}, "not all of them 0"),
+        ({"weight_N": np.full(100, np.nan)}, "finite"),
     ],
 )
 def test_bad_settings_say_what_was_expected(digits, change, words):
@@ -259,8 +330,12 @@ def test_bad_settings_say_what_was_expected(digits, change, words):
 
 def test_bad_subsets_and_bad_labels_are_refused(digits):
     x, y = digits[0][:50], digits[1][:50]
+    # a mask would be taken for the rows 0 and 1, many times over
+    for rows in (np.array([0, 50]), np.array([-1, 3]), y < 5, np.array([], int), np.array([0.0, 1.0])):
+        with pytest.raises(ArgumentError, match="rows_SM: expected numbers of rows, from 0 to 49"):
+            fit_subsets(x, y, [np.arange(40), rows])
     with pytest.raises(ArgumentError, match="rows_SM"):
-        fit_subsets(x, y, [np.array([0, 50])])
+        fit_subsets(x, y, [])
     with pytest.raises(ArgumentError, match="at least two classes"):
         fit_path(x, y, weight_N=(y == 3).astype(float))
     with pytest.raises(ArgumentError, match="column 1"):

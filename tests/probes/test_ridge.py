@@ -253,6 +253,8 @@ def test_inputs_are_not_written_to(digits):
         ({"penalties": []}, "one or more numbers above 0"),
         ({"penalties": [1.0, 0.0]}, "one or more numbers above 0"),
         ({"penalties": [np.inf]}, "one or more numbers above 0"),
+        ({"penalties": ["a"]}, "one or more numbers above 0"),
+        ({"device": "gpu"}, "auto, cpu, cuda or cuda:N"),
         ({"y_N": np.zeros(6, int)}, "at least two classes"),
         ({"y_N": np.arange(6) % 3, "classes": 2}, "class numbers below 2, received 2"),
         ({"y_N": np.arange(5) % 2}, "6 labels, one a row"),

@@ -243,6 +243,8 @@ GOOD = [(np.ones((2, 3), "f"), np.array([0, 1]))] * 3
         ({"batches": [*GOOD[:2], (np.full((2, 3), 1e300), np.array([0, 1]))]}, "2 of 2 rows"),  # float32 cannot hold it
         ({"learning_rates": []}, "one or more numbers above 0"),
         ({"learning_rates": [0.1, 0.0]}, "one or more numbers above 0"),
+        ({"learning_rates": 0.1}, "one or more numbers above 0"),
+        ({"device": "gpu"}, "auto, cpu, cuda or cuda:N"),
         ({"learning_rates": [np.nan]}, "one or more numbers above 0"),
         ({"momentum": 1.0}, "from 0 to below 1"),
         ({"steps": 0}, "whole number of at least 1"),
@@ -252,7 +254,7 @@ GOOD = [(np.ones((2, 3), "f"), np.array([0, 1]))] * 3
 def test_what_does_not_fit_is_said(change, message):
     given = {"batches": GOOD, "classes": 2, "dims": 3, "learning_rates": [0.1], "steps": 3, **change}
     with pytest.raises(ArgumentError, match=message):
-        fit_sgd(**given)
+        inspect.unwrap(fit_sgd)(**given)
 
 
 def test_large_finite_numbers_are_no_error():
@@ -289,5 +291,9 @@ def test_scores_and_predictions_are_the_product(monkeypatch):
     monkeypatch.setattr(linear, "MEMORY", 8)  # the fewest rows a block
     np.testing.assert_allclose(scores(w, b, x), expected, rtol=1e-12)
     np.testing.assert_array_equal(predict(w, b, x), expected.argmax(2))
+    far = (x + 1e6).astype("f")  # float32 products of such rows have no digit after the point
+    single, bias = w.astype("f"), -1e6 * w.astype("f").sum(1, dtype=float)
+    exact = np.einsum("nd,ldc->lnc", far.astype(float), single.astype(float)) + bias[:, None]
+    np.testing.assert_allclose(scores(single, bias, far), exact, rtol=1e-5, atol=1e-5)
     with pytest.raises(ArgumentError, match="4 columns"):
         inspect.unwrap(scores)(w, b, x[:, :3])
