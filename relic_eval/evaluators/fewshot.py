@@ -27,6 +27,7 @@ class FewShot:
         """A cell whose first row is top-1 averaged over the draws, with an interval over draws and test images."""
         from relic_eval.metrics.bootstrap import paired_bootstrap
         from relic_eval.metrics.statistics import interval
+        from relic_eval.probes.linear import edge_of
         from relic_eval.probes.logistic import PENALTIES, fit_subsets, predict
 
         path = fit_subsets(train.x_ND, train.y_N, self._rows(train), classes=len(train.classes))
@@ -39,7 +40,7 @@ class FewShot:
             "shots": self.shots,
             "draws": self.draws,
             "penalty": float(path.penalties_L[best]),
-            "edge": int(best in (0, len(PENALTIES) - 1)),
+            "edge": int(edge_of(path.penalties_L, best) != ""),
         }
         if self.draws > 1:
             params["std_over_draws"] = float(right_SN.mean(1).std(ddof=1))

@@ -28,6 +28,7 @@ class Logistic:
 
     def __call__(self, train: Embeddings, valid: Embeddings, test: Embeddings) -> Cell:
         """A cell whose first row is top-1 accuracy on the test rows, with a Wilson interval."""
+        from relic_eval.probes.linear import edge_of
         from relic_eval.probes.logistic import probabilities
 
         path, valid_top1_L, best, refit = remembered(self, train, valid, self._fit)
@@ -35,7 +36,7 @@ class Logistic:
         predicted_N = p_NC.argmax(1)
         params = {
             "penalty": path.penalties_L[best].item(),
-            "edge": int(best in (0, self.count - 1)),
+            "edge": int(edge_of(path.penalties_L, best) != ""),
             "gradient": refit.gradient_SL[0, 0].item(),
         }
         rows = accuracy_rows(test, predicted_N, params, bool(refit.converged_SL[0, 0] and path.converged_SL.all()))

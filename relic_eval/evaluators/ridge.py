@@ -30,14 +30,14 @@ class Ridge:
 
     def __call__(self, train: Embeddings, valid: Embeddings, test: Embeddings) -> Cell:
         """A cell whose first row is top-1 accuracy on the test rows, with a Wilson interval."""
-        from relic_eval.probes.linear import scores
+        from relic_eval.probes.linear import edge_of, scores
 
         path, valid_top1_L, best, refit = remembered(self, train, valid, self._fit)
         score_NC = scores(refit.weights_LDC, refit.bias_LC, test.x_ND)[0]
         predicted_N = score_NC.argmax(1)
         params = {
             "penalty": path.penalties_L[best].item(),
-            "edge": int(best in (0, self.count - 1)),
+            "edge": int(edge_of(path.penalties_L, best) != ""),
             "gradient": refit.gradient_L[0].item(),
         }
         rows = accuracy_rows(test, predicted_N, params, bool(refit.converged_L[0] and path.converged_L.all()))

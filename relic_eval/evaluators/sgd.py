@@ -39,7 +39,7 @@ class Sgd:
 
         from relic_eval.metrics.scores import classes_before
         from relic_eval.metrics.statistics import wilson
-        from relic_eval.probes.linear import scores
+        from relic_eval.probes.linear import edge_of, scores
 
         sweep, valid_top1_L, best, refit = remembered(self, train, valid, self._fit)
         score_NC = scores(refit.weights_LDC, refit.bias_LC, test.x_ND)[0]
@@ -47,7 +47,7 @@ class Sgd:
         right_N = predicted_N == test.y_N
         params = {
             "learning_rate": self.learning_rates[best],
-            "edge": int(self.learning_rates[best] in (min(self.learning_rates), max(self.learning_rates))),
+            "edge": int(edge_of(np.array(self.learning_rates), best) != ""),
             "diverged": int(sweep.diverged_L.sum()),
             "batch": min(self.batch, len(train) + len(valid)),
             "steps": refit.loss_LT.shape[1],

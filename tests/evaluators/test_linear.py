@@ -12,6 +12,7 @@ from sklearn.linear_model import RidgeClassifier
 
 from relic_eval.errors import ArgumentError
 from relic_eval.evaluators import shared
+from relic_eval.evaluators.logistic import Logistic
 from relic_eval.evaluators.ridge import Ridge
 from relic_eval.evaluators.sgd import Sgd
 from relic_eval.metrics.scores import classes_before, mean_per_class
@@ -181,3 +182,19 @@ def test_ridge_does_not_mind_the_scale_of_the_features(digits):
     np.testing.assert_array_equal(scaled.predictions["predicted"], cell.predictions["predicted"])
     assert scaled.rows[0].params["penalty"] == pytest.approx(cell.rows[0].params["penalty"] * 64**2)
     assert scaled.rows[0].params["edge"] == cell.rows[0].params["edge"]
+
+
+@pytest.mark.parametrize(
+    "probe",
+    [Sgd(learning_rates=(0.3,), epochs=3), Ridge(lowest=1.0, highest=1.0, count=1), Logistic(1.0, 1.0, count=1)],
+    ids=["sgd", "ridge", "logistic"],
+)
+def test_a_choice_of_one_has_no_edge(probe, digits):
+    assert probe(*digits).rows[0].params["edge"] == 0
+
+
+@pytest.mark.parametrize("probe", [Ridge(1e2, 1e4, 5), Logistic(1e3, 1e5, 5)], ids=["ridge", "logistic"])
+def test_the_edge_of_a_grid_is_said(probe, digits):
+    cell = probe(*digits)
+    assert cell.rows[0].params["edge"] == 1
+    assert cell.rows[0].params["penalty"] == pytest.approx(cell.curves["x"].min())
