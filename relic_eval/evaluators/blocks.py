@@ -11,6 +11,8 @@ from relic_eval.errors import ArgumentError
 from relic_eval.evaluators.shared import predictions
 from relic_eval.records import Cell, Embeddings, Measurement
 
+MOST_PAIRS = 10_000  # of classes whose confusion is written in full; of more, those that are neighbours
+
 
 @dataclass(frozen=True)
 class Blocks:
@@ -94,9 +96,9 @@ class Blocks:
 
 
 def _confusion_rows(metric: str, names: tuple[str, ...] | list[str], share_CC: np.ndarray, n: int) -> list[Measurement]:
+    """One row a pair of classes; with many classes no zeros, so that there are no more rows than neighbours."""
+    written_CC = np.isfinite(share_CC) if share_CC.size <= MOST_PAIRS else share_CC > 0
     return [
-        Measurement(metric, float(share_CC[i, j]), n=n, params={"query": query, "neighbour": neighbour})
-        for i, query in enumerate(names)
-        for j, neighbour in enumerate(names)
-        if np.isfinite(share_CC[i, j])
+        Measurement(metric, float(share_CC[i, j]), n=n, params={"query": names[i], "neighbour": names[j]})
+        for i, j in np.argwhere(written_CC)
     ]

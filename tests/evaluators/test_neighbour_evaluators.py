@@ -7,6 +7,7 @@ import pytest
 
 from relic_eval.errors import ArgumentError
 from relic_eval.evaluators import knn
+from relic_eval.evaluators.blocks import Blocks
 from relic_eval.evaluators.knn import Knn
 from relic_eval.evaluators.retrieval import Retrieval
 from relic_eval.records import Embeddings
@@ -61,6 +62,21 @@ def test_too_few_images_are_no_question():
         Retrieval()(Embeddings(np.eye(3, dtype="f"), np.arange(3), ("ant", "bee", "cat")))
     with pytest.raises(ArgumentError, match="a class with two"):
         Retrieval()(Embeddings(np.ones((1, 2), "f"), np.zeros(1, int), ("ant",)))
+
+
+@pytest.mark.parametrize("classes", [100, 101])
+def test_the_confusion_of_many_classes_has_no_more_rows_than_neighbours(classes):
+    rng = np.random.default_rng(0)
+    y = np.repeat(np.arange(classes), 3)
+    split = Embeddings(rng.normal(size=(len(y), 4)).astype("f"), y, tuple(f"c{i}" for i in range(classes)))
+    cell = Blocks(k=2, permutations=20, draws=20)(split)
+    rows = [m for m in cell.rows if m.metric == "confusion"]
+    assert sum(m.value for m in rows) == pytest.approx(classes)
+    if classes == 100:
+        assert len(rows) == classes**2
+    else:
+        assert len(rows) <= 2 * len(y)
+        assert min(m.value for m in rows) > 0
 
 
 def test_votes_of_knn_differ_as_their_weights_do():
