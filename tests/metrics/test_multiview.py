@@ -137,7 +137,7 @@ def test_bad_input(measure):
         measure(np.ones((2, 2, 2, 2)))
 
 
-def test_a_row_of_zeros_and_a_delta_of_none():
+def test_a_row_of_zeros_and_a_delta_of_none(monkeypatch):
     x = drawn((4, 3, 2), 0)
     for delta in (0.0, np.nan, np.inf):
         with pytest.raises(ArgumentError, match="delta: expected a number above 0"):
@@ -146,6 +146,9 @@ def test_a_row_of_zeros_and_a_delta_of_none():
     with pytest.raises(ArgumentError, match="one in view 1 of image 2"):
         alignment(x)
     assert np.isfinite(lidar(x))
+    monkeypatch.setattr(module, "BLOCK_BYTES", 8 * 3 * 2)  # one image a block
+    with pytest.raises(ArgumentError, match="one in view 1 of image 2"):
+        alignment(x)
 
 
 def test_any_kind_of_array_is_taken_and_none_is_written_to():
