@@ -138,10 +138,10 @@ def _largest(x: Tensor, q: Tensor, width: int, start: int, best: Found | None, b
             torch.mm(q, rows[left:right].T, out=tile[:, left:right])
         top = tile.view(len(q), GROUP, groups).amax(1)
         if best is not None and best[0].shape[1] == width:
-            score, index = _above(tile, top, best[0].amin(1, keepdim=True), torch.gt)
+            score, index = _above(tile, top, best[0].amin(1, keepdim=True), torch.gt, width)
         elif 2 * width < groups:  # at least `width` products reach the highest of `width` groups
             floor = top.topk(width, sorted=False).values.amin(1, keepdim=True)
-            score, index = _above(tile, top, floor, torch.ge)
+            score, index = _above(tile, top, floor, torch.ge, width)
         else:
             score, index = tile[:, : len(rows)].topk(min(width, len(rows)), sorted=False)
         best = _merged(best, (score, index + first + start), width)
@@ -149,11 +149,18 @@ def _largest(x: Tensor, q: Tensor, width: int, start: int, best: Found | None, b
     return best
 
 
-def _above(tile: Tensor, top: Tensor, floor: Tensor, passes: Callable[[Tensor, Tensor], Tensor]) -> Found:
-    """The products that pass each row's floor, found by the highest of each group, as a table filled up with -inf."""
+def _above(tile: Tensor, top: Tensor, floor: Tensor, passes: Callable[[Tensor, Tensor], Tensor], width: int) -> Found:
+    """The products that pass each row's floor, found by the highest of each group, as a table filled up with -inf.
+
+    Where most groups pass (rows that get better and better, or all alike) the `width` largest, which take less memory.
+    """
     import torch
 
-    row, group = passes(top, floor).nonzero(as_tuple=True)
+    passing = passes(top, floor)
+    if 2 * int(passing.sum()) > passing.numel():
+        score, index = tile.topk(min(width, tile.shape[1]), sorted=False)
+        return score, index
+    row, group = passing.nonzero(as_tuple=True)
     column = group[:, None] + torch.arange(GROUP, device=tile.device) * top.shape[1]
     value = tile[row[:, None], column]
     keep = passes(value, floor[row])
