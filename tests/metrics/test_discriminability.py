@@ -292,6 +292,21 @@ def test_near_copies_scattered_over_tiles(kind, monkeypatch):
     np.testing.assert_allclose(class_distance_sums(x, y), expected, rtol=1e-4 if kind == "f4" else 1e-8)
 
 
+@pytest.mark.parametrize("dims", [2, 64, 1024])
+@pytest.mark.parametrize("kind", ["f4", "f8"])
+def test_squares_where_products_just_suffice(dims, kind):
+    rng = np.random.default_rng(2)
+    bound = distances._bound(int(kind[1]), dims + 2)
+    a, step = rng.normal(size=(2, 300, dims))
+    a, step = (v / np.linalg.norm(v, axis=1, keepdims=True) for v in (a, step))
+    away = np.sqrt(2 * bound * rng.uniform(0.9, 1.5, (300, 1)))
+    x = np.concatenate([a, a + step * away]).astype(kind)
+    expected = np.stack([((row.astype(np.longdouble) - x) ** 2).sum(1) for row in x]).astype(float)
+    np.fill_diagonal(expected, np.nan)
+    found = discriminability(x, np.arange(600), reading="other-centroids", metric="squared").mean_NC
+    np.testing.assert_allclose(found, expected, rtol=1e-4 if kind == "f4" else 1e-8)
+
+
 def test_many_duplicates_are_at_distance_nought():
     rng = np.random.default_rng(0)
     x, y = rng.normal(size=(6, 4)).astype("f")[np.arange(700) % 6], np.arange(700) % 2
