@@ -31,7 +31,10 @@ Data = Annotated[str, typer.Option("--data", help="fashion, digits, or a folder 
 
 
 Device = Annotated[str, typer.Option("--device", help="auto (cuda where there is one), cpu, cuda or cuda:N.")]
-Protocols = Annotated[list[str] | None, typer.Option("--protocol", help="Only this one; may be repeated.")]
+Protocols = Annotated[
+    list[str] | None,
+    typer.Option("--protocol", help="Only this one; may be repeated. 'list protocols' says which there are."),
+]
 
 
 def _version(asked: bool) -> None:
@@ -130,7 +133,9 @@ def embed(
     device: Device = "auto",
     batch: Annotated[int, typer.Option(min=1, help="Pictures in one forward pass.")] = 256,
     on_error: Annotated[str, typer.Option(help="An unreadable picture: fail or skip.")] = "fail",
-    views: Annotated[int, typer.Option(min=0, help="Augmented views of each picture, for measures of views.")] = 0,
+    views: Annotated[
+        int, typer.Option(min=0, help="Augmented views of each test picture, for the protocol multiview.")
+    ] = 0,
 ) -> None:
     """Turn pictures into embeddings, once; or take in embeddings made elsewhere."""
     if name is not None and len(encoders) > 1:
@@ -150,7 +155,12 @@ def embed(
         print("\n".join(map(str, import_files(out, files, labels, name=name, dataset=dataset))))
         return
     if labels is not None:
-        raise ArgumentError("--labels", "nothing beside encoders of pictures", repr(labels), "Folders are the labels.")
+        raise ArgumentError(
+            "encoders",
+            "a .npy file beside --labels",
+            repr(encoders[0]),
+            "Save embeddings with numpy.save; for encoders of pictures the folders are the labels.",
+        )
     from relic_eval.encode import embed as encode
     from relic_eval.encode import find_encoders
 
@@ -159,7 +169,10 @@ def embed(
             print(path)
 
 
-@app.command(epilog="Example: relic-eval evaluate --task fashion --protocol knn")
+@app.command(
+    epilog="Example: relic-eval evaluate --task fashion --protocol knn\n\n"
+    "'leaderboard' and 'report' show what was measured, and 'list results' every number."
+)
 def evaluate(
     out: Out = OUT,
     encoder: Encoders = None,
@@ -198,7 +211,10 @@ def report(
 @app.command(epilog="Example: relic-eval leaderboard --csv > board.csv")
 def leaderboard(
     out: Out = OUT,
-    protocol: Annotated[list[str] | None, typer.Option(help="Default: linear-byol and fewshot-5.")] = None,
+    protocol: Annotated[
+        list[str] | None,
+        typer.Option(help="A protocol of accuracy; may be repeated.  [default: linear-byol and fewshot-5]"),
+    ] = None,
     baseline: Baseline = None,
     encoder: Encoders = None,
     task: Tasks = None,
@@ -218,7 +234,7 @@ def leaderboard(
 @app.command("list", epilog="Example: relic-eval list protocols")
 def list_(
     what: Annotated[
-        str, typer.Argument(help="protocols, tasks, datasets, methods, encoders, settings or stores.")
+        str, typer.Argument(help="protocols, tasks, datasets, methods, encoders, settings, stores or results.")
     ] = "protocols",
     out: Out = OUT,
 ) -> None:

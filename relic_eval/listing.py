@@ -11,7 +11,7 @@ from relic_eval.data.tasks import TASKS
 from relic_eval.devices import faiss_flavour, try_faiss, versions
 from relic_eval.encoders.load import KNOWN
 from relic_eval.errors import RelicError, look_up
-from relic_eval.evaluators.table import PROTOCOLS, describe
+from relic_eval.evaluators.table import DEFAULT, PROTOCOLS, describe
 from relic_eval.progress import say
 from relic_eval.store import find_stores
 
@@ -29,7 +29,13 @@ def lines(what: str, out: Path) -> list[str]:
 
 
 def _protocols(out: Path) -> list[str]:
-    return [f"{name}: {', '.join(f'{k} = {v}' for k, v in describe(name).items())}" for name in PROTOCOLS]
+    found = []
+    for name in PROTOCOLS:
+        about = describe(name)
+        source, run = about.pop("source"), " (run where none is named)" if name in DEFAULT else ""
+        settings = ", ".join(f"{k} = {v}" for k, v in about.items() if v != "")
+        found.append(f"{name}{run}: {source}; {settings}")
+    return found
 
 
 def _settings(out: Path) -> list[str]:
@@ -55,6 +61,13 @@ def _methods(out: Path) -> list[str]:
     return [f"{name}: {(type(config).__doc__ or '').splitlines()[0]}" for name, config in PRESETS.items()]
 
 
+def _results(out: Path) -> list[str]:
+    from relic_eval.results import read_results
+    from reports.tables import measured_text
+
+    return measured_text(read_results(out) if (out / "cells").is_dir() else []).splitlines()
+
+
 _LISTS = {
     "protocols": _protocols,
     "settings": _settings,
@@ -62,6 +75,7 @@ _LISTS = {
     "tasks": lambda out: [f"{t.name}: {t.title} ({t.dataset}, {t.train} -> {t.test})" for t in TASKS.values()],
     "datasets": lambda out: [*(f"{n}: {', '.join(s)}" for n, s in SPLITS.items()), "PATH: a folder of class folders"],
     "encoders": lambda out: [*KNOWN, "FILE.npy: embeddings made elsewhere, with --labels"],
+    "results": _results,
     "stores": lambda out: [f"{s.encoder}  {s.dataset}  {s.split}  {s.path}" for s in find_stores(out)],
 }
 

@@ -14,7 +14,8 @@ import numpy as np
 from relic_eval.data.tasks import Task, block_rows, split_task, tasks_of
 from relic_eval.data.views import read_views, views_of
 from relic_eval.devices import versions
-from relic_eval.errors import DataError, NewerError, RelicError, UnknownNameError
+from relic_eval.errors import ArgumentError, DataError, NewerError, RelicError, UnknownNameError
+from relic_eval.evaluators.blocks import Blocks
 from relic_eval.evaluators.table import DEFAULT, PROTOCOLS, describe
 from relic_eval.files import digest_json
 from relic_eval.progress import say, warn
@@ -109,14 +110,33 @@ def _applies(task: Task, protocol: str) -> bool:
     return True
 
 
-def _too_few(job: Job, rows: tuple[Embeddings, Embeddings, Embeddings]) -> bool:
-    """Whether there are fewer images than the protocol needs: such a cell is left out, and said."""
-    evaluator = PROTOCOLS[job.protocol]
-    if job.protocol == "blocks":
-        shown_C = np.bincount(block_rows(job.task, rows[2]).y_N).clip(max=evaluator.per_class)
-        return int(shown_C.sum()) <= evaluator.k
+def _lacking(job: Job, rows: tuple[Embeddings, Embeddings, Embeddings]) -> str:
+    """Why a cell is left out: its classes are not of this set, or there are too few images; empty where it is made."""
+    evaluator, few = PROTOCOLS[job.protocol], "there are too few images"
+    if isinstance(evaluator, Blocks):
+        try:
+            shown_C = np.bincount(_block_rows(job, rows[2]).y_N).clip(max=evaluator.per_class)
+        except ArgumentError as error:  # a preset is of one set, and there may be others beside it
+            return str(error)
+        return few if int(shown_C.sum()) <= evaluator.k else ""
     shots = getattr(evaluator, "shots", 0)
-    return shots > 0 and int(np.bincount(rows[0].y_N, minlength=len(rows[0].classes)).min()) < shots
+    return few if shots > 0 and int(np.bincount(rows[0].y_N, minlength=len(rows[0].classes)).min()) < shots else ""
+
+
+def _block_rows(job: Job, test: Embeddings) -> Embeddings:
+    """The test rows of the classes whose neighbours are looked at; those of a preset with its titles and superclasses.
+
+    Raises ArgumentError where a class of the preset is not there.
+    """
+    name = PROTOCOLS[job.protocol].preset
+    if not name:
+        return block_rows(job.task, test)
+    from relic_eval.metrics.blocks import PRESETS, class_numbers_of
+
+    preset = PRESETS[name]
+    its = tuple(test.classes[c] for c in class_numbers_of(test.classes, name))
+    rows = block_rows(dataclasses.replace(job.task, block_classes=its), test)
+    return dataclasses.replace(rows, classes=preset.titles, superclasses=preset.superclasses)
 
 
 def _check_names(kind: str, asked: Sequence[str], known: Any) -> None:
@@ -147,8 +167,9 @@ def evaluate(
             _verify(set(manifests) - whole)
             whole.update(manifests)
             rows = rows_of(job.task, job.train, job.test, bool(views))
-            if _too_few(job, rows):
-                say(f"{label}: left out, there are too few images")
+            lacking = _lacking(job, rows)
+            if lacking:
+                say(f"{label}: left out, {lacking}")
                 forget_cell(out, *names)  # of a time when there were more
                 continue
             cell = _make(out, job, key, rows, manifests)
@@ -205,7 +226,7 @@ def _make(out: Path, job: Job, key: str, rows: tuple[Embeddings, Embeddings, Emb
     if evaluator.kind == "probe":
         cell = evaluator(*rows)
     else:
-        test = block_rows(job.task, rows[2]) if job.protocol == "blocks" else rows[2]
+        test = _block_rows(job, rows[2]) if isinstance(evaluator, Blocks) else rows[2]
         cell = evaluator(test)
     about = {
         "key": key,

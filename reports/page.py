@@ -16,17 +16,18 @@ from relic_eval.board import Board
 from relic_eval.results import Result
 from reports.sections.blocks import blocks_section, read_blocks
 from reports.sections.board import board_section
-from reports.sections.choose import shown, with_ratio
+from reports.sections.choose import shown_blocks, with_ratio
 from reports.sections.confusion import confusion_figure
 from reports.sections.distances import distances_section
 from reports.sections.figure import Figure
+from reports.sections.measures import measures_section
 from reports.sections.probes import penalty_figure, votes_figure
 from reports.sections.provenance import provenance_section
 from reports.sections.sheet import row_rules
 from reports.sections.shifts import few_labels_figure, sentence, shifted_figure, shifted_pairs
 from reports.sections.training import training_section
 from reports.summary import heading, statements
-from reports.words import number, percent, signed
+from reports.words import number, percent, roughly, signed
 
 TEMPLATES = Path(__file__).parent / "templates"
 SCRIPTS = ("page.js", "board.js", "blocks.js")
@@ -44,7 +45,7 @@ def to_html(
     """The whole page. `stores` holds the manifests of each encoder's stores, `thumbnails` WebP pictures by id."""
     results, order = list(results), [row.encoder for row in board.rows]
     stores = {name: stores[name] for name in sorted(stores, key=lambda n: order.index(n) if n in order else len(order))}
-    blocks = blocks_section(read_blocks(shown(results, "blocks", order), order), thumbnails)
+    blocks = blocks_section(read_blocks(shown_blocks(results, order), order), thumbnails)
     parts = {
         "heading": heading(order, len({r.task for r in results})),
         "said": statements(board, failures, sentence(shifted_pairs(results, order))),
@@ -52,6 +53,7 @@ def to_html(
         "blocks": blocks,
         "distances": distances_section(with_ratio(results, order), board.baseline),
         "why": [f for f in _why(results, order) if f],
+        "measures": measures_section(results, order),
         "training": training_section({name: found[0] for name, found in stores.items()}),
         "origin": provenance_section(results, stores, failures, board.baseline),
     }
@@ -94,7 +96,7 @@ def _environment() -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.globals.update(percent=percent, number=number, signed=signed)
+    environment.globals.update(percent=percent, number=number, roughly=roughly, signed=signed)
     return environment
 
 

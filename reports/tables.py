@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
-from relic_eval.board import Board, board_table
+from relic_eval.board import Board, Column, board_table
 from relic_eval.results import Result
 from reports.style import title
 from reports.words import percent
@@ -23,7 +23,7 @@ def board_text(board: Board) -> str:
     >>> print(board_text(Board("pixels", (), (), ())), end="")
     encoder  mean change %  rank
     """
-    head = ["encoder", *(c.title for c in board.columns), "mean change %", "rank"]
+    head = ["encoder", *_heads(board.columns), "mean change %", "rank"]
     lines = [head]
     for row in board.rows:
         cells = [
@@ -44,6 +44,37 @@ def board_text(board: Board) -> str:
     widths = [max(len(line[i]) for line in lines) for i in range(len(head))]
     text = "".join("  ".join(t.ljust(w) for t, w in zip(line, widths, strict=True)).rstrip() + "\n" for line in lines)
     return text + (LEGEND.format(baseline=title(board.baseline or "")) if board.rows else "")
+
+
+def _heads(columns: Sequence[Column]) -> list[str]:
+    """Titles of columns; where several are of one task, with their protocols."""
+    titles = [c.title for c in columns]
+    return [t if titles.count(t) == 1 else f"{t}, {c.protocol}" for t, c in zip(titles, columns, strict=True)]
+
+
+def measured_text(results: Iterable[Result]) -> str:
+    """Every measurement of every cell that is not of a single class, a line each, for a terminal.
+
+    >>> measured_text([])
+    ''
+    """
+    lines = [("encoder", "task", "protocol", "metric", "value", "95% interval", "")]
+    for r in results:
+        for m in r.cell.rows:
+            if {"class", "query"} & set(m.params):
+                continue
+            value = "missing" if m.value is None else f"{m.value:.4g}"
+            ends = "" if m.low is None or m.high is None else f"{m.low:.4g} to {m.high:.4g}"
+            about = ", ".join(f"{k} = {_plain(v)}" for k, v in m.params.items())
+            lines.append((r.encoder, r.task, r.protocol, m.metric, value, ends, about))
+    if len(lines) == 1:
+        return ""
+    widths = [max(len(line[i]) for line in lines) for i in range(7)]
+    return "".join("  ".join(t.ljust(w) for t, w in zip(line, widths, strict=True)).rstrip() + "\n" for line in lines)
+
+
+def _plain(value: object) -> str:
+    return f"{value:.4g}" if isinstance(value, float) else str(value)
 
 
 def to_csv(rows: list[dict[str, object]]) -> str:

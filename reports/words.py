@@ -35,6 +35,16 @@ def number(value: float | None, decimals: int = 2) -> str:
     return "" if value is None else f"{value:.{decimals}f}"
 
 
+def roughly(count: int) -> str:
+    """A number that is a guess, with two digits; it is not rounded down.
+
+    >>> roughly(7), roughly(5436), roughly(1_234_567)
+    ('7', '5,500', '1,300,000')
+    """
+    step = 10 ** max(0, len(str(count)) - 2)
+    return f"{-(-count // step) * step:,}"
+
+
 def joined(names: Sequence[str]) -> str:
     """Names in a sentence.
 

@@ -103,11 +103,11 @@ def figures(results: list, board: Any, manifests: dict[str, Any]) -> dict[str, A
     from reports.figures.losses import losses_figure
     from reports.figures.neighbour_blocks import neighbour_blocks_figure
     from reports.sections.blocks import read_blocks
-    from reports.sections.choose import shown, with_ratio
+    from reports.sections.choose import shown_blocks, with_ratio
     from reports.sections.training import training_records
 
     made, order = {"leaderboard": leaderboard_figure(board)}, [row.encoder for row in board.rows]
-    blocks = read_blocks(shown(results, "blocks", order), order)
+    blocks = read_blocks(shown_blocks(results, order), order)
     if blocks:
         made["neighbour_blocks"] = neighbour_blocks_figure(blocks)
     ratios = with_ratio(results, order)

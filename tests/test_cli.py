@@ -185,7 +185,26 @@ def test_the_file_that_does_not_fit_is_named(tmp_path):
         f"{tmp_path / 'bad.npy'}: expected finite numbers"
         in run("embed", *words, "--out", str(tmp_path), code=2).stderr
     )
-    assert "nothing beside encoders of pictures" in run("embed", "pixels", "--labels", "y.csv", code=2).stderr
+    for other in ("pixels", "a.npz"):  # of something that is no .npy file, that it is the file that does not fit
+        said = run("embed", other, "--labels", "y.csv", code=2).stderr
+        assert f"expected a .npy file beside --labels, received '{other}'. Save embeddings with numpy.save" in said
+
+
+def test_every_number_is_listed(tmp_path):
+    out = str(tmp_path / "o")
+    np.save(tmp_path / "a.npy", np.random.default_rng(0).normal(size=(40, 3)))
+    np.save(tmp_path / "y.npy", np.arange(40) % 2)
+    assert "results: none" in run("list", "results", "--out", out).stderr
+    run("embed", str(tmp_path / "a.npy"), "--labels", str(tmp_path / "y.npy"), "--out", out)
+    run("evaluate", "--out", out, "--protocol", "retrieval", "--protocol", "discriminability-fisher")
+    lines = run("list", "results", "--out", out).stdout.splitlines()
+    assert [line.split()[:4] for line in lines[1:]] == [
+        ["a", "mine", "discriminability-fisher", "distance_ratio"],
+        ["a", "mine", "discriminability-fisher", "distance_ratio_median"],
+        *[["a", "mine", "retrieval", "recall"]] * 2,
+        ["a", "mine", "retrieval", "mean_average_precision"],
+    ]
+    assert "k = 1, left_out = 0" in lines[3]
 
 
 def test_a_class_may_be_called_na(tmp_path):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import importlib
 import re
 from fractions import Fraction
 from pathlib import Path
@@ -12,13 +13,37 @@ import pytest
 from benchmarks.claims import CLAIMS
 from pretrain.config import PRESETS
 from relic_eval.evaluators.table import PROTOCOLS
+from relic_eval.metrics.blocks import PRESETS as BLOCKS
+from relic_eval.metrics.precision import KINDS
+from relic_eval.metrics.readings import METRICS, READINGS
 
 ROOT = Path(__file__).parents[1]
 
 
 def test_every_protocol_has_its_heading():
     text = (ROOT / "docs" / "evaluators.md").read_text()
-    assert set(re.findall(r"^## ([\w-]+)$", text, re.M)) == set(PROTOCOLS)
+    assert sorted(", ".join(re.findall(r"^## (.+)$", text, re.M)).split(", ")) == sorted(PROTOCOLS)
+
+
+def test_each_measure_has_five_lines_with_its_reading_and_reference():
+    text = (ROOT / "docs" / "measures.md").read_text()
+    sections = dict(re.findall(r"^## (.+?)$(.*?)(?=^#|\Z)", text, re.M | re.S))
+    for name, body in sections.items():
+        lines = body.strip().splitlines()
+        assert len(lines) == 5, name
+        assert lines[-1].startswith("Reference: "), name
+        assert any(line.startswith("Reading: ") for line in lines) or name == "Presets", name
+    for table in (READINGS, BLOCKS, KINDS, METRICS):
+        assert all(f"`{name}`" in text or name in sections for name in table)
+
+
+def test_what_the_measures_page_calls_is_there():
+    text = (ROOT / "docs" / "measures.md").read_text()
+    calls = re.findall(r"`(\w+)\.(\w+)[(`=]", text)
+    assert len(calls) > 30
+    for module, name in calls:
+        if module not in ("relic_eval", "scipy", "numpy"):
+            assert hasattr(importlib.import_module(f"relic_eval.metrics.{module}"), name), f"{module}.{name}"
 
 
 def test_every_method_is_documented():

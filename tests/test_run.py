@@ -20,11 +20,13 @@ from relic_eval.errors import ArgumentError, DataError
 from relic_eval.evaluators.table import PROTOCOLS
 from relic_eval.intake import import_arrays
 from relic_eval.library import leaderboard, report
+from relic_eval.metrics.blocks import PRESETS
 from relic_eval.records import Embeddings
 from relic_eval.results import cell_path, failure_path, read_cell, read_results
 from relic_eval.run import evaluate, plan
 from relic_eval.store import find_stores, read_manifest, read_store
 from relic_eval.training import train
+from reports.sections.choose import shown_blocks
 
 
 def pictures(folder, classes, count=12, side=8):
@@ -362,6 +364,36 @@ def test_a_cell_of_a_newer_version_is_left_as_it_is(tmp_path, capsys):
 def test_names_that_are_no_names(tmp_path, name):
     with pytest.raises(ArgumentError, match="expected a name"):
         arrays(tmp_path, name=name)
+
+
+def test_a_preset_of_blocks_is_a_protocol(tmp_path, capsys):
+    """Its classes by name among others, with its titles and superclasses; a set without them is left out, and said."""
+    preset = PRESETS["pets4"]
+    names = np.array(["aardvark", *reversed(preset.ids)])
+    y = np.repeat(np.arange(5), 60)
+    x = 3 * np.eye(5)[y] + np.random.default_rng(0).normal(size=(300, 5))
+    for split in ("train", "test"):
+        import_arrays(tmp_path, "mine", "pets", x, names[y], split=split)
+    arrays(tmp_path)
+    done = evaluate(tmp_path, protocols=["blocks-pets4"])
+    assert (done.made, done.failed) == (1, 0)
+    assert "evaluate mine set blocks-pets4: left out, classes: expected those of the preset" in capsys.readouterr().err
+    result = read_cell(cell_path(tmp_path, "mine", "pets", "blocks-pets4"))
+    assert result.about["classes"] == list(preset.titles)
+    assert result.about["superclasses"] == list(preset.superclasses)
+    assert np.array_equal(result.cell.predictions["true"], np.repeat(np.arange(4), 50))
+    assert {r.metric for r in result.cell.rows} >= {"purity", "superclass_purity", "superclass_purity_null"}
+    plain = PROTOCOLS["blocks-pets4"](Embeddings(x, y, tuple(names)))
+    assert result.cell.rows[0].value == plain.rows[0].value  # the same images, chosen by the evaluator itself
+    assert [r.protocol for r in shown_blocks(read_results(tmp_path), ["mine"])] == ["blocks-pets4"]
+
+
+def test_a_preset_needs_its_images(tmp_path):
+    y = np.repeat(np.arange(4), 50)
+    x = np.random.default_rng(0).normal(size=(200, 3))
+    import_arrays(tmp_path, "mine", "pets", x, np.array(PRESETS["pets4"].ids)[y])  # ten of each class test
+    assert evaluate(tmp_path, protocols=["blocks-pets4"]).failed == 1
+    assert "50 images for pets4" in failure_path(tmp_path, "mine", "pets", "blocks-pets4").read_text()
 
 
 def test_a_board_is_of_accuracies(tmp_path):

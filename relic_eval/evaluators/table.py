@@ -40,6 +40,16 @@ PROTOCOLS: dict[str, Any] = {
     "retrieval": Retrieval(),
     "spectrum": Spectrum(),
     "multiview": MultiView(),
+    "blocks-pets4": Blocks(preset="pets4"),
+    "blocks-imagenet-dogs-cats": Blocks(preset="imagenet-dogs-cats"),
+    "blocks-imagenet-dogs-cats-english": Blocks(preset="imagenet-dogs-cats-english"),
+    "blocks-imagenet-dogs-cats-gordon": Blocks(preset="imagenet-dogs-cats-gordon"),
+    "discriminability-squared": Discriminability(metric="squared"),
+    "discriminability-cosine": Discriminability(metric="cosine"),
+    "discriminability-nearest-class": Discriminability(reading="nearest-class"),
+    "discriminability-other-centroids": Discriminability(reading="other-centroids"),
+    "discriminability-fisher": Discriminability(reading="fisher"),
+    "discriminability-fisher-mean": Discriminability(reading="fisher-mean"),
 }
 # what `evaluate` runs where no protocol is named; multiview joins them where views are stored
 DEFAULT = ("linear-byol", "fewshot-5", "knn", "blocks", "discriminability", "spectrum")
@@ -56,6 +66,16 @@ SOURCES = {
     "retrieval": "chosen here: each test image searches all others by cosine; recall at k and mean average precision",
     "spectrum": "RankMe, effective rank, participation ratio, alpha-ReQ and uniformity, as published; no label is looked at",
     "multiview": "LiDAR and alignment over augmented views of the test images; no label is looked at; needs 'embed --views'",
+    "blocks-pets4": "chosen here: Egyptian and Persian cat, golden and Labrador retriever, 50 test images each",
+    "blocks-imagenet-dogs-cats": "RELICv2's figure with an Irish setter: 50 validation images each of vizsla, setter, Siamese and Egyptian cat",
+    "blocks-imagenet-dogs-cats-english": "the same with an English setter; the figure does not say which it shows",
+    "blocks-imagenet-dogs-cats-gordon": "the same with a Gordon setter; the figure does not say which it shows",
+    "discriminability-squared": "as discriminability, with squared distances",
+    "discriminability-cosine": "as discriminability, with 1 - cosine",
+    "discriminability-nearest-class": "chosen here: mean distance to the images of the nearest other class over that to its own",
+    "discriminability-other-centroids": "chosen here: mean distance to other classes' centroids over that to its own without the image",
+    "discriminability-fisher": "RELIC, section 5: squared distance of two class means over the sum of squared distances within the first",
+    "discriminability-fisher-mean": "the same with the mean within the first class, which does not depend on its size",
 }
 TITLES = {
     "linear-byol": "linear probe",
@@ -69,6 +89,16 @@ TITLES = {
     "retrieval": "retrieval",
     "spectrum": "spectrum, without labels",
     "multiview": "views of one image, without labels",
+    "blocks-pets4": "neighbour blocks of two cats and two dogs",
+    "blocks-imagenet-dogs-cats": "neighbour blocks, Irish setter",
+    "blocks-imagenet-dogs-cats-english": "neighbour blocks, English setter",
+    "blocks-imagenet-dogs-cats-gordon": "neighbour blocks, Gordon setter",
+    "discriminability-squared": "squared distance between / within classes",
+    "discriminability-cosine": "cosine distance between / within classes",
+    "discriminability-nearest-class": "distance to the nearest other class / within its own",
+    "discriminability-other-centroids": "distance to other centroids / to its own",
+    "discriminability-fisher": "RELIC's Fisher ratio",
+    "discriminability-fisher-mean": "Fisher ratio of means",
 }
 
 

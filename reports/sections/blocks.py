@@ -143,6 +143,7 @@ def blocks_section(blocks: list[Block], thumbnails: Mapping[str, bytes]) -> dict
     }
     return {
         "title": about["title"],
+        "protocol": blocks[0].result.protocol,
         "finding": finding(blocks, look),
         "lines": [squares[i : i + LINE] for i in range(0, len(squares), LINE)],
         "squares": squares,
@@ -167,6 +168,7 @@ def _square(b: Block, look: Look, scale: tuple[float, float], ends, above_ends, 
         "key": key(look),
         "svg": block_matrix(look.title, b.index_NK, shades(b.relative_NK, scale), ends, above_ends),
         "purity": {m.metric: m for m in rows if m.metric in ("purity", "superclass_purity")},
+        "chance": {m.metric.removesuffix("_null"): m for m in rows if m.metric.endswith("_null")},
         "confusion": [[confusion.get((q, n)) for n in classes] for q in classes],
     }
 

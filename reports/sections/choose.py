@@ -32,6 +32,15 @@ def shown(results: Iterable[Result], protocol: str, order: Sequence[str]) -> lis
     return in_order(of_protocol(found, protocol, first_task(found, protocol)), order)
 
 
+def shown_blocks(results: Iterable[Result], order: Sequence[str]) -> list[Result]:
+    """The neighbour blocks to draw: those of a preset where one was asked for, else those of the task."""
+    found = [r for r in results if r.protocol.split("-")[0] == "blocks"]
+    presets = [r for r in found if r.protocol != "blocks"]
+    names = [r.protocol for r in presets]
+    most = min(set(names), key=lambda n: (-names.count(n), n)) if names else "blocks"
+    return shown(found, most, order)
+
+
 def with_ratio(results: Iterable[Result], order: Sequence[str]) -> list[Result]:
     """The discriminability cells to draw: a missing ratio stands in no figure."""
     return [r for r in shown(results, "discriminability", order) if r.cell.rows[0].value is not None]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 
 from reports.drawings.board import change_bar, interval_bar
+from reports.words import roughly
 from reports.write import write_report
 
 
@@ -124,4 +125,4 @@ def test_ties_say_how_many_more_images_would_tell(shifted_folder):
     assert counts
     assert all(not board.columns[d.column].protocol.startswith("fewshot") for d in board.differences if d.more_images)
     for count in counts:
-        assert f"no, tied; about {count:,} more test images would tell these two apart" in text
+        assert f"no, tied; about {roughly(count)} more test images would tell these two apart" in text

@@ -12,11 +12,12 @@ import pytest
 from pretrain.config import PRESETS, config_dict, override, preset
 from relic_eval.data.bundled import SPLITS
 from relic_eval.records import Cell, Measurement
-from relic_eval.results import Result
+from relic_eval.results import Result, read_results
 from reports.drawings.frame import Frame, spread, ticks
 from reports.sections.choose import shifts
 from reports.sections.confusion import confusion_figure, shares
 from reports.sections.distances import density, distances_section
+from reports.sections.measures import measures_section
 from reports.sections.probes import penalty_figure, votes_figure
 from reports.sections.provenance import BUNDLED, commands, provenance_section
 from reports.sections.shifts import few_labels_figure, kept, shifted_figure, shifted_pairs
@@ -245,3 +246,34 @@ def test_unreadable_pictures_and_doubtful_fits_are_told(shifted_results):
 @pytest.mark.parametrize("make", [shifted_figure, few_labels_figure, penalty_figure, votes_figure, confusion_figure])
 def test_no_cell_no_figure(make):
     assert make([], ORDER) is None
+
+
+def test_protocols_that_no_figure_shows_stand_in_tables(digits_page):
+    out = digits_page.parent.parent
+    results = read_results(out)
+    (table,) = measures_section(results, ["random", "pixels"])
+    assert (table["protocol"], table["heads"][0], len(table["heads"])) == ("spectrum", "RankMe", 7)
+    assert [row["title"] for row in table["rows"]] == ["Random initialisation", "Pixels"]
+    rank = next(r for r in results if (r.encoder, r.protocol) == ("pixels", "spectrum")).cell.rows[0].value
+    assert float(table["rows"][1]["values"][0][0]) == pytest.approx(rank, rel=0.01)
+    page = digits_page.read_text()
+    assert "spectrum: pictures" in page.replace(results[0].about["title"], "pictures")
+
+
+def test_a_table_says_what_is_missing_and_keeps_the_chosen_vote():
+    about = {"settings": {"source": "s"}, "title": "t"}
+    votes = tuple(
+        Measurement("top1", v, 0.1, 0.9, 10, {"k": k, "chosen": int(k == 5)}) for k, v in ((1, 0.3), (5, 0.5))
+    )
+    found = Measurement("recall", 0.25, 0.2, 0.3, 10, {"k": 5, "left_out": 0})
+    lost = (Measurement("distance_ratio", None, n=10), Measurement("distance_ratio", 2.0, n=5, params={"class": "a"}))
+    results = [
+        Result("mine", "t", protocol, Cell(rows), about)
+        for protocol, rows in (("knn-dino", votes), ("retrieval", (found,)), ("discriminability-fisher", lost))
+    ]
+    tables = {t["protocol"]: (t["heads"], t["rows"][0]["values"]) for t in measures_section(results, ["mine"])}
+    assert tables == {
+        "knn-dino": (["top-1, %"], [("50.0", "10.0 to 90.0")]),
+        "retrieval": (["recall, %, k = 5"], [("25.0", "20.0 to 30.0")]),
+        "discriminability-fisher": (["ratio"], [("none", "")]),
+    }

@@ -1,0 +1,90 @@
+"""What no figure shows: a table a protocol, with every number of its cells that is over all images."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from relic_eval.records import Measurement
+from relic_eval.results import Result
+from reports.drawings.marks import key
+from reports.sections.choose import in_order
+from reports.style import looks
+from reports.words import number, percent
+
+DRAWN = ("linear-byol", "fewshot-5", "knn", "discriminability")  # and neighbour blocks
+SHARES = ("top1", "top5", "mean_per_class", "recall", "mean_average_precision")
+TITLES = {
+    "top1": "top-1, %",
+    "top5": "top-5, %",
+    "mean_per_class": "mean per class, %",
+    "recall": "recall, %",
+    "mean_average_precision": "mean average precision, %",
+    "rankme": "RankMe",
+    "alpha_req": "alpha-ReQ",
+    "lidar": "LiDAR",
+    "distance_ratio": "ratio",
+    "distance_ratio_median": "median ratio of an image",
+}
+
+
+def measures_section(results: Iterable[Result], order: Sequence[str]) -> list[dict[str, Any]]:
+    """A table for each protocol and task that no figure shows; measurements.csv holds what is left out of it."""
+    found: dict[tuple[str, str], list[Result]] = {}
+    for r in sorted(results, key=lambda r: (r.protocol, r.task)):
+        if r.protocol not in DRAWN and r.protocol.split("-")[0] != "blocks":
+            found.setdefault((r.protocol, r.task), []).append(r)
+    return [_table(protocol, in_order(here, order)) for (protocol, _), here in found.items()]
+
+
+def measured(result: Result) -> dict[str, Measurement]:
+    """The numbers over all images by their heads; of a vote only those at the chosen number of neighbours."""
+    kept = [m for m in result.cell.rows if "class" not in m.params and m.params.get("chosen", 1)]
+    return {_head(m): m for m in kept}
+
+
+def _head(m: Measurement) -> str:
+    text = TITLES.get(m.metric, m.metric.replace("_", " "))
+    return f"{text}, k = {m.params['k']}" if "k" in m.params and "chosen" not in m.params else text
+
+
+def _table(protocol: str, here: Sequence[Result]) -> dict[str, Any]:
+    every, look = [measured(r) for r in here], looks(r.encoder for r in here)
+    heads = list(dict.fromkeys(head for its in every for head in its))
+    return {
+        "protocol": protocol,
+        "what": here[0].about["settings"].get("source", ""),
+        "task": here[0].about["title"],
+        "n": here[0].cell.rows[0].n,
+        "heads": heads,
+        "rows": [
+            {
+                "key": key(look[r.encoder]),
+                "title": look[r.encoder].title,
+                "values": [_texts(its.get(head)) for head in heads],
+            }
+            for r, its in zip(here, every, strict=True)
+        ],
+    }
+
+
+def _texts(m: Measurement | None) -> tuple[str, str]:
+    """A value and its interval as people read them; what is missing is said."""
+    if m is None or m.value is None:
+        return "none", ""
+    said = percent if m.metric in SHARES else figures
+    return said(m.value), "" if m.low is None else f"{said(m.low)} to {said(m.high)}"
+
+
+def figures(value: float | None) -> str:
+    """Three digits of a number, or all before the point.
+
+    >>> figures(114.97), figures(1.0364), figures(-0.6611), figures(0.00012345), figures(0.0)
+    ('115', '1.04', '−0.661', '1.23e−04', '0.00')
+    """
+    if value is None:
+        return ""
+    size = abs(value)
+    if 0 < size < 1e-3:
+        return f"{value:.2e}".replace("-", "−")
+    return number(value, 3 if 0 < size < 1 else 2 if size < 10 else 1 if size < 100 else 0).replace("-", "−")
