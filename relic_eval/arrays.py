@@ -104,7 +104,8 @@ def labels(name: str, value: Any, rows: int | None = None) -> np.ndarray:
             name, f"{rows} labels, one a row", f"{len(y_N)}", "Rows and labels must be in the same order."
         )
     if y_N.dtype.kind not in "iub" and not (y_N.dtype.kind == "f" and np.array_equal(y_N, np.floor(y_N))):
-        raise ArgumentError(name, "whole numbers", f"dtype {y_N.dtype}", "Use class_numbers() for names.")
+        received = "fractions, NaN or infinity" if y_N.dtype.kind == "f" else f"dtype {y_N.dtype}"
+        raise ArgumentError(name, "whole numbers", received, "relic_eval.arrays.class_numbers() makes them of names.")
     if len(y_N) and y_N.min() < 0:
         raise ArgumentError(name, "class numbers from 0 on", f"{int(y_N.min())}", "Leave unlabelled rows out.")
     return y_N.astype(np.int64, copy=False)
@@ -154,5 +155,8 @@ def paired(x_ND: np.ndarray, y_N: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     [(2, 3), (2,)]
     """
     if len(x_ND) != len(y_N):
-        raise ArgumentError("y_N", f"{len(x_ND)} labels, one a row", f"{len(y_N)}", "Rows and labels must match.")
+        turned = (
+            "x_ND has as many columns: pass x_ND.T." if x_ND.shape[1] == len(y_N) else "Rows and labels must match."
+        )
+        raise ArgumentError("y_N", f"{len(x_ND)} labels, one a row", f"{len(y_N)}", turned)
     return x_ND, y_N

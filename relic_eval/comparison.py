@@ -12,7 +12,7 @@ import numpy as np
 from relic_eval.arrays import matrix
 from relic_eval.board import Board, make_board
 from relic_eval.errors import ArgumentError, DataError
-from relic_eval.intake import import_arrays
+from relic_eval.intake import import_arrays, zero_rows
 from relic_eval.metrics.similarity import linear_cka, mutual_knn
 from relic_eval.results import Result, read_failures, read_results
 from relic_eval.run import evaluate
@@ -81,7 +81,7 @@ def compare(
     """Every measure for two embeddings of the same images, divided 60 / 20 / 20 alike; the first is the baseline.
 
     `a` and `b` are (N, D) arrays, tensors or DataFrames, of any D each; `labels` N numbers or names. Cells go to `out`, or
-    to a temporary folder.
+    to a temporary folder. Raises ArgumentError for NaN, infinity and rows of zeros, DataError where a measure fails.
 
     >>> import numpy as np
     >>> x = np.repeat(np.eye(2), 30, 0)
@@ -91,15 +91,21 @@ def compare(
     >>> round(both.cka, 6), both.overlap
     (1.0, 1.0)
     """
-    if len(set(names)) < 2:
+    if len(names) != 2 or len(set(names)) < 2:
         raise ArgumentError("names", "two different names", repr(names))
+    for name, x in zip(names, (a, b), strict=True):
+        rows = zero_rows(matrix(name, x))
+        if len(rows):  # said here, where rows still have the numbers that they were given with
+            received = f"{len(rows)} (the first is row {rows[0]})"
+            raise ArgumentError(name, "no row of zeros, which has no cosine", received, "Leave it out of both.")
     folder = Path(out) if out is not None else Path(tempfile.mkdtemp(prefix="relic-eval-"))
     for name, x in zip(names, (a, b), strict=True):
         import_arrays(folder, name, TASK, x, labels, called=name)
     done = evaluate(folder, names, [TASK])
     if done.failed:
         first = next(f for f in read_failures(folder) if f["encoder"] in names and f["task"] == TASK)
-        raise DataError(f"{done.failed} cells failed, first: {first['error']}")
+        many = "1 cell" if done.failed == 1 else f"{done.failed} cells"
+        raise DataError(f"{many} failed, first {first['protocol']} of {first['encoder']}: {first['error']}")
     results = read_results(folder, names, [TASK])
     return Comparison(make_board(results, baseline=names[0]), tuple(results), folder, *_similarity(a, b))
 

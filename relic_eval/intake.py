@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from relic_eval.arrays import asarray, class_numbers, matrix
+from relic_eval.arrays import BLOCK_ROWS, asarray, class_numbers, matrix
 from relic_eval.data.tasks import refuse_bundled_name
 from relic_eval.errors import ArgumentError, DataError, UnknownNameError
 from relic_eval.files import digest_bytes, digest_json
@@ -45,6 +45,7 @@ def import_arrays(
         x_ND = matrix(f"{called}, as float32", x_ND.astype(np.float32, copy=False))
     y_N, classes = class_numbers(f"labels of {called}", labels, len(x_ND))
     _warn_of_spaces(classes)
+    _warn_of_zeros(called, x_ND)
     names = (
         np.array([f"{dataset}/{split}/{row}" for row in range(len(x_ND))]) if ids is None else asarray(ids).astype(str)
     )
@@ -87,6 +88,25 @@ def _warn_of_spaces(classes: tuple[str, ...]) -> None:
         other = first.setdefault(name.strip(), name)
         if other != name:
             warn(f"labels {other!r} and {name!r} differ in spaces only: they are two classes")
+
+
+def zero_rows(x_ND: np.ndarray) -> np.ndarray:
+    """Numbers of the rows that are all zero: they have no direction, so that a cosine with them is no number.
+
+    >>> zero_rows(np.array([[0.0, 1.0], [0.0, 0.0]]))
+    array([1])
+    """
+    parts = range(0, len(x_ND), BLOCK_ROWS)
+    return np.concatenate([start + np.flatnonzero(~x_ND[start : start + BLOCK_ROWS].any(axis=1)) for start in parts])
+
+
+def _warn_of_zeros(called: str, x_ND: np.ndarray) -> None:
+    rows = zero_rows(x_ND)
+    if len(rows):
+        warn(
+            f"{called}: {len(rows)} of {len(x_ND)} rows are all zero (the first is row {rows[0]}): protocols that search by "
+            "cosine will fail. Leave these rows and their labels out, or embed those images again."
+        )
 
 
 def _above(superclasses: Mapping[str, str], classes: tuple[str, ...]) -> list[str]:

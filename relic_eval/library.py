@@ -123,7 +123,8 @@ def evaluate(
 ) -> pd.DataFrame:
     """Make every missing cell from the stores under `out`; returns the board as a DataFrame (see `leaderboard`).
 
-    Protocols that are no accuracies (blocks, discriminability) are made and stand on no board: a table without rows then.
+    Protocols that are no accuracies (blocks, spectrum, retrieval) are made and stand on no board: a table without rows then.
+    `report` shows them, and 'relic-eval list results' prints every number.
 
     >>> import numpy as np, tempfile
     >>> out, x = tempfile.mkdtemp(), np.repeat(np.eye(2), 30, 0)
@@ -134,6 +135,7 @@ def evaluate(
     import pandas as pd
 
     from relic_eval.board import PROTOCOLS
+    from relic_eval.evaluators.table import PROTOCOLS as TABLE
     from relic_eval.run import evaluate as run
 
     encoders, tasks, chosen = (
@@ -142,7 +144,7 @@ def evaluate(
     done = run(Path(out), encoders, tasks, chosen)
     if done.failed:
         warn(f"{done.failed} cells failed; the reasons stand above and in {Path(out) / 'failures'}")
-    on_board = [p for p in chosen if p in (*PROTOCOLS, "knn")] if chosen else PROTOCOLS
+    on_board = [p for p in chosen if TABLE[p].kind == "probe"] if chosen else PROTOCOLS
     return leaderboard(out, protocols=on_board, encoders=encoders, tasks=tasks) if on_board else pd.DataFrame()
 
 
@@ -257,8 +259,8 @@ def blocks(x: Any, labels: Any, *, k: int = 5) -> Blocks:
     return neighbour_blocks(x_ND, y_N, k=whole("k", k, 1), classes=len(classes))
 
 
-def distances(x: Any, labels: Any) -> Discriminability:
-    """Ratio of inter- to intra-class distance per image, per class and over all.
+def distances(x: Any, labels: Any, *, reading: str = "mean", metric: str | None = None) -> Discriminability:
+    """Ratio of inter- to intra-class distance per image, per class and over all; readings and metrics: docs/measures.md.
 
     >>> distances([[0.0], [2.0], [10.0], [12.0]], ["a", "a", "b", "b"]).ratio
     5.0
@@ -266,4 +268,5 @@ def distances(x: Any, labels: Any) -> Discriminability:
     from relic_eval.metrics.discriminability import discriminability
 
     x_ND = matrix("x", x)
-    return discriminability(x_ND, class_numbers("labels", labels, len(x_ND))[0])
+    y_N = class_numbers("labels", labels, len(x_ND))[0]
+    return discriminability(x_ND, y_N, reading=reading, metric=metric)

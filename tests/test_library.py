@@ -9,6 +9,7 @@ import torch
 from torch import nn
 
 import relic_eval
+from relic_eval.arrays import labels, paired
 from relic_eval.errors import ArgumentError
 from relic_eval.store import find_stores, read_manifest
 
@@ -214,6 +215,46 @@ def test_protocols_that_stand_on_no_board(tmp_path):
     assert relic_eval.evaluate(tmp_path, protocols=["blocks", "discriminability"]).empty
     assert len(list(tmp_path.glob("cells/*/*/*"))) == 2
     assert relic_eval.evaluate(tmp_path, protocols=["blocks", "knn"])["protocol"].tolist() == ["knn"]
+
+
+def test_a_board_of_any_protocol_of_accuracy(tmp_path):
+    x = np.repeat(np.eye(2), 30, 0)
+    relic_eval.save_embeddings(x, [0] * 30 + [1] * 30, tmp_path, name="mine")
+    table = relic_eval.evaluate(tmp_path, protocols=["ridge", "spectrum"])
+    assert table[["protocol", "top1"]].values.tolist() == [["ridge", 1.0]]
+
+
+def test_a_row_of_zeros_is_named_by_its_own_number(tmp_path, capsys):
+    x = np.random.default_rng(0).normal(size=(60, 3))
+    x[7] = 0
+    with pytest.raises(ArgumentError, match=r"b: expected no row of zeros.* 1 \(the first is row 7\)"):
+        relic_eval.compare(np.ones((60, 2)), x, np.arange(60) % 2)
+    relic_eval.save_embeddings(x, np.arange(60) % 2, tmp_path, name="mine")
+    assert "1 of 60 rows are all zero (the first is row 7)" in capsys.readouterr().err
+
+
+def test_other_readings_of_the_distances():
+    x, y = [[0.0], [2.0], [10.0], [14.0]], ["a", "a", "b", "b"]
+    assert relic_eval.distances(x, y, reading="fisher").ratio == pytest.approx((15.125 + 3.78125) / 2)
+    assert relic_eval.distances(x, y, metric="squared").ratio > relic_eval.distances(x, y).ratio
+
+
+@pytest.mark.parametrize(
+    ("y", "text"),
+    [
+        ([0.5, 1, 1], "received fractions, NaN or infinity"),
+        ([0, np.nan, 1], "received fractions, NaN or infinity"),
+        (["a", "b", "b"], r"class_numbers\(\) makes them of names"),
+    ],
+)
+def test_what_is_said_of_labels_that_are_no_numbers(y, text):
+    with pytest.raises(ArgumentError, match=text):
+        labels("y_N", y)
+
+
+def test_features_that_lie_on_their_side_are_recognised():
+    with pytest.raises(ArgumentError, match=r"2 labels, one a row, received 3. x_ND has as many columns: pass x_ND.T"):
+        paired(np.ones((2, 3)), np.array([0, 1, 1]))
 
 
 def test_two_names_for_two_embeddings():
