@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from relic_eval.arrays import matrix
+from relic_eval.arrays import class_numbers, matrix
 from relic_eval.board import Board, make_board
 from relic_eval.errors import ArgumentError, DataError
 from relic_eval.intake import import_arrays, zero_rows
@@ -81,7 +81,7 @@ def compare(
     """Every measure for two embeddings of the same images, divided 60 / 20 / 20 alike; the first is the baseline.
 
     `a` and `b` are (N, D) arrays, tensors or DataFrames, of any D each; `labels` N numbers or names. Cells go to `out`, or
-    to a temporary folder. Raises ArgumentError for NaN, infinity and rows of zeros, DataError where a measure fails.
+    to a temporary folder. Raises ArgumentError for NaN, infinity, rows of zeros and a single class, DataError where a measure fails.
 
     >>> import numpy as np
     >>> x = np.repeat(np.eye(2), 30, 0)
@@ -93,6 +93,8 @@ def compare(
     """
     if len(names) != 2 or len(set(names)) < 2:
         raise ArgumentError("names", "two different names", repr(names))
+    if len(class_numbers("labels", labels)[1]) < 2:
+        raise ArgumentError("labels", "at least two classes", "one", "There is nothing to tell apart.")
     for name, x in zip(names, (a, b), strict=True):
         rows = zero_rows(matrix(name, x))
         if len(rows):  # said here, where rows still have the numbers that they were given with

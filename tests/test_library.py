@@ -233,6 +233,11 @@ def test_a_row_of_zeros_is_named_by_its_own_number(tmp_path, capsys):
     assert "1 of 60 rows are all zero (the first is row 7)" in capsys.readouterr().err
 
 
+def test_a_single_class_cannot_be_compared():
+    with pytest.raises(ArgumentError, match="labels: expected at least two classes, received one"):
+        relic_eval.compare(X, X, np.zeros(len(X), int))
+
+
 def test_other_readings_of_the_distances():
     x, y = [[0.0], [2.0], [10.0], [14.0]], ["a", "a", "b", "b"]
     assert relic_eval.distances(x, y, reading="fisher").ratio == pytest.approx((15.125 + 3.78125) / 2)
