@@ -68,14 +68,14 @@ SOURCES = {
     "multiview": "LiDAR and alignment over augmented views of the test images; no label is looked at; needs 'embed --views'",
     "blocks-pets4": "chosen here: Egyptian and Persian cat, golden and Labrador retriever, 50 test images each",
     "blocks-imagenet-dogs-cats": "RELICv2's figure with an Irish setter: 50 validation images each of vizsla, setter, Siamese and Egyptian cat",
-    "blocks-imagenet-dogs-cats-english": "the same with an English setter; the figure does not say which it shows",
-    "blocks-imagenet-dogs-cats-gordon": "the same with a Gordon setter; the figure does not say which it shows",
+    "blocks-imagenet-dogs-cats-english": "as blocks-imagenet-dogs-cats with an English setter; RELICv2's figure does not say which it shows",
+    "blocks-imagenet-dogs-cats-gordon": "as blocks-imagenet-dogs-cats with a Gordon setter; RELICv2's figure does not say which it shows",
     "discriminability-squared": "as discriminability, with squared distances",
     "discriminability-cosine": "as discriminability, with 1 - cosine",
     "discriminability-nearest-class": "chosen here: mean distance to the images of the nearest other class over that to its own",
     "discriminability-other-centroids": "chosen here: mean distance to other classes' centroids over that to its own without the image",
     "discriminability-fisher": "RELIC, section 5: squared distance of two class means over the sum of squared distances within the first",
-    "discriminability-fisher-mean": "the same with the mean within the first class, which does not depend on its size",
+    "discriminability-fisher-mean": "as discriminability-fisher with the mean of squared distances, which does not depend on the size of a class",
 }
 TITLES = {
     "linear-byol": "linear probe",

@@ -16,7 +16,7 @@ def heat(names: Sequence[str], share_CC: np.ndarray, label: str) -> Markup:
     """Rows are true classes, columns what was predicted, in per cent; blue is right, orange wrong, paler is less."""
     fit = [n if len(n) <= 14 else n[:13] + "…" for n in names]
     longest = max(map(len, fit))
-    left, top = 14 + round(7 * longest), 14 + round(5 * longest)
+    left, top = 14 + round(8 * longest), 14 + round(5 * longest)
     parts = []
     for place, name in enumerate(fit):
         middle = SIDE * place + SIDE / 2

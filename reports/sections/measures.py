@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Sequence
 from typing import Any
 
@@ -79,12 +80,12 @@ def _texts(m: Measurement | None) -> tuple[str, str]:
 def figures(value: float | None) -> str:
     """Three digits of a number, or all before the point.
 
-    >>> figures(114.97), figures(1.0364), figures(-0.6611), figures(0.00012345), figures(0.0)
-    ('115', '1.04', '−0.661', '1.23e−04', '0.00')
+    >>> figures(114.97), figures(1.0364), figures(-0.6611), figures(0.0161), figures(0.00012345), figures(0.0)
+    ('115', '1.04', '−0.661', '0.0161', '1.23e−04', '0.00')
     """
     if value is None:
         return ""
-    size = abs(value)
-    if 0 < size < 1e-3:
+    if 0 < abs(value) < 1e-3:
         return f"{value:.2e}".replace("-", "−")
-    return number(value, 3 if 0 < size < 1 else 2 if size < 10 else 1 if size < 100 else 0).replace("-", "−")
+    before = math.floor(math.log10(abs(value))) if value else 0
+    return number(value, max(0, 2 - before)).replace("-", "−")
