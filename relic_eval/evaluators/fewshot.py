@@ -17,7 +17,7 @@ class FewShot:
     """Logistic regression on `shots` images a class; one penalty for all draws, chosen on the validation rows."""
 
     kind: ClassVar[str] = "probe"
-    version: ClassVar[int] = 2  # raise it when the same settings give other numbers
+    version: ClassVar[int] = 3  # raise it when the same settings give other numbers
     shots: int = 5
     draws: int = 20
     seed: int = 0

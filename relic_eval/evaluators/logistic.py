@@ -19,7 +19,7 @@ class Logistic:
     """Fit on train, choose the penalty on valid, refit on both, look at the test labels once."""
 
     kind: ClassVar[str] = "probe"
-    version: ClassVar[int] = 2  # raise it when the same settings give other numbers
+    version: ClassVar[int] = 3  # raise it when the same settings give other numbers
     lowest: float = 1e-6
     highest: float = 1e5
     count: int = 45

@@ -21,6 +21,7 @@ from relic_eval.arrays import asarray, labels, matrix, paired, whole
 from relic_eval.devices import device as where
 from relic_eval.devices import tensor
 from relic_eval.errors import ArgumentError
+from relic_eval.probes.certificate import certify
 from relic_eval.probes.linear import positive, row_weights, rows_of, score_blocks
 from relic_eval.probes.path import Problem, solve_path
 from relic_eval.probes.rows import Rows, kind_of
@@ -42,7 +43,7 @@ class PenaltyPath:
     bound_SL: np.ndarray  # no other weights, with these intercepts, have an objective lower than by this
     iterations_SL: np.ndarray
     converged_SL: np.ndarray
-    calls: int  # passes over the rows, for all penalties together
+    calls: int  # passes over the rows of the fit, for all penalties together; the certificate is one more
     link: str = "softmax"
 
 
@@ -192,15 +193,16 @@ def _fit(rows: Rows, y, classes, given_L, mean_form, tol, start, link) -> Penalt
     problem = Problem(rows, y, classes, summed_L, link, tol)
     end = solve_path(problem, None if start is None else rows.inside(*start))
     weights, bias = rows.original(end.point)
+    reached = certify(rows, y, link, summed_L, weights, bias)
     return PenaltyPath(
         given_L,
         weights[:, back],
         bias[:, back],
-        end.value[:, back] / number,
-        end.gradient[:, back],
-        end.bound[:, back] / number,
+        reached.value[:, back] / number,
+        reached.gradient[:, back],
+        reached.bound[:, back] / number,
         end.iterations[:, back],
-        end.gradient[:, back] <= tol,
+        reached.gradient[:, back] <= tol,
         end.calls,
         link,
     )

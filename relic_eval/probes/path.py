@@ -21,17 +21,15 @@ from relic_eval.progress import heartbeat
 
 COARSE = 4  # every fourth penalty is solved first
 PULL = 10  # times the tolerance: a penalty times a weight of one, beside the mean loss, that the certificate can tell
+MARGIN = 0.95  # of the tolerance, that the fit goes to: float32 numbers are that exact where it can be reached at all
 FLOOR = 1e-5  # of the mean curvature: where all rows are fitted nothing else keeps the scale from vanishing
 
 
 @dataclass(frozen=True)
 class Solution:
-    """Points (S, L, C, R + 1) in the coordinates of the rows, and what is known of them, each (S, L)."""
+    """Points (S, L, C, R + 1) in the coordinates of the rows, and iterations (S, L)."""
 
     point: Tensor
-    value: np.ndarray
-    gradient: np.ndarray  # largest entry of the mean form
-    bound: np.ndarray
     iterations: np.ndarray
     calls: int
 
@@ -74,16 +72,9 @@ class Problem:
             beat(f"logistic regression: {len(lam_P) - len(problems)} of {len(lam_P)} fits done")
             return self._evaluate(point, problems, shape, lam_P[problems])
 
-        end: Minimum = minimise(objective, start.reshape(-1, *shape[2:]), tol=self.tol)
-        certificate, far = end.certificate_P, end.certificate_P > self.tol
-        if far.any():  # on the way a smaller number stood for it
-            s = torch.arange(shape[0], device=far.device).repeat_interleave(shape[1])
-            certificate[far] = self._certificate(end.gradient_PAB[far], s[far], torch.inf)
-        # strong convexity: no weights are better than these by more than |gradient|^2 / 2 lambda
-        bound = (end.gradient_PAB[..., :-1].double() ** 2).sum((1, 2)) / (2 * lam_P)
-        point, value = end.point_PAB.view(shape), end.value_P.view(shape[:2])
-        numbers = [v.view(shape[:2]).cpu().numpy() for v in (value, certificate, bound, end.iterations_P)]
-        return Solution(point, numbers[0], numbers[1], numbers[2], numbers[3], end.calls)
+        # a little further than asked: what is certified afterwards are the weights as they are handed out
+        end: Minimum = minimise(objective, start.reshape(-1, *shape[2:]), tol=MARGIN * self.tol)
+        return Solution(end.point_PAB.view(shape), end.iterations_P.view(shape[:2]).cpu().numpy(), end.calls)
 
     def _evaluate(self, point: Tensor, problems: Tensor, shape: tuple[int, ...], lam_P: Tensor) -> Evaluation:
         subsets, penalties = shape[:2]
@@ -99,19 +90,19 @@ class Problem:
         a = (curvature / self.rows.total[:, None] / self.classes)[s, place].clamp_min(FLOOR)
         diagonal = a[:, None] * self.spectrum[s]
         diagonal[:, :-1] += lam_P[:, None]
-        return Evaluation(value, g, self._certificate(g, s, self.tol), diagonal.to(g.dtype)[:, None])
+        return Evaluation(value, g, self._certificate(g, s), diagonal.to(g.dtype)[:, None])
 
-    def _certificate(self, g: Tensor, s: Tensor, limit: float) -> Tensor:
+    def _certificate(self, g: Tensor, s: Tensor) -> Tensor:
         """Largest gradient entry of the mean form along the features, where a reader can check it.
 
-        Rotating back costs; it is left out where the length of a class's gradient shows that an entry is above `limit`:
+        Rotating back costs; it is left out where the length of a class's gradient shows that an entry is above `tol`:
         then that length over the root of the number of features, which is no larger than the largest entry, stands for it.
         """
         features = self.rows.source.shape[2]
         total = self.rows.total[s]
         least = g[..., :-1].norm(dim=2).amax(1).double() / features**0.5
         least = torch.maximum(least, g[..., -1].abs().amax(1).double()) / total
-        close = least <= limit
+        close = least <= self.tol
         if not close.any():
             return least
         if len(self.spectrum) == 1:
@@ -151,50 +142,41 @@ def solve_path(problem: Problem, start: Tensor | None = None) -> Solution:
     >>> solve_path(problem).point.shape
     torch.Size([1, 1, 2, 2])
     """
-    every = np.arange(len(problem.log_penalties))
+    t = problem.log_penalties
+    every = np.arange(len(t))
     coarse = np.unique(np.append(every[::COARSE], every[-1])) if len(every) > 2 * COARSE else every
     cold = coarse[problem.pull_L[coarse] >= PULL * problem.tol]
     cold = cold if len(cold) else coarse[-1:]
+    below, fine = np.setdiff1d(coarse, cold), np.setdiff1d(every, coarse)
     begin = problem.start() if start is None else start
     done, solved = cold, problem.solve(cold, begin.expand(-1, len(cold), -1, -1))
-    rest = np.setdiff1d(coarse, cold)
-    for group in (rest[-1:], rest[:-1]):  # one step down says how weights grow; the others follow its line
+    # one step down says how weights grow, and the others follow its line
+    first, between = below[-1:], fine[fine > cold[0]]
+    for group in (np.concatenate([first, between]), below[:-1], fine[fine < cold[0]]):
         if len(group):
-            ahead = _extrapolate(problem.log_penalties, done, solved.point, group)
-            further = problem.solve(group, ahead)
-            done, solved = np.concatenate([group, done]), _merged(further, solved, np.arange(len(group) + len(done)))
-    fine = np.setdiff1d(every, coarse)
-    if not len(fine):
-        return solved
-    later = problem.solve(fine, _interpolate(problem.log_penalties, coarse, solved.point, fine))
-    return _merged(solved, later, np.argsort(np.concatenate([coarse, fine])))
+            known = np.flatnonzero(np.isin(done, coarse))
+            share = torch.from_numpy(_shares(t[done[known]], t[group])).to(solved.point)
+            further = problem.solve(group, torch.einsum("fk,skcr->sfcr", share, solved.point[:, known]))
+            both = np.concatenate([done, group])
+            done, solved = np.sort(both), _merged(solved, further, np.argsort(both))
+    return solved
 
 
 def _merged(a: Solution, b: Solution, order: np.ndarray) -> Solution:
-    numbers = {
-        name: np.concatenate([getattr(a, name), getattr(b, name)], 1)[:, order]
-        for name in ("value", "gradient", "bound", "iterations")
-    }
-    point = torch.cat([a.point, b.point], 1)[:, torch.from_numpy(order)]
-    return Solution(point=point, calls=a.calls + b.calls, **numbers)
+    iterations = np.concatenate([a.iterations, b.iterations], 1)[:, order]
+    return Solution(torch.cat([a.point, b.point], 1)[:, torch.from_numpy(order)], iterations, a.calls + b.calls)
 
 
-def _extrapolate(t: np.ndarray, done: np.ndarray, points: Tensor, which: np.ndarray) -> Tensor:
-    """The line through the two smallest solved penalties, in log lambda: weights that separate the classes grow along it."""
-    last = points[:, :1].expand(-1, len(which), -1, -1)
-    if len(done) < 2:
-        return last
-    ahead = torch.from_numpy((t[which] - t[done[0]]) / (t[done[0]] - t[done[1]])).to(points)
-    return last + (points[:, :1] - points[:, 1:2]) * ahead[:, None, None]
+def _shares(known: np.ndarray, wanted: np.ndarray) -> np.ndarray:
+    """Shares (wanted, known) of solved penalties, in ascending log lambda, in the points where others begin.
 
-
-def _interpolate(t: np.ndarray, coarse: np.ndarray, points: Tensor, fine: np.ndarray) -> Tensor:
-    """Cubic through the four nearest solved penalties, in log lambda."""
-    share = np.zeros((len(fine), len(coarse)))
-    for place, target in enumerate(t[fine]):
-        near = np.argsort(np.abs(t[coarse] - target), kind="stable")[:4]
+    Between them the cubic through the four nearest; below them the line through the two smallest: weights that separate the
+    classes grow along it, and curves through more of them lead astray.
+    """
+    share = np.zeros((len(wanted), len(known)))
+    for place, target in enumerate(wanted):
+        near = [0, 1][: len(known)] if target < known[0] else np.argsort(np.abs(known - target), kind="stable")[:4]
         for i in near:
-            others = [t[coarse[j]] for j in near if j != i]
-            share[place, i] = np.prod([(target - b) / (t[coarse[i]] - b) for b in others])
-    weights = torch.from_numpy(share).to(points)
-    return torch.einsum("fk,skcr->sfcr", weights, points)
+            others = [known[j] for j in near if j != i]
+            share[place, i] = np.prod([(target - b) / (known[i] - b) for b in others])
+    return share

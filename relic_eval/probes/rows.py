@@ -106,6 +106,8 @@ class Rows:
 
     def _eigen(self, gram: Tensor) -> tuple[Tensor, Tensor]:
         spectrum, basis = torch.linalg.eigh(gram)
+        # orthonormal to 1e-6 only in float32: a step of Newton and Schulz, or a large penalty is not of the same length outside
+        basis = 1.5 * basis - 0.5 * basis @ (basis.mT @ basis)
         return spectrum.clamp_min(0), basis
 
     def _dual(self, x: Tensor) -> tuple[Tensor, Tensor]:
@@ -127,6 +129,14 @@ class Rows:
             x = functional.pad(x, (0, 1), value=1.0)
             for start in range(0, x.shape[1], step):
                 part = x[:, start : start + step]
+                yield slice(rows.start + start, rows.start + start + part.shape[1]), part
+
+    def exact(self, columns: int) -> Iterator[tuple[slice, Tensor]]:
+        """Rows (S, n, D) as they were centred and scaled, not rotated, in float64, a few at a time."""
+        for rows, x in self._read():
+            step = max(64, BLOCK_BYTES // (8 * self.subsets * columns))
+            for start in range(0, x.shape[1], step):
+                part = (x[:, start : start + step].double() - self.mean.double()) / self.size[:, None, None]
                 yield slice(rows.start + start, rows.start + start + part.shape[1]), part
 
     def outwards(self, point: Tensor) -> Tensor:

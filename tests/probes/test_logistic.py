@@ -12,6 +12,7 @@ from sklearn.linear_model import LogisticRegression
 
 from relic_eval.errors import ArgumentError
 from relic_eval.probes.logistic import PENALTIES, fit_path, fit_subsets, predict, probabilities
+from relic_eval.probes.rows import Rows
 
 
 @pytest.fixture(scope="module")
@@ -363,3 +364,25 @@ def test_a_direction_of_little_variance_is_not_left_out_of_the_dual_form():
 def test_a_start_of_another_problem_is_refused(digits, start, words):
     with pytest.raises(ArgumentError, match=words):
         inspect.unwrap(fit_path)(digits[0][:50], digits[1][:50], classes=10, penalties=(1.0,), start=start)
+
+
+@pytest.mark.parametrize("memory", [1 << 40, 1])  # at hand, and read in blocks
+def test_large_penalties_reach_small_gradients_in_float32(memory):
+    """Eigenvectors of float32 are orthonormal to 1e-6 alone: a penalty on rotated weights would be another one outside."""
+    rng = np.random.default_rng(0)
+    y = rng.integers(0, 10, 1500)
+    x = (rng.normal(size=(1500, 600)) + 2 * rng.normal(size=(10, 600))[y]).astype("f") ** 2
+    path = fit_path(x, y, penalties=(3e4, 1e5, 1e6), tol=2e-7, max_memory=memory)
+    assert path.converged_SL.all(), path.gradient_SL
+
+
+def test_the_certificate_is_of_the_weights_that_are_handed_out(digits, monkeypatch):
+    """One that believed the fit would say that all is well with weights that were spoilt on their way out."""
+    original = Rows.original
+    monkeypatch.setattr(Rows, "original", lambda self, point: [1.1 * a for a in original(self, point)])
+    path = fit_path(*digits, penalties=(1.0,), tol=1e-6)
+    assert not path.converged_SL.any()
+    weights, bias, x, square = centred(path, 0, digits[0])
+    value, gradient = reference(weights, bias, 1 / square, x, digits[1])
+    np.testing.assert_allclose(path.objective_SL[0, 0], value, rtol=1e-6)  # its mean is that of float32 rows
+    np.testing.assert_allclose(path.gradient_SL[0, 0], gradient, rtol=1e-5)
