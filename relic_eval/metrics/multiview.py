@@ -29,7 +29,7 @@ def lidar(x_NVD: Real[np.ndarray, "N *V D"], *, delta: float = DELTA) -> float:
     >>> round(lidar(x), 4)
     2.0
     """
-    from scipy.linalg import eigh
+    from scipy.linalg import cholesky, solve_triangular
 
     x_NVD = _views("x_NVD", x_NVD)
     if not 0 < delta < np.inf:
@@ -37,22 +37,34 @@ def lidar(x_NVD: Real[np.ndarray, "N *V D"], *, delta: float = DELTA) -> float:
     images, views, dims = x_NVD.shape
     largest = max(float(x_NVD.max()), -float(x_NVD.min()))
     unit = 2.0 ** math.floor(math.log2(largest or 1.0))  # a power of two: squares neither overflow nor round
-    mean_ND, within_DD = np.empty((images, dims)), np.zeros((dims, dims))
+    few = (
+        images * (views + 1) < dims
+    )  # outside of the rows' span is delta alone, and nothing between images: turned away
+    mean_ND, within_DD, away_RD = np.empty((images, dims)), np.zeros((0 if few else dims,) * 2), []
     for rows in _blocks(x_NVD):
         block = np.divide(x_NVD[rows], unit, dtype=np.float64)
         mean_ND[rows] = block.mean(1)
         block -= mean_ND[rows, None]
         away = block.reshape(-1, dims)
-        within_DD += away.T @ away
-    within_DD /= images * views
+        if few:
+            away_RD.append(away)
+        else:
+            within_DD += away.T @ away
     mean_ND -= column_means(mean_ND)
     if np.abs(mean_ND).max() <= EQUAL:
         return np.nan
-    between_DD = mean_ND.T @ mean_ND / images
+    if few:
+        turned_DR = np.linalg.qr(np.concatenate([*away_RD, mean_ND]).T, mode="r")
+        away, mean_ND = turned_DR.T[: images * views], turned_DR.T[images * views :]
+        within_DD = away.T @ away
+    within_DD /= images * views
     _add_delta(within_DD, delta, unit)
-    value_D = eigh(between_DD, within_DD, eigvals_only=True, check_finite=False)
+    z_DN = solve_triangular(cholesky(within_DD, lower=True, check_finite=False), mean_ND.T, lower=True)
+    value_K = np.linalg.eigvalsh(z_DN.T @ z_DN if images < len(z_DN) else z_DN @ z_DN.T)
     # a rank of at most N - 1: what rounding leaves of the others is 0
-    return smooth_rank(np.where(value_D > dims * np.finfo(float).eps * value_D[-1], value_D, 0.0), EPS)
+    value_D = np.zeros(dims)
+    value_D[: len(value_K)] = np.where(value_K > dims * np.finfo(float).eps * value_K[-1], value_K, 0.0)
+    return smooth_rank(value_D, EPS)
 
 
 def _add_delta(within_DD: np.ndarray, delta: float, unit: float) -> None:

@@ -15,7 +15,7 @@ from relic_eval.metrics import multiview as module
 from relic_eval.metrics.multiview import alignment, lidar
 
 few = settings(max_examples=20, deadline=None)
-sizes = st.tuples(st.integers(2, 25), st.integers(2, 6), st.integers(1, 20))
+sizes = st.tuples(st.integers(2, 25), st.integers(2, 6), st.integers(1, 40))
 
 
 def drawn(size, seed, dtype="f8"):
@@ -109,6 +109,14 @@ def test_a_delta_that_is_lost_beside_the_views_is_refused(scale):
         lidar(x)
     whole = drawn((30, 3, 8), 0)  # views move along all directions: delta need not count
     assert lidar(whole * scale) == pytest.approx(formula(whole, 1e-12), rel=1e-6)
+
+
+def test_columns_beyond_the_rows_cost_no_square_of_them():
+    x = drawn((4, 3, 30), 0)
+    wide = np.zeros((4, 3, 200_000))  # its square would take 320 GB
+    wide[..., ::10_000][..., :20], wide[..., 1:11] = x[..., :20], x[..., 20:]
+    shares = 200_000 - 30  # of nothing, with 1e-7 each
+    assert lidar(wide) == pytest.approx(formula(x) * np.exp(-shares * 1e-7 * np.log(1e-7)), rel=1e-6)
 
 
 def test_blocks_do_not_count(monkeypatch):
