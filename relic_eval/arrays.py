@@ -8,6 +8,7 @@ import numpy as np
 
 from relic_eval.errors import ArgumentError
 
+MOST = 2**53  # float64 holds all whole numbers up to it
 BLOCK_ROWS = 65_536  # rows looked at together when a whole array is checked: a memory map is never read in one go
 
 
@@ -51,6 +52,19 @@ def whole(name: str, value: Any, least: int) -> int:
     if isinstance(value, bool) or not isinstance(value, (int, np.integer)) or value < least:
         raise ArgumentError(name, f"a whole number of at least {least}", repr(value))
     return int(value)
+
+
+def numbers(name: str, value: Any, axes: int) -> np.ndarray:
+    """`value` as an array of numbers with so many axes; nothing is said of how long they are.
+
+    >>> numbers("p_M", [0.5, 1], 1)
+    array([0.5, 1. ])
+    """
+    found = asarray(value)
+    if found.ndim != axes or found.dtype.kind not in "biuf":
+        received = f"shape {found.shape} of {found.dtype}"
+        raise ArgumentError(name, f"numbers with {axes} {'axis' if axes == 1 else 'axes'}", received)
+    return found
 
 
 def matrix(name: str, value: Any) -> np.ndarray:
@@ -106,8 +120,9 @@ def labels(name: str, value: Any, rows: int | None = None) -> np.ndarray:
     if y_N.dtype.kind not in "iub" and not (y_N.dtype.kind == "f" and np.array_equal(y_N, np.floor(y_N))):
         received = "fractions, NaN or infinity" if y_N.dtype.kind == "f" else f"dtype {y_N.dtype}"
         raise ArgumentError(name, "whole numbers", received, "relic_eval.arrays.class_numbers() makes them of names.")
-    if len(y_N) and y_N.min() < 0:
-        raise ArgumentError(name, "class numbers from 0 on", f"{int(y_N.min())}", "Leave unlabelled rows out.")
+    if len(y_N) and not 0 <= y_N.min() <= y_N.max() < MOST:
+        worst = y_N.min() if y_N.min() < 0 else y_N.max()
+        raise ArgumentError(name, "class numbers from 0 on, below 2^53", f"{worst}", "Leave unlabelled rows out.")
     return y_N.astype(np.int64, copy=False)
 
 

@@ -20,7 +20,7 @@ import numpy as np
 from jaxtyping import Float, Int, Shaped
 from scipy.sparse import csr_array
 
-from relic_eval.arrays import asarray, whole
+from relic_eval.arrays import asarray, numbers, whole
 from relic_eval.errors import ArgumentError
 
 FEWEST = 10  # images a stratum: an interval comes out narrower by a factor of sqrt(1 - 1/n), and covers 93.7% at ten
@@ -62,8 +62,9 @@ def paired_bootstrap(
     >>> paired_bootstrap(np.ones((2, 1, 4)), np.zeros(4, int), draws=3).tolist()
     [[1.0, 1.0, 1.0], [1.0, 1.0, 1.0]]
     """
+    values_MTN = _values(values_MTN, 3)
     models, trains, n = values_MTN.shape
-    sum_VB = _sums(_values(values_MTN).reshape(models * trains, n), _plan(strata_N, n), draws, seed)
+    sum_VB = _sums(values_MTN.reshape(models * trains, n), _plan(strata_N, n), draws, seed)
     if trains == 1:
         return sum_VB / n
     train_BT = np.random.default_rng([seed, 1]).multinomial(trains, np.full(trains, 1 / trains), draws)
@@ -86,8 +87,9 @@ def paired_class_bootstrap(
     >>> paired_class_bootstrap(np.ones((2, 3)), np.array([0, 0, 1]), draws=2).tolist()
     [[1.0, 1.0], [1.0, 1.0]]
     """
+    values_MN, y_N = _values(values_MN, 2), asarray(y_N)
     n = values_MN.shape[1]
-    values_MN, plan = _values(values_MN), _plan(y_N if strata_N is None else strata_N, n)
+    plan = _plan(y_N if strata_N is None else strata_N, n)
     if len(y_N) != n:
         raise ArgumentError("y_N", f"{n} labels, one an image", f"{len(y_N)}")
     _, y_N, size_C = np.unique(y_N, return_inverse=True, return_counts=True)
@@ -105,8 +107,8 @@ def paired_class_bootstrap(
     return np.concatenate(list(_blocks(plan, draws, seed, means, np.float64)), axis=-1)
 
 
-def _values(value: Any) -> np.ndarray:
-    value = asarray(value)
+def _values(value: Any, axes: int) -> np.ndarray:
+    value = numbers("values", value, axes)
     if value.size == 0:
         raise ArgumentError("values", "at least one model and one image", f"shape {value.shape}")
     if not np.isfinite(value).all():

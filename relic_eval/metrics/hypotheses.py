@@ -7,7 +7,7 @@ import math
 import numpy as np
 from jaxtyping import Float, Shaped
 
-from relic_eval.arrays import asarray
+from relic_eval.arrays import asarray, numbers
 from relic_eval.errors import ArgumentError
 
 POWER = 0.8
@@ -66,7 +66,7 @@ def mcnemar_pairs(right_MN: Shaped[np.ndarray, "M N"]) -> Float[np.ndarray, "M M
     >>> mcnemar_pairs(np.array([[1, 1, 1, 0], [0, 0, 0, 0]])).round(12).tolist()
     [[1.0, 0.125], [0.125, 1.0]]
     """
-    right_MN = asarray(right_MN)
+    right_MN = numbers("right_MN", right_MN, 2)
     if not right_MN.size or not ((right_MN == 0) | (right_MN == 1)).all():
         raise ArgumentError(
             "right_MN", "right (1) or wrong (0) for at least one image", "other values", "For shares: paired_p."
@@ -87,7 +87,7 @@ def wilcoxon(difference_T: Float[np.ndarray, " T"]) -> float:
     """
     from scipy import stats
 
-    difference_T = asarray(difference_T)
+    difference_T = numbers("difference_T", difference_T, 1)
     if not np.isfinite(difference_T).all():
         raise ArgumentError("difference_T", "finite numbers", "NaN or infinity", "Compare models on the same tasks.")
     left = difference_T[difference_T != 0]
@@ -102,6 +102,9 @@ def holm(p_M: Float[np.ndarray, " M"], level: float = 0.05) -> Shaped[np.ndarray
     >>> holm(np.array([0.04, 0.001, 0.03])).tolist()
     [False, True, False]
     """
+    p_M = numbers("p_M", p_M, 1)
+    if not ((p_M >= 0) & (p_M <= 1)).all():
+        raise ArgumentError("p_M", "p values from 0 to 1", "others, or NaN")
     order = np.argsort(p_M, kind="stable")
     passed = p_M[order] <= level / np.arange(len(p_M), 0, -1)
     rejected = np.empty(len(p_M), bool)

@@ -54,7 +54,7 @@ def lidar(x_NVD: Real[np.ndarray, "N *V D"], *, delta: float = DELTA) -> float:
     if np.abs(mean_ND).max() <= EQUAL:
         return np.nan
     if few:
-        turned_DR = np.linalg.qr(np.concatenate([*away_RD, mean_ND]).T, mode="r")
+        turned_DR = np.asarray(np.linalg.qr(np.concatenate([*away_RD, mean_ND]).T, mode="r"))
         away, mean_ND = turned_DR.T[: images * views], turned_DR.T[images * views :]
         within_DD = away.T @ away
     within_DD /= images * views

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float
 
+from relic_eval.arrays import asarray
 from relic_eval.errors import ArgumentError
 
 Z95 = 1.959963984540054
@@ -51,7 +52,8 @@ def t_interval(values: Float[np.ndarray, "*batch T"]) -> tuple[Any, Any]:
     """
     from scipy.special import stdtrit
 
-    tasks = values.shape[-1]
+    values = asarray(values)
+    tasks = values.shape[-1] if values.ndim else 0
     if tasks < 2:
         raise ArgumentError("values", "at least two tasks", f"{tasks}", "One task says nothing about others.")
     if not np.isfinite(values).all():

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 from jaxtyping import Float, Int
 
-from relic_eval.arrays import whole
+from relic_eval.arrays import numbers, whole
 from relic_eval.errors import ArgumentError, look_up
 
 BLOCK_BYTES = 64 << 20  # of votes counted together
@@ -42,13 +42,18 @@ def vote(
     >>> vote(labels, cosines, [3], 3, how="softmax").tolist()
     [[2, 0]]
     """
+    labels_QK = numbers("labels_QK", labels_QK, 2)
+    if labels_QK.dtype.kind == "f":
+        raise ArgumentError("labels_QK", "class numbers", f"dtype {labels_QK.dtype}")
     queries, found = labels_QK.shape
+    if isinstance(ks, int | np.integer):
+        raise ArgumentError("ks", "several k", f"{ks}", f"For one: [{ks}].")
     if not len(ks) or max(whole("ks", k, 1) for k in ks) > found:
         raise ArgumentError("ks", f"numbers from 1 to {found}, the neighbours there are", f"{list(ks)}")
     if labels_QK.size and not 0 <= labels_QK.min() <= labels_QK.max() < classes:
         received = f"{labels_QK.min()} to {labels_QK.max()}"
         raise ArgumentError("labels_QK", f"class numbers from 0 to {classes - 1}", received)
-    if score_QK is not None and score_QK.shape != labels_QK.shape:
+    if score_QK is not None and (score_QK := numbers("score_QK", score_QK, 2)).shape != labels_QK.shape:
         raise ArgumentError("score_QK", f"shape {labels_QK.shape} like labels_QK", f"{score_QK.shape}")
     predicted_KQ = np.empty((len(ks), queries), np.int64)
     rows = max(1, BLOCK_BYTES // (8 * (classes + 4 * found)))

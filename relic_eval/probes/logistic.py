@@ -188,6 +188,7 @@ def probabilities(path: PenaltyPath, x_ND: Num[np.ndarray, "N D"]) -> Float[np.n
 
 
 def _fit(rows: Rows, y, classes, given_L, mean_form, tol, start, link) -> PenaltyPath:
+    (tol,) = positive("tol", (tol,))
     number = rows.total[0].item() if mean_form else 1.0  # the same in all subsets
     summed_L, back = np.unique(given_L * number, return_inverse=True)
     problem = Problem(rows, y, classes, summed_L, link, tol)
@@ -210,6 +211,8 @@ def _fit(rows: Rows, y, classes, given_L, mean_form, tol, start, link) -> Penalt
 
 def _classes(y_N: np.ndarray, classes: Any) -> int:
     most = int(y_N.max()) + 1
+    if (classes or most) == 1:
+        raise _one_class()
     if classes is not None and most > whole("classes", classes, 2):
         raise ArgumentError("y_N", f"labels from 0 to {classes - 1}", f"{most - 1}")
     return classes or most

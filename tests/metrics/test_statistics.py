@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import inspect
+
 import numpy as np
 import pytest
 from scipy.stats import binom, binomtest, ttest_1samp
 from statsmodels.stats.proportion import proportion_confint
 
+from relic_eval.arrays import labels
 from relic_eval.errors import ArgumentError
+from relic_eval.metrics import bootstrap, hypotheses, ranks, votes
 from relic_eval.metrics.statistics import interval, t_interval, wilson
+from relic_eval.probes import logistic
 
 
 @pytest.mark.parametrize(("right", "n"), [(0, 1), (1, 1), (0, 50), (50, 50), (8, 10), (517, 1000), (9999, 10_000)])
@@ -77,3 +82,42 @@ def test_t_interval_is_scipys():
 def test_t_interval_covers_over_eleven_tasks():
     low, high = t_interval(np.random.default_rng(0).normal(0, 1, (20_000, 11)))
     assert np.mean((low <= 0) & (high >= 0)) == pytest.approx(0.95, abs=0.006)
+
+
+RIGHT = np.array([1, 0, 1])
+
+
+def given(function, *args, **more):
+    """As outside of these tests, where nothing checks annotations before the function does."""
+    return inspect.unwrap(function)(*args, **more)
+
+
+@pytest.mark.parametrize(
+    "work",
+    [
+        lambda: given(hypotheses.holm, [5.0, -1.0]),
+        lambda: given(hypotheses.holm, np.array([np.nan, 0.01])),
+        lambda: given(hypotheses.holm, np.ones((2, 2))),
+        lambda: given(hypotheses.mcnemar_pairs, RIGHT),
+        lambda: given(hypotheses.wilcoxon, np.ones((2, 2))),
+        lambda: given(ranks.certainly_better, [0.5, 0.4], np.ones((3, 3))),
+        lambda: given(ranks.borda, np.ones(3)),
+        lambda: given(bootstrap.paired_bootstrap, np.ones((2, 3)), RIGHT),
+        lambda: given(bootstrap.paired_class_bootstrap, np.ones(3), RIGHT),
+        lambda: given(votes.vote, np.array([["a", "b"]]), None, [1], 2),
+        lambda: given(votes.vote, np.array([[0, 1]]), None, 1, 2),
+        lambda: given(labels, "y_N", np.array([1, np.inf])),
+        lambda: given(labels, "y_N", np.array([1, 2**64 - 1], np.uint64)),
+        lambda: given(logistic.fit_path, np.ones((3, 1)), RIGHT, tol=0),
+    ],
+)
+def test_what_is_no_such_array_is_refused(work):
+    with pytest.raises(ArgumentError, match=r"expected .* received"):
+        work()
+
+
+def test_lists_are_taken():
+    assert given(hypotheses.holm, [0.1, 0.01]).tolist() == [False, True]
+    assert given(ranks.ranks, [2.0, 1.0], [[1, 0.01], [0.01, 1]]).first_M.tolist() == [1, 2]
+    assert given(t_interval, [1.0, 2.0, 3.0]) == t_interval(np.array([1.0, 2.0, 3.0]))
+    assert given(bootstrap.paired_bootstrap, [[[1, 1, 1]]], [0, 0, 0], draws=2).tolist() == [[1.0, 1.0]]
