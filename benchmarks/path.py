@@ -12,7 +12,7 @@ import numpy as np
 from benchmarks.claim import Figure, timed
 from benchmarks.features import real
 
-MINIMUM = 6000  # rows up to which the minimum itself is fitted, in float64: 20,000 take half an hour
+MINIMUM = 6000  # rows up to which the minimum itself is fitted, in float64: 20,000 take more than twenty minutes
 SHARE = 0.33  # our certificate is of centred features; with this share of the tolerance raw features keep it too
 
 
