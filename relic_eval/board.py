@@ -13,10 +13,10 @@ from pathlib import Path
 import numpy as np
 
 from relic_eval.errors import ArgumentError, DataError, UnknownNameError
-from relic_eval.metrics.hypotheses import holm, images_to_separate, mcnemar_pairs, paired_p
+from relic_eval.metrics.hypotheses import holm, images_to_separate, paired_p
 from relic_eval.metrics.ranks import ranks
 from relic_eval.metrics.statistics import interval
-from relic_eval.pairing import alike, finest_strata, resampled, training_draws
+from relic_eval.pairing import Chances, alike, chances, finest_strata, resampled
 from relic_eval.results import Result, read_failures, read_results
 
 PROTOCOLS = ("linear-byol", "fewshot-5")  # of the board; others are shown apart
@@ -141,15 +141,16 @@ def make_board(
     tests = {r.task: r.cell.rows[0].n for r in chosen}  # the largest test sets first
     keys = sorted({(order[r.protocol], r.task) for r in chosen}, key=lambda key: (key[0], -tests[key[1]], key[1]))
     cells = {(r.encoder, order[r.protocol], r.task): r for r in chosen}
-    columns, samples, values, chances, strata = [], {}, {}, [], finest_strata(chosen)
+    columns, samples, values, by_chance, strata = [], {}, {}, [], finest_strata(chosen)
     for number, (protocol, task) in enumerate(keys):
         here = [cells[(e, protocol, task)] for e in encoders if (e, protocol, task) in cells]
         columns.append(Column(task, protocols[protocol], here[0].about.get("title", task), here[0].cell.rows[0].n))
-        for result, sample in zip(here, resampled(here, strata, draws=draws, seed=seed), strict=True):
+        sample_MB = resampled(here, strata, draws=draws, seed=seed)
+        for result, sample in zip(here, sample_MB, strict=True):
             samples[(result.encoder, number)] = sample
             values[(result.encoder, number)] = result.cell.rows[0].value
-        chances.append(_chances(here, values, samples, number))
-    differences = _differences(columns, values, samples, chances)
+        by_chance.append(chances(here, sample_MB))
+    differences = _differences(columns, values, samples, by_chance)
     entries = {
         e: _entries(e, encoders, baseline, [cells.get((e, *key)) for key in keys], values, samples, differences)
         for e in encoders
@@ -188,28 +189,10 @@ def read_board(
     return make_board(results, baseline=baseline, protocols=tuple(protocols)), results, [*failed, *apart]
 
 
-@dataclass(frozen=True)
-class _Chances:
-    """Of one column: its encoders, the p value of each pair, and whether training draws vary beside the images."""
-
-    encoders: tuple[str, ...]
-    p_MM: np.ndarray
-    drawn: bool
-
-
-def _chances(here: Sequence[Result], values: dict, samples: dict, column: int) -> _Chances:
-    encoders, drawn = tuple(r.encoder for r in here), any(training_draws(r) > 1 for r in here)
-    if drawn:
-        value_M = np.array([values[(e, column)] for e in encoders])
-        return _Chances(encoders, paired_p(value_M, np.array([samples[(e, column)] for e in encoders])), drawn)
-    # exact: the spread of resamples is nothing where one encoder is right on all of a few images
-    return _Chances(encoders, mcnemar_pairs(np.stack([(r.cell.predictions or {})["correct"] for r in here])), drawn)
-
-
-def _differences(columns, values, samples, chances) -> list[Difference]:
+def _differences(columns, values, samples, by_chance: Sequence[Chances]) -> list[Difference]:
     found: list[Difference] = []
     p: list[float] = []
-    for column, (its, chance) in enumerate(zip(columns, chances, strict=True)):
+    for column, (its, chance) in enumerate(zip(columns, by_chance, strict=True)):
         for i, one in enumerate(chance.encoders):
             for j, other in enumerate(chance.encoders[i + 1 :], i + 1):
                 a, b = (one, other) if values[(one, column)] >= values[(other, column)] else (other, one)

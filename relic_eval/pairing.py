@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 
 from relic_eval.errors import ArgumentError
 from relic_eval.files import digest_json
 from relic_eval.metrics.bootstrap import paired_bootstrap
+from relic_eval.metrics.hypotheses import mcnemar_pairs, paired_p
 from relic_eval.progress import warn
 from relic_eval.results import Result
 
@@ -85,3 +87,22 @@ def resampled(here: Sequence[Result], strata: Mapping[str, np.ndarray], *, draws
     values = np.stack([(r.cell.predictions or {})["correct"].reshape(training_draws(r), -1) for r in here])
     key = digest_json(items.tolist())
     return paired_bootstrap(values, strata[key], draws=draws, seed=seed + int(key[:8], 16))
+
+
+@dataclass(frozen=True)
+class Chances:
+    """Of one column: its encoders, the p value of each pair, and whether training draws vary beside the images."""
+
+    encoders: tuple[str, ...]
+    p_MM: np.ndarray
+    drawn: bool
+
+
+def chances(here: Sequence[Result], sample_MB: np.ndarray) -> Chances:
+    """Of the cells of one column: by McNemar's test, or by their resamples where there are several training draws."""
+    encoders, drawn = tuple(r.encoder for r in here), any(training_draws(r) > 1 for r in here)
+    if drawn:
+        value_M = np.array([r.cell.rows[0].value for r in here])
+        return Chances(encoders, paired_p(value_M, sample_MB), drawn)
+    # exact: the spread of resamples is nothing where one encoder is right on all of a few images
+    return Chances(encoders, mcnemar_pairs(np.stack([(r.cell.predictions or {})["correct"] for r in here])), drawn)

@@ -218,9 +218,8 @@ def _prepare(
 
 def _unsure(last_Q: np.ndarray, lowest_Q: np.ndarray, reach_Q: np.ndarray, dims: int, space: _Space) -> np.ndarray:
     """Which queries may have a better row outside of their candidates: the float32 error could hide it."""
-    if (
-        space.similarity == "euclid"
-    ):  # a row at a distance of at most d from the query is no longer than it and d together
+    # a row at a distance of at most d from the query is no longer than it and d together
+    if space.similarity == "euclid":
         reach_Q = (2 * reach_Q + np.sqrt(-last_Q)) ** 2
     rounding = ROUNDING * (min(dims, (dims * CHAIN) ** 0.5) + 16)  # 16: rows, too, are rounded
     vanished = 16 * dims * TINY * space.factor**2  # of entries and products that float32 has as 0

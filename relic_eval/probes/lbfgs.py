@@ -39,7 +39,6 @@ class Minimum:
     """Where each problem ended. `certificate` is what the objective returned there; converged means it is below `tol`."""
 
     point_PAB: Tensor
-    gradient_PAB: Tensor
     value_P: Tensor
     certificate_P: Tensor
     iterations_P: Tensor
@@ -56,10 +55,10 @@ def minimise(objective: Objective, start_PAB: Tensor, *, tol: float, max_calls: 
     """
     point = start_PAB.clone()
     now = objective(point, torch.arange(len(point), device=point.device))
-    gradient, value, certificate = now.gradient_PAB.clone(), now.value_P.clone(), now.certificate_P.clone()
+    value, certificate = now.value_P.clone(), now.certificate_P.clone()
     iterations, calls = torch.zeros(len(point), dtype=torch.long, device=point.device), 1
     live = torch.nonzero(certificate > tol)[:, 0]
-    state = _State(point[live], gradient[live], now.diagonal_PAB.expand(len(point), -1, -1)[live])
+    state = _State(point[live], now.gradient_PAB[live], now.diagonal_PAB.expand(len(point), -1, -1)[live])
     while len(live) and calls < max_calls:
         trial = state.trial()
         now = objective(trial, live)
@@ -70,13 +69,12 @@ def minimise(objective: Objective, start_PAB: Tensor, *, tol: float, max_calls: 
         iterations[taken] += 1
         rescale = torch.isin(iterations[live], iterations.new_tensor(RESCALED)) & fits
         stuck = state.advance(fits, trial, now, rescale)
-        point[taken], gradient[taken] = trial[fits], now.gradient_PAB[fits]
-        value[taken], certificate[taken] = now.value_P[fits], now.certificate_P[fits]
+        point[taken], value[taken], certificate[taken] = trial[fits], now.value_P[fits], now.certificate_P[fits]
         stay = (certificate[live] > tol) & ~stuck
         if not stay.all():
             live = live[stay]
             state.keep(stay)
-    return Minimum(point, gradient, value, certificate, iterations, calls)
+    return Minimum(point, value, certificate, iterations, calls)
 
 
 class _State:
