@@ -71,12 +71,12 @@ def nearest(
     search = searcher(backend, devices.device(device), quarter)
     space = _space(train, query, similarity, pass_bytes)
     index_QK, score_QK = np.empty((len(query), k), np.int64), np.empty((len(query), k), np.float32)
-    blocks = _blocks(train, space, max_memory * 2 // 5)  # a tenth is left to what the allocator keeps
+    blocks = _blocks(train, space, max_memory // 3)  # the rest is for what FAISS, BLAS and the allocator keep
     row_bytes = 4 * (train.shape[1] + 1)
     todo, width = np.arange(len(query)), min(k + exclude_self + MARGIN, len(train))
     while len(todo):
         unsure = []
-        for part in _parts(len(todo), quarter // (row_bytes + 80 * width)):
+        for part in _parts(len(todo), max_memory // 6 // (row_bytes + 80 * width)):
             own = todo[part]
             prepared = _prepare(query[own], None if space.norm_Q is None else space.norm_Q[own], space, is_query=True)
             near = propose(blocks(), prepared, width, search)

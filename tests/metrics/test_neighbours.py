@@ -332,7 +332,7 @@ def test_tiles_of_products_are_joined(monkeypatch, backend):
 @pytest.mark.parametrize("backend", BACKENDS)
 @pytest.mark.parametrize("similarity", ["cosine", "euclid", "inner"])
 def test_memory_stays_within_its_bound(backend, similarity):
-    """In a process of its own: the resident set grows by at most max_memory beside the result."""
+    """In a process of its own: the resident set grows by at most max_memory, the result and 32 bytes a row of both."""
     code = f"""
 import relic_eval, torch, numpy as np
 from relic_eval.metrics.neighbours import nearest
@@ -348,7 +348,7 @@ most = lambda: int(open("/proc/self/status").read().partition("VmHWM:")[2].split
 before = most()
 nearest(x, q, 50, max_memory=48 << 20, **ask)
 grown = most() - before
-assert grown < 48 + 3000 * 50 * 12 / 2**20, grown
+assert grown < 48 + (3000 * 50 * 12 + 63_000 * 32) / 2**20, grown
 """
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
