@@ -39,6 +39,15 @@ def latest(run: Path) -> Path | None:
     return steps[-1] if steps else None
 
 
+def place(run: Path, step: int) -> Path:
+    """The folder of a step.
+
+    >>> place(Path("run"), 7).name
+    'step-00000007'
+    """
+    return run / f"step-{step:08d}"
+
+
 def read_about(step: Path) -> dict[str, Any]:
     """What `checkpoint.json` says; a DataError where it is damaged or a newer version wrote it."""
     return read_checkpoint(step, ABOUT)
@@ -90,14 +99,14 @@ def save(run: Path, step: int, tensors: dict[str, Any], about: dict[str, Any]) -
                 f"step {step}: expected finite weights, received NaN or infinity in {name}. Lower lr; the checkpoints in {run} "
                 "are as they were."
             )
-    place = run / f"step-{step:08d}"
-    with whole_folder(place) as new:
+    folder = place(run, step)
+    with whole_folder(folder) as new:
         file = new / "checkpoint.safetensors"
         write_bytes(file, serialise({name: t.contiguous() for name, t in tensors.items()}))
         write_json(new / "checkpoint.json", {**about, "format": FORMAT, "step": step, "sha256": digest_file(file)})
     for old in sorted(run.glob("step-*"))[:-KEEP]:
         shutil.rmtree(old)
-    return place
+    return folder
 
 
 def load(step: Path) -> dict[str, Any]:

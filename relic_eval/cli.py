@@ -90,22 +90,28 @@ def quickstart(
 
 @app.command(epilog="Example: relic-eval pretrain relicv2 --data fashion --set steps=100")
 def pretrain(
-    method: Annotated[str, typer.Argument(help="supervised, byol or relicv2.")],
+    method: Annotated[str, typer.Argument(help="A method or preset; 'list methods' says which there are.")],
     data: Data = "fashion",
     out: Out = OUT,
     name: Annotated[str | None, typer.Option(help="Name of the run; default: the method.")] = None,
     steps: Annotated[int | None, typer.Option(help="The same as --set steps=N.")] = None,
     set_: Annotated[list[str] | None, typer.Option("--set", help="SETTING=VALUE; see 'list settings'.")] = None,
     device: Device = "auto",
+    explain: Annotated[
+        bool, typer.Option("--explain", help="Show every setting and its source, and train nothing.")
+    ] = False,
 ) -> None:
     """Train an encoder; a run that was stopped goes on, a finished one is left."""
-    from relic_eval.training import train
+    from relic_eval.training import explained, train
 
     pairs = [_pair(text) for text in set_ or []] + ([] if steps is None else [("steps", str(steps))])
     changes = dict(pairs)
     if len(changes) < len(pairs):
         twice = next(n for i, (n, _) in enumerate(pairs) if n in dict(pairs[:i]))
         raise ArgumentError("--set", "each setting once", f"{twice} twice", "Remove one of them.")
+    if explain:
+        print("\n".join(explained(method, changes)))
+        return
     print(train(method, data, out, name=name or method, changes=changes, device=device))
 
 

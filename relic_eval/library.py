@@ -202,14 +202,14 @@ def pretrain(method: str, images: Any, labels: Any, out: str | Path, **settings:
     >>> pretrain("byol", pictures, None, tempfile.mkdtemp(), steps=1, batch=16).name
     'step-00000001'
     """
-    from pretrain.config import override, preset
+    from pretrain.presets import changed, preset
     from pretrain.train import pretrain as train
     from relic_eval.arrays import asarray
     from relic_eval.files import digest_bytes
 
     pixels = asarray(images)
     y_N = None if labels is None else class_numbers("labels", labels, len(pixels))[0]
-    config = override(preset(method), settings)
+    config = changed(preset(method), settings).config
     digest = digest_bytes(pixels.tobytes() + (b"" if y_N is None else y_N.tobytes()))
     return train(config, pixels, y_N, Path(out), data={"name": "arrays", "digest": digest})
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pretrain import checkpoint
-from pretrain.config import override, preset
+from pretrain.presets import changed, explain, preset
 from relic_eval.data.sources import dataset_name, dataset_splits, pictures, refuse_inside, split_digest
 from relic_eval.data.tasks import pretraining_rows
 from relic_eval.errors import ArgumentError, DataError
@@ -34,7 +34,7 @@ def train(
 
     A data set that is divided later leaves out the rows that will test.
     """
-    config = override(preset(method), changes)
+    config = changed(preset(method), changes).config
     if name in TAKEN or "/" in name:
         raise ArgumentError(
             "--name",
@@ -53,6 +53,17 @@ def train(
         _train(config, data, run, about, device)
         note_time(out, f"pretrain {name}", time.perf_counter() - began)
     return run
+
+
+def explained(method: str, changes: Mapping[str, str]) -> list[str]:
+    """A table of every setting of a method or preset: value, how sure its source is, and what it does.
+
+    >>> explained("byol", {"lr": "0.1"})[0].split()
+    ['setting', 'value', 'source', 'what', 'it', 'does']
+    """
+    rows = [("setting", "value", "source", "what it does"), *explain(changed(preset(method), changes))]
+    widths = [max(len(row[column]) for row in rows) for column in range(3)]
+    return ["  ".join([*(text.ljust(w) for text, w in zip(row, widths, strict=False)), row[3]]) for row in rows]
 
 
 def _train(config: Training, data: str, run: Path, about: dict[str, str], device: str) -> None:

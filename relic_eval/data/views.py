@@ -37,7 +37,7 @@ def augmented(source: Pictures, view: int, seed: int = 0) -> Pictures:
     def read(rows: np.ndarray, side: int) -> tuple[np.ndarray, Mapping[int, str]]:
         import torch
 
-        from relic_eval.views import Recipe, make_view
+        from relic_eval.views import Draw, Recipe, make_view
 
         out, problems = np.empty((len(rows), side, side, source.channels), np.uint8), {}
         asked = set(rows.tolist())
@@ -46,7 +46,9 @@ def augmented(source: Pictures, view: int, seed: int = 0) -> Pictures:
             pixels, wrong = source.read(members, side)
             x = torch.from_numpy(np.ascontiguousarray(pixels)).permute(0, 3, 1, 2).float() / 255
             generator = torch.Generator().manual_seed(int(digest_json([seed, view, group])[:15], 16))
-            made = (make_view(x, Recipe(side), generator) * 255).round().byte().permute(0, 2, 3, 1).numpy()
+            made = (
+                (make_view(x, Recipe(side), Draw(generator, len(x))) * 255).round().byte().permute(0, 2, 3, 1).numpy()
+            )
             here = rows // GROUP == group
             out[here] = made[rows[here] - members[0]]
             problems.update({row: text for row, text in wrong.items() if row in asked})

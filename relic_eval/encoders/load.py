@@ -12,13 +12,13 @@ from pathlib import Path
 from typing import Any
 
 from relic_eval.encoders.identity import identity
+from relic_eval.encoders.names import check_network
 from relic_eval.errors import ArgumentError, DataError, NewerError, UnknownNameError
 from relic_eval.files import Shape, differing, digest_file, digest_json
 from relic_eval.progress import say
 from relic_eval.records import read_versioned
 
 KNOWN = ("pixels", "random:thin-resnet", "file:RUN")
-NETWORK_NAMES = ("thin-resnet",)
 ABOUT = {
     "method": str,
     "config": dict,
@@ -109,8 +109,7 @@ def renamed(encoder: Encoder, name: str | None) -> Encoder:
 
 def _random(name: str) -> Encoder:
     network = name.removeprefix("random:")
-    if network not in NETWORK_NAMES:
-        raise UnknownNameError("network", network, NETWORK_NAMES)
+    check_network(network)
     # the weights follow from the network's source, the seed and torch's random numbers
     digest = digest_json([name, 0, _network_source(), importlib.metadata.version("torch")])
 

@@ -10,14 +10,20 @@ from torch.nn import functional as F
 
 from pretrain.batch import Batch
 from pretrain.config import Relicv2
-from pretrain.methods.relicv2 import invariance, relicv2_loss, remove_background, sample_candidates, views
+from pretrain.likelihood import divergence, sample_candidates
+from pretrain.methods.relicv2 import relicv2_loss, remove_background, views
+from relic_eval.views import Draw
+
+
+def draw(total, seed=0):
+    return Draw(torch.Generator().manual_seed(seed), total)
 
 
 def made(views=3, large=2, batch=6, dims=5):
     g = torch.Generator().manual_seed(0)
     online = [torch.randn(batch, dims, generator=g, dtype=torch.float64).requires_grad_() for _ in range(views)]
     target = [torch.randn(batch, dims, generator=g, dtype=torch.float64) for _ in range(large)]
-    return online, target, sample_candidates(batch, 3, g)
+    return online, target, sample_candidates(Draw(g, batch), 3)
 
 
 def slow(online, target, candidates, tau, alpha, beta):
@@ -50,7 +56,7 @@ def test_value_and_gradient_equal_the_written_out_formula():
 
 
 def test_equal_embeddings_give_log_of_one_plus_negatives():
-    x, candidates = torch.ones(12, 4), sample_candidates(12, 10, torch.Generator().manual_seed(0))
+    x, candidates = torch.ones(12, 4), sample_candidates(draw(12, 0), 10)
     terms = relicv2_loss([x, x, x], [x, x], candidates, tau=0.3, alpha=1.0, beta=1.0)
     assert terms["contrastive"].item() == pytest.approx(math.log(11), abs=1e-5)
     assert terms["invariance"].item() == pytest.approx(0, abs=1e-6)
@@ -58,7 +64,7 @@ def test_equal_embeddings_give_log_of_one_plus_negatives():
 
 def test_all_negatives_without_invariance_is_infonce():
     online, target, _ = made(views=1, large=1)
-    everyone = sample_candidates(6, 5, torch.Generator().manual_seed(1))
+    everyone = sample_candidates(draw(6, 1), 5)
     loss = relicv2_loss(online, target, everyone, tau=0.2, alpha=1.0, beta=0.0)["loss"]
     logits = F.normalize(online[0], dim=1) @ F.normalize(target[0], dim=1).T / 0.2
     torch.testing.assert_close(loss, F.cross_entropy(logits, torch.arange(6)))
@@ -68,12 +74,12 @@ def test_the_entropy_of_the_anchor_is_stopped():
     x = torch.randn(4, 3, dtype=torch.float64, generator=torch.Generator().manual_seed(0)).requires_grad_()
     log_p = F.log_softmax(x, 1)
     log_q = F.log_softmax(torch.ones_like(x).cumsum(1), 1)
-    (got,) = torch.autograd.grad(invariance(log_p, log_q), x, retain_graph=True)
+    (got,) = torch.autograd.grad(divergence(log_p, log_q, "sg_entropy"), x, retain_graph=True)
     (cross,) = torch.autograd.grad(-(log_p.exp() * log_q).sum(1).mean(), x, retain_graph=True)
     (full,) = torch.autograd.grad((log_p.exp() * (log_p - log_q)).sum(1).mean(), x)
     torch.testing.assert_close(got, cross)
     assert not torch.allclose(got, full)
-    assert invariance(log_p, log_q).item() == pytest.approx(
+    assert divergence(log_p, log_q, "sg_entropy").item() == pytest.approx(
         F.kl_div(log_q, log_p, reduction="batchmean", log_target=True).item()
     )
 
@@ -91,7 +97,7 @@ def test_permuting_the_batch_with_its_candidates_changes_nothing():
 
 
 def test_candidates_are_the_row_itself_and_different_others():
-    candidates = sample_candidates(50, 10, torch.Generator().manual_seed(0))
+    candidates = sample_candidates(draw(50, 0), 10)
     assert candidates[:, 0].tolist() == list(range(50))
     assert all(len(set(row)) == 11 for row in candidates.tolist())
 
@@ -101,7 +107,7 @@ def test_backgrounds_go_with_probability_p_mask(p, share):
     x, mask = torch.ones(2000, 1, 4, 4), torch.zeros(2000, 1, 4, 4, dtype=torch.bool)
     mask[:, :, 1:3, 1:3] = True
     batch = Batch(x, torch.zeros(2000), mask, torch.full((1, 1, 1, 1), 0.25))
-    out = remove_background(batch, Relicv2(p_mask=p), torch.Generator().manual_seed(0))
+    out = remove_background(x, batch, Relicv2(p_mask=p), draw(2000))
     removed = (out[:, 0, 0, 0] == 0).float().mean().item()
     assert removed == pytest.approx(share, abs=0.03)
     assert (out[:, 0, 1, 1] == 1).all()
@@ -111,12 +117,12 @@ def test_the_background_is_black_or_the_mean_colour():
     x, mask = torch.ones(3, 2, 4, 4), torch.zeros(3, 1, 4, 4, dtype=torch.bool)
     batch = Batch(x, torch.zeros(3), mask, torch.tensor([0.25, 0.5]).view(1, 2, 1, 1))
     for background, expected in (("zero", [0.0, 0.0]), ("mean", [0.25, 0.5])):
-        out = remove_background(batch, Relicv2(p_mask=1.0, background=background), torch.Generator().manual_seed(0))
+        out = remove_background(x, batch, Relicv2(p_mask=1.0, background=background), draw(3))
         assert out[0, :, 0, 0].tolist() == expected
 
 
 def test_large_and_small_crops():
     x = torch.rand(4, 1, 28, 28, generator=torch.Generator().manual_seed(0))
     batch = Batch(x, torch.zeros(4), torch.ones(4, 1, 28, 28, dtype=torch.bool), torch.zeros(1, 1, 1, 1))
-    crops = views(Relicv2(large=4, small=2), batch, torch.Generator().manual_seed(0))
+    crops = views(Relicv2(large=4, small=2), batch, draw(4))
     assert [c.shape[-1] for c in crops] == [28] * 4 + [20] * 2

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import json
 import shutil
 
@@ -12,8 +11,9 @@ import torch
 
 from pretrain import checkpoint
 from pretrain.batch import crop
-from pretrain.config import PRESETS, SOURCES, override, preset
+from pretrain.config import METHODS, SOURCES, Byol, Relicv2, Supervised, override
 from pretrain.methods.byol import regression
+from pretrain.presets import explain, names, preset
 from pretrain.saliency import saliency_masks
 from pretrain.target import momentum
 from pretrain.train import pretrain
@@ -21,6 +21,7 @@ from relic_eval.data.bundled import bundled
 from relic_eval.encoders.load import find_encoder
 from relic_eval.errors import ArgumentError, DataError, RelicError, UnknownNameError
 from relic_eval.files import digest_file
+from relic_eval.views import Draw
 
 DATA = {"name": "fashion", "digest": "d"}
 SMALL = {"steps": "6", "batch": "32", "checkpoint_every": "3"}
@@ -32,10 +33,10 @@ def fashion():
     return source.read(np.arange(0, 2000, 5), 28)[0], source.y_N[::5]
 
 
-@pytest.mark.parametrize("method", sorted(PRESETS))
+@pytest.mark.parametrize("method", sorted(METHODS))
 def test_a_resumed_run_ends_with_the_same_bytes(method, fashion, tmp_path, monkeypatch):
     images, y = fashion
-    config = override(preset(method), SMALL)
+    config = override(METHODS[method](), SMALL)
     whole = pretrain(config, images, y, tmp_path / "whole", data=DATA)
 
     real, count = checkpoint.save, []
@@ -58,17 +59,17 @@ def test_a_resumed_run_ends_with_the_same_bytes(method, fashion, tmp_path, monke
     assert features.shape == (2, 128)
 
 
-@pytest.mark.parametrize("method", sorted(PRESETS))
+@pytest.mark.parametrize("method", sorted(METHODS))
 def test_the_loss_falls(method, fashion, tmp_path):
     images, y = fashion
-    step = pretrain(override(preset(method), {"steps": "25", "batch": "64"}), images, y, tmp_path / "run", data=DATA)
+    step = pretrain(override(METHODS[method](), {"steps": "25", "batch": "64"}), images, y, tmp_path / "run", data=DATA)
     loss = [value for _, value in checkpoint.read_about(step)["history"]["loss"]]
     assert loss[-1] < loss[0]
 
 
 def test_a_finished_run_is_left_and_another_is_refused(fashion, tmp_path):
     images, y = fashion
-    config = override(preset("byol"), SMALL | {"steps": "2"})
+    config = override(Byol(), SMALL | {"steps": "2"})
     step = pretrain(config, images, y, tmp_path / "run", data=DATA)
     before = (step / "checkpoint.json").stat().st_mtime_ns
     assert pretrain(config, images, y, tmp_path / "run", data=DATA) == step
@@ -82,7 +83,7 @@ def test_a_finished_run_is_left_and_another_is_refused(fashion, tmp_path):
 
 
 def test_weights_that_changed_are_found_and_the_step_before_goes_on(fashion, tmp_path):
-    config, run = override(preset("byol"), SMALL | {"steps": "2", "checkpoint_every": "1"}), tmp_path / "run"
+    config, run = override(Byol(), SMALL | {"steps": "2", "checkpoint_every": "1"}), tmp_path / "run"
     step = pretrain(config, *fashion, run, data=DATA)
     file = step / "checkpoint.safetensors"
     whole = file.read_bytes()
@@ -106,18 +107,16 @@ def test_weights_that_changed_are_found_and_the_step_before_goes_on(fashion, tmp
 )
 def test_what_cannot_work_is_said_before_the_first_step(method, changes, text, fashion, tmp_path):
     with pytest.raises(ArgumentError, match=text):
-        pretrain(override(preset(method), changes), *fashion, tmp_path / "run", data=DATA)
+        pretrain(override(METHODS[method](), changes), *fashion, tmp_path / "run", data=DATA)
 
 
 def test_supervised_needs_labels(fashion, tmp_path):
     with pytest.raises(ArgumentError, match="at least two classes"):
-        pretrain(override(preset("supervised"), SMALL), fashion[0], None, tmp_path / "run", data=DATA)
+        pretrain(override(Supervised(), SMALL), fashion[0], None, tmp_path / "run", data=DATA)
 
 
 def test_a_loss_that_is_no_number_stops_the_run_and_keeps_the_checkpoint(fashion, tmp_path):
-    config = override(
-        preset("byol"), {"steps": "40", "batch": "32", "lr": "1e30", "warmup": "0", "checkpoint_every": "1"}
-    )
+    config = override(Byol(), {"steps": "40", "batch": "32", "lr": "1e30", "warmup": "0", "checkpoint_every": "1"})
     with pytest.raises(RelicError, match="expected finite losses, received loss"):
         pretrain(config, *fashion, tmp_path / "run", data=DATA)
     assert checkpoint.latest(tmp_path / "run") is not None
@@ -126,13 +125,13 @@ def test_a_loss_that_is_no_number_stops_the_run_and_keeps_the_checkpoint(fashion
 def test_weights_that_are_no_numbers_never_become_a_checkpoint(fashion, tmp_path):
     settings = {"steps": "8", "batch": "32", "lr": "1e38", "warmup": "0", "checkpoint_every": "1"}
     with pytest.raises(RelicError, match="expected finite"):
-        pretrain(override(preset("supervised"), settings), *fashion, tmp_path / "run", data=DATA)
+        pretrain(override(Supervised(), settings), *fashion, tmp_path / "run", data=DATA)
     for step in (tmp_path / "run").glob("step-*"):
         assert all(t.isfinite().all() for t in checkpoint.load(step).values() if t.is_floating_point())
 
 
 def test_another_version_of_the_training_is_another_run(fashion, tmp_path, monkeypatch):
-    config = override(preset("byol"), SMALL | {"steps": "1"})
+    config = override(Byol(), SMALL | {"steps": "1"})
     pretrain(config, *fashion, tmp_path / "run", data=DATA)
     monkeypatch.setattr(checkpoint, "VERSION", 99)
     with pytest.raises(ArgumentError, match="expected version = 99, received version = "):
@@ -140,14 +139,19 @@ def test_another_version_of_the_training_is_another_run(fashion, tmp_path, monke
 
 
 def test_settings_have_sources_and_unknown_ones_the_nearest_name():
-    for config in PRESETS.values():
-        assert all(f.metadata["source"] in SOURCES for f in dataclasses.fields(config))
+    for name in names():
+        found = explain(preset(name))
+        assert all(source in SOURCES and about for _, _, source, about in found)
+        assert (
+            override(METHODS[preset(name).config.__class__.__name__.lower()](), {n: v for n, v, _, _ in found})
+            == preset(name).config
+        )
     with pytest.raises(UnknownNameError, match="Did you mean 'steps'"):
-        override(preset("byol"), {"step": "3"})
+        override(Byol(), {"step": "3"})
     with pytest.raises(UnknownNameError, match="Did you mean 'relicv2'"):
         preset("relic2")
     with pytest.raises(ArgumentError, match="type int"):
-        override(preset("byol"), {"steps": "many"})
+        override(Byol(), {"steps": "many"})
 
 
 @pytest.mark.parametrize(
@@ -161,24 +165,24 @@ def test_settings_have_sources_and_unknown_ones_the_nearest_name():
         ("byol", {"blur": "0.1,2"}, "at least 0 and at most 1"),
         ("byol", {"blur": "often"}, "numbers with commas"),
         ("byol", {"network": "thin-resne"}, "Did you mean 'thin-resnet'"),
-        ("relicv2", {"background": "gray"}, "one of mean, zero"),
+        ("relicv2", {"background": "gray"}, "one of grey, mean, zero"),
         ("relicv2", {"tau": "0"}, "above 0"),
         ("relicv2", {"large": "1"}, "at least 2"),
-        ("relicv2", {"negatives": "0"}, "at least 1"),
+        ("relicv2", {"negatives": "-1"}, "at least 0"),
         ("relicv2", {"small_area_low": "0.9"}, "at most small_area_high"),
     ],
 )
 def test_settings_that_make_no_sense_are_refused(method, change, text):
     with pytest.raises(ArgumentError, match=text):
-        override(preset(method), change)
+        override(METHODS[method](), change)
 
 
 def test_crops_take_their_probabilities_in_turn():
     config = override(
-        preset("byol"), {"solarise": "0,1", "blur": [0.0], "brightness": 0, "contrast": 0, "area_low": 1, "pad": 0}
+        Byol(), {"solarise": "0,1", "blur": [0.0], "brightness": 0, "contrast": 0, "area_low": 1, "pad": 0}
     )
     x = torch.full((8, 1, 28, 28), 0.9)
-    first, second, third = (crop(x, config, v, torch.Generator().manual_seed(0)) for v in range(3))
+    first, second, third = (crop(x, config, v, Draw(torch.Generator().manual_seed(0), len(x))) for v in range(3))
     torch.testing.assert_close(first, x)
     torch.testing.assert_close(second, 1 - x)
     torch.testing.assert_close(third, first)
@@ -188,7 +192,7 @@ def test_colour_pictures_are_normalised_a_channel(tmp_path):
     rng = np.random.default_rng(0)
     images = (rng.random((40, 28, 28, 3)) * [255, 120, 30]).astype(np.uint8)
     step = pretrain(
-        override(preset("relicv2"), SMALL | {"steps": "2", "background": "mean"}),
+        override(Relicv2(), SMALL | {"steps": "2", "background": "mean"}),
         images,
         None,
         tmp_path / "r",
