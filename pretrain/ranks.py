@@ -6,11 +6,12 @@ one rank's loss owes to another's rows must come back to it, which the two excha
 
 from __future__ import annotations
 
+import inspect
 import os
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch import distributed as dist
 from torch.autograd.function import once_differentiable
 
@@ -90,6 +91,14 @@ def wait() -> None:
     """
     if world() > 1:
         dist.barrier()
+
+
+def averaged_gradients(module: nn.Module) -> nn.Module:
+    """The module with the mean of all ranks' gradients after backward; statistics are alike on all ranks as it is."""
+    from torch.nn.parallel import DistributedDataParallel
+
+    newer = "forward_sync_buffers" in inspect.signature(DistributedDataParallel).parameters
+    return DistributedDataParallel(module, **{"forward_sync_buffers" if newer else "broadcast_buffers": False})
 
 
 class _Joined(torch.autograd.Function):

@@ -9,7 +9,6 @@ from types import ModuleType
 import numpy as np
 import torch
 from torch import Tensor, nn
-from torch.nn.parallel import DistributedDataParallel
 
 from pretrain import checkpoint, ranks
 from pretrain.batch import Batch
@@ -61,7 +60,7 @@ def pretrain(
     begin = resume(out, online, target, optimizer, history)
     work: nn.Module = Work(way, config, online, target)
     if ranks.world() > 1:
-        work = DistributedDataParallel(work, broadcast_buffers=False)
+        work = ranks.averaged_gradients(work)
     about = {
         "version": VERSION,
         "method": method_of(config),

@@ -97,12 +97,13 @@ def pretrain(
     steps: Annotated[int | None, typer.Option(help="The same as --set steps=N.")] = None,
     set_: Annotated[list[str] | None, typer.Option("--set", help="SETTING=VALUE; see 'list settings'.")] = None,
     device: Device = "auto",
+    nproc: Annotated[int, typer.Option(min=1, help="Processes that share each batch; torchrun works as well.")] = 1,
     explain: Annotated[
         bool, typer.Option("--explain", help="Show every setting and its source, and train nothing.")
     ] = False,
 ) -> None:
     """Train an encoder; a run that was stopped goes on, a finished one is left."""
-    from relic_eval.training import explained, train
+    from relic_eval.training import explained, train, train_together
 
     pairs = [_pair(text) for text in set_ or []] + ([] if steps is None else [("steps", str(steps))])
     changes = dict(pairs)
@@ -112,7 +113,11 @@ def pretrain(
     if explain:
         print("\n".join(explained(method, changes)))
         return
-    print(train(method, data, out, name=name or method, changes=changes, device=device))
+    if nproc > 1:
+        raise typer.Exit(train_together(nproc, method, data, out, name=name or method, changes=changes, device=device))
+    done = train(method, data, out, name=name or method, changes=changes, device=device)
+    if done is not None:  # said by the first of several ranks
+        print(done)
 
 
 def _pair(text: str) -> tuple[str, str]:
@@ -289,6 +294,8 @@ def main() -> None:
 def _say(error: Exception, debug: bool, code: int, text: str | None = None) -> int:
     if debug:
         raise error
+    if isinstance(error, ArgumentError) and os.environ.get("RANK", "0") != "0":
+        return code  # all ranks find the same; the first one says it
     print(f"relic-eval: {text or error}", file=sys.stderr)
     return code
 
