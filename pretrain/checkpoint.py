@@ -26,7 +26,7 @@ ABOUT = {
     "sha256": str,
     "history": dict,
 }
-NO_DIFFERENCE = ("checkpoint_every",)  # settings that change no number
+NO_DIFFERENCE = ("checkpoint_every", "keep_every", "monitor_every", "monitor_rows")  # settings that change no number
 
 
 def latest(run: Path) -> Path | None:
@@ -89,8 +89,8 @@ def finished(run: Path, config: Training, data: dict[str, str]) -> Path | None:
     return step if about["step"] == about["steps"] else None
 
 
-def save(run: Path, step: int, tensors: dict[str, Any], about: dict[str, Any]) -> Path:
-    """Write a step whole, then let go of all but the last two; weights that are no numbers are refused."""
+def save(run: Path, step: int, tensors: dict[str, Any], about: dict[str, Any], keep_every: int = 0) -> Path:
+    """Write a step whole, then let go of all but the last two and every so manieth; weights that are no numbers are refused."""
     from safetensors.torch import save as serialise
 
     for name, tensor in tensors.items():
@@ -105,7 +105,8 @@ def save(run: Path, step: int, tensors: dict[str, Any], about: dict[str, Any]) -
         write_bytes(file, serialise({name: t.contiguous() for name, t in tensors.items()}))
         write_json(new / "checkpoint.json", {**about, "format": FORMAT, "step": step, "sha256": digest_file(file)})
     for old in sorted(run.glob("step-*"))[:-KEEP]:
-        shutil.rmtree(old)
+        if not keep_every or int(old.name.removeprefix("step-")) % keep_every:
+            shutil.rmtree(old)
     return folder
 
 

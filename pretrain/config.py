@@ -11,7 +11,7 @@ from typing import Any
 from relic_eval.encoders.names import check_network
 from relic_eval.errors import ArgumentError, UnknownNameError
 
-VERSION = 1  # of loop, views and methods; raise it when the same settings give other weights
+VERSION = 2  # of loop, views and methods; raise it when the same settings give other weights
 SOURCES = ("seen", "secondary", "recalled", "chosen")
 
 
@@ -62,7 +62,11 @@ class Training:
     )
     side: int = value(28, "chosen", "pixels of a large crop", 8, 1024)
     seed: int = value(0, "chosen", "of weights, batches and views", 0, 2**32 - 1)
+    accumulate: int = value(1, "chosen", "parts of a batch that go through the network one after another", 1)
     checkpoint_every: int = value(100, "chosen", "steps between checkpoints", 1)
+    keep_every: int = value(0, "chosen", "steps between checkpoints that stay; 0: only the last two do", 0)
+    monitor_every: int = value(0, "chosen", "steps between measurements by kNN and linear probe; 0: none", 0)
+    monitor_rows: int = value(2000, "chosen", "pictures that are measured on", 50)
     # 0.08 in BYOL, for pictures of 224 pixels
     area_low: float = value(0.3, "chosen", "smallest area of a large crop, as a share of the picture", TINY, 1)
     # so that objects at the edge are seen too

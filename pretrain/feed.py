@@ -12,7 +12,7 @@ from pretrain.batch import Batch
 from pretrain.config import Training
 from pretrain.saliency import saliency_masks
 
-CHUNK = 4096  # pictures whose moments are summed together
+CHUNK = 1 << 22  # bytes of pictures whose moments are summed together
 
 
 @dataclass(frozen=True)
@@ -55,7 +55,7 @@ def channel_moments(pixels: Tensor) -> tuple[Tensor, Tensor]:
     0.5
     """
     count, sums = pixels.numel() // pixels.shape[1], torch.zeros(2, pixels.shape[1], dtype=torch.float64)
-    for some in pixels.split(CHUNK):
+    for some in pixels.split(max(1, CHUNK // pixels[0].numel())):
         x = some.to(torch.int64)
         sums += torch.stack([x.sum((0, 2, 3)), (x * x).sum((0, 2, 3))])  # whole numbers: nothing is rounded
     mean = sums[0] / count

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import inspect
 import os
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
 import torch
@@ -61,6 +62,26 @@ def share(batch: int) -> slice:
         raise ArgumentError("--set batch", f"a multiple of the {world()} ranks, two pictures each or more", f"{batch}")
     each = batch // world()
     return slice(rank() * each, (rank() + 1) * each)
+
+
+def parts(own: slice, count: int) -> list[slice]:
+    """The rows of a rank in so many parts.
+
+    >>> parts(slice(4, 8), 2)
+    [slice(4, 6, None), slice(6, 8, None)]
+    """
+    if (own.stop - own.start) % count:
+        raise ArgumentError("--set accumulate", f"a divisor of {own.stop - own.start}, a rank's pictures", f"{count}")
+    each = (own.stop - own.start) // count
+    return [slice(start, start + each) for start in range(own.start, own.stop, each)]
+
+
+def alone(module: nn.Module, *, unless: bool) -> AbstractContextManager:
+    """Gradients stay with this rank for a while: they are averaged after the last part of a batch only.
+
+    >>> with alone(nn.Linear(1, 1), unless=False): pass
+    """
+    return nullcontext() if unless or world() == 1 else module.no_sync()  # type: ignore[operator]
 
 
 def joined(x: Tensor) -> Tensor:

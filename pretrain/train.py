@@ -17,8 +17,10 @@ from pretrain.feed import batch_rows, make_feed, step_seed
 from pretrain.methods import method
 from pretrain.norms import join_norms
 from pretrain.optim import make_optimizer, rate
+from pretrain.sheet import draw_views
 from pretrain.state import resume, state
 from pretrain.target import make_target, momentum, move
+from pretrain.watch import make_watch
 from relic_eval.devices import versions
 from relic_eval.encoders.networks import build_network, initialise
 from relic_eval.errors import ArgumentError, RelicError
@@ -56,6 +58,7 @@ def pretrain(
         join_norms(online, device)
     target = make_target(online, way.averaged(config))
     optimizer = make_optimizer(online, config.optimizer, config.lr, config.weight_decay)
+    watch = make_watch(config, feed, out)
     history: dict[str, list] = {}
     begin = resume(out, online, target, optimizer, history)
     work: nn.Module = Work(way, config, online, target)
@@ -77,14 +80,22 @@ def pretrain(
     for step in track(range(begin, steps), f"pretrain {method_of(config)}"):
         for group in optimizer.param_groups:
             group["lr"] = rate(step, steps, config.lr, config.warmup)
-        batch = feed.take(batch_rows(step, len(images), config.batch, config.seed)[own])
-        draw = Draw(torch.Generator().manual_seed(step_seed(config.seed, step)), config.batch, own)
-        crops = [(x - feed.mean) / feed.std for x in way.views(config, batch, draw)]
-        terms = work(crops, batch, draw)
-        shown = {name: ranks.total(term.detach()) / ranks.world() for name, term in terms.items()}
-        refuse_nan(shown, step, out)
+        rows = batch_rows(step, len(images), config.batch, config.seed)
         optimizer.zero_grad(set_to_none=True)
-        terms["loss"].backward()
+        parts = []
+        for number, part in enumerate(ranks.parts(own, config.accumulate)):
+            batch = feed.take(rows[part])
+            draw = Draw(torch.Generator().manual_seed(step_seed(config.seed, step)), config.batch, part)
+            views = way.views(config, batch, draw)
+            if step == 0 and number == 0 and ranks.rank() == 0:
+                draw_views(batch.x, views, out / "views.png")
+            crops = [(x - feed.mean) / feed.std for x in views]
+            with ranks.alone(work, unless=number + 1 == config.accumulate):
+                terms = work(crops, batch, draw)
+                (terms["loss"] / config.accumulate).backward()
+            parts.append(torch.stack([term.detach() for term in terms.values()]))
+        shown = dict(zip(terms, ranks.total(torch.stack(parts).mean(0)) / ranks.world(), strict=True))
+        refuse_nan(shown, step, out)
         if config.clip:
             nn.utils.clip_grad_norm_(online.parameters(), config.clip, error_if_nonfinite=True)
         optimizer.step()
@@ -93,10 +104,12 @@ def pretrain(
         if step % LOG_EVERY == 0 or step == steps - 1:
             for name, term in shown.items():
                 history.setdefault(name, []).append([step, round(term.item(), 6)])
+        watch(step + 1, online, crops, shown)
         if (step + 1) % config.checkpoint_every == 0 or step + 1 == steps:
             last = checkpoint.place(out, step + 1)
             if ranks.rank() == 0:
-                checkpoint.save(out, step + 1, state(online, target, optimizer), {**about, "history": history})
+                tensors = state(online, target, optimizer)
+                checkpoint.save(out, step + 1, tensors, {**about, "history": history}, config.keep_every)
             ranks.wait()
     return last
 
@@ -128,6 +141,15 @@ def check(config: Training, images: np.ndarray, labels: np.ndarray | None) -> No
         raise ArgumentError(
             "--set batch", f"at least {max(2, negatives + 1)}: a picture and its negatives", f"{config.batch}"
         )
+    if config.accumulate > 1 and hasattr(config, "tau"):  # it tells pictures of a batch apart
+        raise ArgumentError(
+            "--set accumulate",
+            f"1 for {method_of(config)}, whose negatives are the rest of the batch",
+            f"{config.accumulate}",
+            "More processes (--nproc) share a batch and keep its negatives.",
+        )
+    if config.batch % config.accumulate or config.batch // config.accumulate < 2:
+        raise ArgumentError("--set accumulate", f"parts of two pictures or more of {config.batch}", f"{config.accumulate}")
     if method_of(config) == "supervised" and (labels is None or len(np.unique(labels)) < 2):
         raise ArgumentError("labels", "at least two classes for supervised", "none" if labels is None else "one class")
 

@@ -133,7 +133,7 @@ def _pair(text: str) -> tuple[str, str]:
 )
 def embed(
     encoders: Annotated[
-        list[str], typer.Argument(help="pixels, random:thin-resnet, a pretraining run, or a .npy file.")
+        list[str], typer.Argument(help="pixels, random:NETWORK, a pretraining run, or a .npy file.")
     ],
     data: Data = "fashion",
     out: Out = OUT,

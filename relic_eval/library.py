@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -57,6 +56,7 @@ def embed(
     from relic_eval.encode import embed as encode
     from relic_eval.encoders.identity import identity
     from relic_eval.encoders.load import find_encoder, from_callable, from_module, renamed
+    from relic_eval.encoders.modes import evaluating
     from relic_eval.files import digest_json
 
     def run(found: Encoder, where: str) -> list[Path]:
@@ -70,20 +70,8 @@ def embed(
         known = digest_json([version, identity(encoder)])
         return run(from_callable(name or "mine", encoder, digest=known, side=side, channels=channels), "cpu")
     found, where = from_module(name or "mine", encoder, digest=version, side=side, channels=channels)
-    with _evaluating(encoder):
+    with evaluating(encoder):
         return run(found, where)
-
-
-@contextmanager
-def _evaluating(module: Any) -> Iterator[None]:
-    """In evaluation mode, because batch statistics and dropout belong to training; afterwards as it was."""
-    training = {part: part.training for part in module.modules()}
-    module.eval()
-    try:
-        yield
-    finally:
-        for part, mode in training.items():
-            part.training = mode
 
 
 def save_embeddings(

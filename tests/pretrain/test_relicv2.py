@@ -26,7 +26,7 @@ def made(views=3, large=2, batch=6, dims=5):
     return online, target, sample_candidates(Draw(g, batch), 3)
 
 
-def slow(online, target, candidates, tau, alpha, beta):
+def slow(online, target, candidates, tau, alpha, beta, small="next_large"):
     """From the formula, a loop over pairs, images and candidates; the stopped entropy is written out."""
 
     def p(v, j, i):
@@ -41,15 +41,17 @@ def slow(online, target, candidates, tau, alpha, beta):
                 mine = p(v, j, i)
                 other = p(j, v, i) if v < large else p((j + 1) % large, j, i)
                 kl = (mine * mine.log()).sum().detach() - (mine * other.log()).sum()
-                terms.append(-alpha * mine[0].log() + beta * (0 if v == j else kl))
+                left_out = v == j or (v >= large and small == "none")
+                terms.append(-alpha * mine[0].log() + beta * (0 if left_out else kl))
     assert len(terms) == len(online) * large * len(candidates)
     return sum(terms) / len(terms)
 
 
-def test_value_and_gradient_equal_the_written_out_formula():
+@pytest.mark.parametrize("small", ["next_large", "none"])
+def test_value_and_gradient_equal_the_written_out_formula(small):
     online, target, candidates = made()
-    fast = relicv2_loss(online, target, candidates, tau=0.3, alpha=0.7, beta=1.3)["loss"]
-    expected = slow(online, target, candidates, 0.3, 0.7, 1.3)
+    fast = relicv2_loss(online, target, candidates, tau=0.3, alpha=0.7, beta=1.3, small=small)["loss"]
+    expected = slow(online, target, candidates, 0.3, 0.7, 1.3, small)
     torch.testing.assert_close(fast, expected)
     for a, b in zip(torch.autograd.grad(fast, online), torch.autograd.grad(expected, online), strict=True):
         torch.testing.assert_close(a, b)
@@ -126,3 +128,55 @@ def test_large_and_small_crops():
     batch = Batch(x, torch.zeros(4), torch.ones(4, 1, 28, 28, dtype=torch.bool), torch.zeros(1, 1, 1, 1))
     crops = views(Relicv2(large=4, small=2), batch, draw(4))
     assert [c.shape[-1] for c in crops] == [28] * 4 + [20] * 2
+
+
+@pytest.mark.parametrize(("large", "small"), [(4, 2), (2, 0), (2, 3)])
+def test_there_are_as_many_terms_as_pairs_of_an_online_view_and_a_large_one(large, small):
+    """With one direction of all terms turned into its own number, the mean tells how many there are."""
+    x = [torch.eye(4, dtype=torch.float64) for _ in range(large + small)]
+    everyone = sample_candidates(draw(4), 0)
+    one = relicv2_loss(x, x[:large], everyone, tau=1.0, alpha=1.0, beta=0.0)["loss"]
+    y = [x[0] * 2, *x[1:-1], torch.ones(4, 4, dtype=torch.float64)]  # the last view tells nothing apart
+    other = relicv2_loss(y, y[:large], everyone, tau=1.0, alpha=1.0, beta=0.0)["loss"]
+    worse = math.log(4) - one.item()  # of each pair with the last view
+    pairs = large if small else 2 * large - 1  # it is an online view, and a target of all where it is large
+    assert (other - one).item() == pytest.approx(worse * pairs / ((large + small) * large))
+
+
+def test_no_gradient_reaches_the_target():
+    """The target of a run that learns stays what it was but for its moving average."""
+    from pretrain.batch import Batch
+    from pretrain.config import override
+    from pretrain.methods import method
+    from pretrain.target import make_target
+    from pretrain.train import build_online
+
+    config = override(Relicv2(), {"hidden": 16, "out": 8, "side": 12, "small_side": 8})
+    online = build_online(config, 1, 2)
+    way = method("relicv2")
+    target = make_target(online, way.averaged(config))
+    x = torch.rand(16, 1, 12, 12, generator=torch.Generator().manual_seed(0))
+    batch = Batch(x, torch.zeros(16), torch.ones(16, 1, 1, 1, dtype=torch.bool), torch.zeros(1, 1, 1, 1))
+    way.loss(config, way.views(config, batch, draw(16)), batch, online, target, draw(16))["loss"].backward()
+    assert all(p.grad is None for p in target.parameters())
+    assert all(p.grad is not None and p.grad.any() for n, p in online.named_parameters() if p.ndim > 1), "all of it learns"
+
+
+def test_masks_stick_where_they_are_asked_to():
+    x, mask = torch.ones(4000, 1, 8, 8), torch.zeros(4000, 1, 8, 8, dtype=torch.bool)
+    mask[:, :, 3:5, 3:5] = True
+    batch = Batch(x, torch.zeros(4000), mask, torch.zeros(1, 1, 1, 1))
+    plain = {"area_low": 1.0, "small_area_low": 1.0, "small_area_high": 1.0, "pad": 0.0, "blur": (0.0,), "solarise": (0.0,)}
+    plain |= {"brightness": 0.0, "contrast": 0.0, "side": 8, "small_side": 8, "large": 3, "small": 1, "p_mask": 0.3}
+    for sticky, shares in (("off", (0.3, 0.3, 0.3, 0.0)), ("on", (0.3, 0.51, 0.657, 0.657))):
+        crops = views(Relicv2(**plain, sticky=sticky), batch, draw(4000))
+        assert [(c[:, 0, 0, 0] < 0.5).float().mean().item() for c in crops] == pytest.approx(shares, abs=0.03)
+
+
+def test_a_grey_background_is_drawn_for_each_picture():
+    x, mask = torch.ones(500, 2, 4, 4), torch.zeros(500, 1, 4, 4, dtype=torch.bool)
+    batch = Batch(x, torch.zeros(500), mask, torch.zeros(1, 2, 1, 1))
+    out = remove_background(x, batch, Relicv2(p_mask=1.0, background="grey"), draw(500))
+    assert torch.equal(out[:, 0], out[:, 1])
+    assert torch.equal(out.amax((1, 2, 3)), out.amin((1, 2, 3)))
+    assert out[:, 0, 0, 0].std() == pytest.approx(12**-0.5, abs=0.02)

@@ -11,9 +11,10 @@ import torch
 
 from pretrain import checkpoint
 from pretrain.batch import crop
+from pretrain.feed import batch_rows
 from pretrain.config import METHODS, SOURCES, Byol, Relicv2, Supervised, override
 from pretrain.methods.byol import regression
-from pretrain.presets import explain, names, preset
+from pretrain.presets import preset
 from pretrain.saliency import saliency_masks
 from pretrain.target import momentum
 from pretrain.train import pretrain
@@ -67,6 +68,66 @@ def test_the_loss_falls(method, fashion, tmp_path):
     assert loss[-1] < loss[0]
 
 
+def test_half_precision_gives_nearly_the_same_loss(fashion, tmp_path):
+    images, y = fashion
+    found = {}
+    for precision in ("float32", "bfloat16"):
+        config = override(METHODS["relicv2"](), SMALL | {"precision": precision})
+        step = pretrain(config, images, y, tmp_path / precision, data=DATA)
+        found[precision] = checkpoint.read_about(step)["history"]["loss"]
+        assert all(t.dtype == torch.float32 for t in checkpoint.load(step).values() if t.is_floating_point())
+    first, second = (dict(map(tuple, found[p])) for p in found)
+    assert first != second
+    assert second[0] == pytest.approx(first[0], rel=0.02)
+
+
+def test_parts_of_a_batch_add_up_to_the_whole(tmp_path):
+    """With a network without batch norm, loss and weights are those of the whole batch."""
+    pytest.importorskip("timm")
+    rng = np.random.default_rng(0)
+    images, y = rng.integers(0, 255, (40, 32, 32, 3)).astype(np.uint8), np.arange(40) % 4
+    changes = {"steps": 3, "batch": 12, "side": 32, "network": "timm:vit_tiny_patch16_224", "optimizer": "lars", "lr": 0.1}
+    runs = [
+        pretrain(override(Supervised(), changes | {"accumulate": n}), images, y, tmp_path / f"{n}", data=DATA)
+        for n in (1, 3)
+    ]
+    losses = [checkpoint.read_about(run)["history"]["loss"] for run in runs]
+    assert losses[1] == [pytest.approx(row, abs=2e-6) for row in losses[0]]
+    whole, parts = (checkpoint.load(run) for run in runs)
+    for name, tensor in whole.items():
+        torch.testing.assert_close(parts[name], tensor, atol=1e-5, rtol=1e-5, msg=name)
+
+
+def test_checkpoints_that_are_asked_for_stay(fashion, tmp_path):
+    changes = {"steps": "10", "batch": "16", "checkpoint_every": "1", "keep_every": "3"}
+    pretrain(override(Supervised(), changes), *fashion, tmp_path, data=DATA)
+    kept = [int(p.name[5:]) for p in sorted(tmp_path.glob("step-*"))]
+    assert kept == [3, 6, 9, 10]
+
+
+def test_the_sheet_shows_what_is_made_of_the_first_pictures(fashion, tmp_path):
+    from PIL import Image
+
+    pretrain(override(Relicv2(), SMALL | {"steps": "1"}), *fashion, tmp_path, data=DATA)
+    sheet = np.asarray(Image.open(tmp_path / "views.png"))
+    assert sheet.shape == (8 * 30 + 2, 4 * 30 + 2, 3)  # pictures of 28 pixels; itself, two large crops and a small one
+    first = fashion[0][batch_rows(0, 400, 32, 0)[0]]
+    assert np.array_equal(sheet[2:30, 2:30], first.repeat(3, 2))
+    assert (sheet[:, 92:][22:30] == 255).all()  # a small crop has 20 pixels
+
+
+def test_gradients_are_clipped(fashion, tmp_path):
+    """With LARS and no warm-up, one step moves the biases by lr times their gradient, of which a tiny norm is left."""
+    images, y = fashion
+    moved = {}
+    for clip in (0.0, 1e-6):
+        changes = SMALL | {"steps": "1", "optimizer": "lars", "lr": "1", "warmup": "0", "clip": clip}
+        step = pretrain(override(METHODS["supervised"](), changes), images, y, tmp_path / f"{clip}", data=DATA)
+        moved[clip] = checkpoint.load(step)["classifier.bias"].norm().item()
+    assert moved[0.0] > 1e-3
+    assert 0 < moved[1e-6] <= 1e-6
+
+
 def test_a_finished_run_is_left_and_another_is_refused(fashion, tmp_path):
     images, y = fashion
     config = override(Byol(), SMALL | {"steps": "2"})
@@ -103,6 +164,10 @@ def test_weights_that_changed_are_found_and_the_step_before_goes_on(fashion, tmp
         ("relicv2", {"batch": "10"}, "at least 11"),
         ("byol", {"batch": "1000"}, "at most 400"),
         ("byol", {"side": "64"}, "at most 28"),
+        ("relicv2", {"accumulate": "2"}, "1 for relicv2, whose negatives are the rest of the batch"),
+        ("simclr", {"accumulate": "2"}, "1 for simclr"),
+        ("byol", {"accumulate": "3"}, "parts of two pictures or more of 64"),
+        ("byol", {"accumulate": "64"}, "parts of two pictures or more of 64"),
     ],
 )
 def test_what_cannot_work_is_said_before_the_first_step(method, changes, text, fashion, tmp_path):
@@ -138,14 +203,7 @@ def test_another_version_of_the_training_is_another_run(fashion, tmp_path, monke
         checkpoint.finished(tmp_path / "run", config, DATA)
 
 
-def test_settings_have_sources_and_unknown_ones_the_nearest_name():
-    for name in names():
-        found = explain(preset(name))
-        assert all(source in SOURCES and about for _, _, source, about in found)
-        assert (
-            override(METHODS[preset(name).config.__class__.__name__.lower()](), {n: v for n, v, _, _ in found})
-            == preset(name).config
-        )
+def test_unknown_names_get_the_nearest_one():
     with pytest.raises(UnknownNameError, match="Did you mean 'steps'"):
         override(Byol(), {"step": "3"})
     with pytest.raises(UnknownNameError, match="Did you mean 'relicv2'"):
