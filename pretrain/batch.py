@@ -45,6 +45,7 @@ def crop(
         saturation=config.saturation,
         hue=config.hue,
         blur=config.blur[number % len(config.blur)],
+        sigma=config.blur_sigma,
         solarise=config.solarise[number % len(config.solarise)],
     )
     return make_view(x, recipe, draw)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import signal
 import sys
 
 from relic_eval.progress import say
@@ -14,6 +15,7 @@ STARTS = 4  # the first and three more
 def launch(words: list[str], ranks: int) -> int:
     """Run `relic-eval WORDS` in as many ranks; returns the exit code. A killed rank is no failure: all begin again, from the
     last checkpoint, up to three times."""
+    from torch.distributed.elastic.multiprocessing.api import SignalException
     from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
     from torch.distributed.launcher.api import LaunchConfig, elastic_launch
 
@@ -28,9 +30,12 @@ def launch(words: list[str], ranks: int) -> int:
         try:
             elastic_launch(config, sys.executable)("-m", "relic_eval.cli", *words)
             return 0
+        except SignalException as stopped:
+            return 130 if stopped.sigval == signal.SIGINT else 128 + stopped.sigval
         except ChildFailedError as error:
-            _, first = error.get_first_failure()
-        if first.exitcode > 0 or start + 1 == STARTS:
+            # what a killed rank does to the others may be noticed in the same second: the kill comes first
+            first = min(error.failures.values(), key=lambda f: (f.timestamp, f.exitcode != -signal.SIGKILL))
+        if first.exitcode != -signal.SIGKILL or start + 1 == STARTS:
             break
         say(f"rank {first.local_rank} was killed (signal {-first.exitcode}); all begin again from the last checkpoint")
     return first.exitcode if first.exitcode > 0 else 128 - first.exitcode

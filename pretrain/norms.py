@@ -14,6 +14,7 @@ from torch.autograd.function import once_differentiable
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from pretrain.ranks import total, world
+from relic_eval.errors import ArgumentError
 
 
 class RankNorm(_BatchNorm):
@@ -41,13 +42,16 @@ class _Normalise(torch.autograd.Function):
     @staticmethod
     def forward(context: Any, x: Tensor, weight: Tensor, bias: Tensor, eps: float) -> Any:
         axes = [0, *range(2, x.ndim)]
+        given = x.dtype
+        x = x.to(weight.dtype)  # bfloat16 has too few digits for moments
         var, mean = torch.var_mean(x, axes, correction=0)
         # two moments about a mean of its own a rank, then about the joint one: sums of squares alone would cancel
         means = total(mean) / world()
         both = total(torch.stack([var + (mean - means) ** 2])) / world()
+        context.given = given
         context.eps, context.count = eps, x.numel() // x.shape[1] * world()
         context.save_for_backward(x, weight, means, both[0])
-        y = torch.native_batch_norm(x, weight, bias, means, both[0], False, 0.0, eps)[0]
+        y = torch.native_batch_norm(x, weight, bias, means, both[0], False, 0.0, eps)[0].to(given)
         context.mark_non_differentiable(means, both[0])
         return y, means, both[0], context.count
 
@@ -57,15 +61,15 @@ class _Normalise(torch.autograd.Function):
         x, weight, mean, var = context.saved_tensors
         scale = (var + context.eps).rsqrt()
         _, by_weight, by_bias = torch.ops.aten.native_batch_norm_backward(
-            gradient, x, weight, mean, var, None, None, False, context.eps, [False, True, True]
+            gradient.to(x.dtype), x, weight, mean, var, None, None, False, context.eps, [False, True, True]
         )
         sums = total(torch.stack([by_weight, by_bias])) / context.count
         shape = [1, -1, *[1] * (x.ndim - 2)]
         # w / s * (g - mean(g) - xhat * mean(g * xhat)), gathered into one factor of g, one of x and a constant
         of_x = -weight * scale**2 * sums[0]
         constant = -weight * scale * sums[1] - of_x * mean
-        by_x = torch.addcmul(constant.view(shape), x, of_x.view(shape)).addcmul_(gradient, (weight * scale).view(shape))
-        return by_x, by_weight, by_bias, None
+        by_x = torch.addcmul(constant.view(shape), x, of_x.view(shape)).addcmul_(gradient.to(x.dtype), (weight * scale).view(shape))
+        return by_x.to(context.given), by_weight, by_bias, None
 
 
 def join_norms(module: nn.Module, device: str) -> nn.Module:
@@ -74,15 +78,18 @@ def join_norms(module: nn.Module, device: str) -> nn.Module:
     >>> [type(m).__name__ for m in join_norms(nn.Sequential(nn.BatchNorm1d(2)), "cpu")]
     ['RankNorm']
     """
-    if device.startswith("cuda"):
-        return nn.SyncBatchNorm.convert_sync_batchnorm(module)
     for name, child in module.named_children():
-        if isinstance(child, (nn.BatchNorm1d, nn.BatchNorm2d)):
-            new = RankNorm(child.num_features, child.eps, child.momentum).to(child.weight)
+        if type(child) in (nn.BatchNorm1d, nn.BatchNorm2d):
+            new: _BatchNorm = RankNorm(child.num_features, child.eps, child.momentum).to(child.weight)
+            if device.startswith("cuda"):
+                new = nn.SyncBatchNorm(child.num_features, child.eps, child.momentum).to(child.weight)
             new.load_state_dict(child.state_dict())
             for parameter, known in zip(new.parameters(), child.parameters(), strict=True):
                 parameter.requires_grad_(known.requires_grad)
             setattr(module, name, new)
+        elif isinstance(child, _BatchNorm):  # one of timm's does more than normalise
+            expected = "a network whose batch norms are torch's, to train on several processes"
+            raise ArgumentError("--nproc", expected, type(child).__name__)
         else:
             join_norms(child, device)
     return module

@@ -21,6 +21,7 @@ _VIEWS: Sourced = {
     "area_low": (0.08, "seen"),
     "pad": (0.0, "seen"),
     "blur": ((1.0, 0.1), "seen"),
+    "blur_sigma": (2.0, "seen"),
     "solarise": ((0.0, 0.2), "seen"),
 }
 # BYOL's training of 1000 epochs, which its relatives share; LARS takes base * batch / 256
@@ -55,7 +56,11 @@ _PUBLISHED: dict[str, tuple[str, Sourced]] = {
         "simclr",
         {
             **_VIEWS,
+            "side": (224, "recalled"),
+            "area_low": (0.08, "recalled"),
+            "pad": (0.0, "recalled"),
             "blur": ((0.5,), "recalled"),
+            "blur_sigma": (2.0, "recalled"),
             "solarise": ((0.0,), "recalled"),
             "epochs": (1000.0, "recalled"),
             "batch": (4096, "seen"),
@@ -86,6 +91,7 @@ _PUBLISHED: dict[str, tuple[str, Sourced]] = {
             "warmup": (0.01, "recalled"),
             "side": (224, "recalled"),
             "area_low": (0.08, "recalled"),
+            "pad": (0.0, "recalled"),
             "blur": ((1.0, 0.1), "chosen"),  # which of BYOL's two recipes a crop gets is not stated: in turn
             "solarise": ((0.0, 0.2), "chosen"),
             "hidden": (4096, "recalled"),

@@ -6,9 +6,7 @@ one rank's loss owes to another's rows must come back to it, which the two excha
 
 from __future__ import annotations
 
-import inspect
 import os
-from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
 import torch
@@ -28,6 +26,9 @@ def start(device: str) -> str:
     if "WORLD_SIZE" not in os.environ or dist.is_initialized():
         return device
     if device.startswith("cuda"):
+        count, there = int(os.environ.get("LOCAL_WORLD_SIZE", "1")), torch.cuda.device_count()
+        if count > there:
+            raise ArgumentError("--nproc", f"at most {there}, the GPUs there are", f"{count}", "Or give --device cpu.")
         device = f"cuda:{os.environ['LOCAL_RANK']}"
         torch.cuda.set_device(device)
     dist.init_process_group("nccl" if device.startswith("cuda") else "gloo")
@@ -76,12 +77,20 @@ def parts(own: slice, count: int) -> list[slice]:
     return [slice(start, start + each) for start in range(own.start, own.stop, each)]
 
 
-def alone(module: nn.Module, *, unless: bool) -> AbstractContextManager:
-    """Gradients stay with this rank for a while: they are averaged after the last part of a batch only.
+def average_gradients(module: nn.Module) -> None:
+    """Every rank has the mean of all ranks' gradients afterwards.
 
-    >>> with alone(nn.Linear(1, 1), unless=False): pass
+    One exchange in the order of the parameters, whatever was done before: torch's DistributedDataParallel orders its own
+    after its first step, so that sums over three ranks or more would depend on where a run was taken up.
+
+    >>> average_gradients(nn.Linear(1, 1))
     """
-    return nullcontext() if unless or world() == 1 else module.no_sync()  # type: ignore[operator]
+    gradients = [p.grad for p in module.parameters() if p.grad is not None]
+    if world() > 1 and gradients:
+        flat = torch.cat([g.flatten() for g in gradients])
+        dist.all_reduce(flat)
+        for gradient, mean in zip(gradients, (flat / world()).split([g.numel() for g in gradients]), strict=True):
+            gradient.copy_(mean.view(gradient.shape))
 
 
 def joined(x: Tensor) -> Tensor:
@@ -112,14 +121,6 @@ def wait() -> None:
     """
     if world() > 1:
         dist.barrier()
-
-
-def averaged_gradients(module: nn.Module) -> nn.Module:
-    """The module with the mean of all ranks' gradients after backward; statistics are alike on all ranks as it is."""
-    from torch.nn.parallel import DistributedDataParallel
-
-    newer = "forward_sync_buffers" in inspect.signature(DistributedDataParallel).parameters
-    return DistributedDataParallel(module, **{"forward_sync_buffers" if newer else "broadcast_buffers": False})
 
 
 class _Joined(torch.autograd.Function):

@@ -31,6 +31,7 @@ def draw_views(pictures: Tensor, crops: list[Tensor], file: Path) -> None:
     cells = [F.pad(x, (0, wide - x.shape[3] + GAP, 0, high - x.shape[2] + GAP), value=1.0) for x in columns]
     sheet = torch.cat([F.pad(torch.cat(list(x), 1), (0, 0, GAP, 0), value=1.0) for x in cells], 2)
     sheet = F.pad(sheet, (GAP, 0, 0, 0), value=1.0)
+    sheet = sheet[:3] if len(sheet) > 2 else sheet[:1]  # of two channels, or more than three, what a picture can show
     pixels = (sheet * 255).round().byte().expand(3, -1, -1).permute(1, 2, 0).contiguous().numpy()
     content = io.BytesIO()
     Image.fromarray(pixels).save(content, "PNG")

@@ -68,8 +68,8 @@ def picture_cost(encoder: nn.Module, crops: list[Tensor], config: Training) -> f
 
     encoder, total = copy.deepcopy(encoder).eval(), 0.0
     averaged = method(method_of(config)).averaged(config)
-    for crop in crops:
+    for number, crop in enumerate(crops):
         with torch.no_grad(), FlopCounterMode(display=False) as counter:
             encoder(crop[:1])
-        total += counter.get_total_flops() * (4 if averaged and crop.shape[-1] == config.side else 3)
+        total += counter.get_total_flops() * (4 if averaged and number < getattr(config, "large", len(crops)) else 3)
     return total

@@ -47,6 +47,7 @@ class Monitor:
         if len(self.classes) < 2:
             raise ArgumentError("labels", "two classes or more", f"{len(self.classes)}")
         self.every, self.batch, self.seed = whole("every", every, 1), whole("batch", batch, 1), whole("seed", seed, 0)
+        divided(np.zeros((len(self.y_N), 1), np.float32), self.y_N, self.classes, self.seed)  # too few of a class: said now
         self.rows = read_monitor(self.file) if self.file.exists() else []
         self._writer: Any = None
 
@@ -113,12 +114,21 @@ def measure(x_ND: np.ndarray, y_N: np.ndarray, classes: tuple[str, ...], seed: i
     spread = float(unit_ND.std(0).mean() * x_ND.shape[1] ** 0.5)
     rank = spectrum(x_ND).effective_rank
     found = {**missing, "spread": spread, "effective_rank": rank if math.isfinite(rank) else 0.0}
-    if spread and (lengths_N > 0).all():
-        rows = Embeddings(x_ND, y_N, classes)
-        parts = split_task(Task("monitor", "monitor", "monitor", "all", "all", seed=seed), rows, rows)
+    if math.isfinite(rank) and (lengths_N > 0).all():
+        parts = divided(x_ND, y_N, classes, seed)
         for name, protocol in (("knn", "knn"), ("linear", "linear-byol")):
             found[name] = float(PROTOCOLS[protocol](*parts).rows[0].value)
     return found
+
+
+def divided(x_ND: np.ndarray, y_N: np.ndarray, classes: tuple[str, ...], seed: int) -> tuple[Embeddings, ...]:
+    """Rows to fit on, to choose on and to test on, 60 / 20 / 20; DataError where a class has too few.
+
+    >>> [len(part) for part in divided(np.zeros((10, 1)), np.arange(10) % 2, ("a", "b"), 0)]
+    [6, 2, 2]
+    """
+    rows = Embeddings(x_ND, y_N, classes)
+    return split_task(Task("monitor", "monitor", "monitor", "all", "all", seed=seed), rows, rows)
 
 
 def write_monitor(file: Path, rows: list[dict[str, float]]) -> None:

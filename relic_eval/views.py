@@ -62,6 +62,7 @@ class Recipe:
     hue: float = 0.1  # of a full turn
     greyscale: float = 0.2
     blur: float = 0.5
+    sigma: float = 2.0  # largest standard deviation of the blur, in pixels; the smallest is a twentieth
     solarise: float = 0.1
 
 
@@ -79,7 +80,7 @@ def make_view(x: Tensor, recipe: Recipe, draw: Draw) -> Tensor:
     colour(x, draw.chosen(recipe.jitter), strengths, recipe.additive, draw)
     if x.shape[1] == 3:
         _change(x, draw.chosen(recipe.greyscale), greyscale)
-    sigma = draw.uniform(0.1, 2.0)
+    sigma = draw.uniform(recipe.sigma / 20, recipe.sigma)
     rows = draw.chosen(recipe.blur)
     _change(x, rows, lambda some: blur(some, sigma[rows]))
     _change(x, draw.chosen(recipe.solarise), lambda some: torch.where(some < 0.5, some, 1 - some))
@@ -210,14 +211,13 @@ def greyscale(x: Tensor) -> Tensor:
 
 
 def blur(x: Tensor, sigma: Tensor) -> Tensor:
-    """Gaussian blur with a standard deviation of each picture's own: of `sigma` (n,) at 224 pixels, and as much less here.
+    """Gaussian blur with a standard deviation of each picture's own, `sigma` (n,), in pixels.
 
     >>> x = torch.ones(1, 1, 28, 28); torch.allclose(blur(x, torch.tensor([1.0])), x)
     True
     """
     n, c, _, side = x.shape
-    reach = max(1, round(side / 20))  # BYOL: a kernel of a tenth of the side
-    sigma = sigma * max(side / 224, 0.5)
+    reach = max(1, side // 20)  # BYOL: a kernel of a tenth of the side
     place = torch.arange(-reach, reach + 1.0)
     kernel = torch.exp(-0.5 * (place[None] / sigma[:, None]) ** 2).to(x)
     kernel = (kernel / kernel.sum(1, keepdim=True)).repeat_interleave(c, 0)

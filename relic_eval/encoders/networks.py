@@ -133,7 +133,7 @@ def _timm(name: str, channels: int, seed: int, side: int | None) -> nn.Module:
         import timm
     except ImportError:
         raise ArgumentError(
-            "network", "timm to be installed", f"timm:{name} without it", "Type: pip install timm"
+            "network", "timm to be installed", f"timm:{name} without it", "Type: pip install 'relic-eval[timm]'."
         ) from None
     if not timm.is_model(name):
         near = timm.list_models(f"{name.split('_')[0]}*")[:3]
@@ -142,11 +142,13 @@ def _timm(name: str, channels: int, seed: int, side: int | None) -> nn.Module:
         )
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        sized: dict[str, Any] = {"img_size": side} if side and name.startswith(("vit_", "deit", "swin")) else {}
-        # crops of several sizes go through one network
-        dynamic: dict[str, Any] = {"dynamic_img_size": True} if name.startswith(("vit_", "deit")) else {}
-        network = timm.create_model(name, num_classes=0, in_chans=channels, **sized, **dynamic)
-    network.dims = network.num_features
+        more: dict[str, Any] = {}
+        if name.startswith(("vit_", "deit", "swin_")):
+            # crops of several sizes go through one network; paths that are dropped would be drawn outside of the seed
+            flexible = {"strict_img_size": False} if name.startswith("swin_") else {"dynamic_img_size": True}
+            more = {"drop_path_rate": 0.0, **flexible, **({"img_size": side} if side else {})}
+        network = timm.create_model(name, num_classes=0, in_chans=channels, **more)
+    network.dims = getattr(network, "head_hidden_size", None) or network.num_features
     return network
 
 

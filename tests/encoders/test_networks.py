@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
+import shutil
+
+import numpy as np
 import pytest
 import torch
 import torchvision
 
+from pretrain.config import METHODS, override
+from pretrain.train import pretrain
+from relic_eval.encoders.load import find_encoder
 from relic_eval.encoders.names import DEPTHS, NETWORKS, check_network
 from relic_eval.encoders.networks import ResNet, build_network, layout
 from relic_eval.errors import ArgumentError, UnknownNameError
+from relic_eval.files import digest_file
 
 PUBLISHED = {  # millions of parameters of the encoder, as the papers round them
     "resnet50": 24,
@@ -98,6 +105,37 @@ def test_a_crop_of_another_size_goes_through_a_transformer():
     pytest.importorskip("timm")
     network = build_network("timm:vit_tiny_patch16_224", 3, side=64)
     assert network(torch.rand(2, 3, 32, 32)).shape == (2, 192)
+
+
+@pytest.mark.parametrize("name", ["vit_tiny_patch16_224", "swin_tiny_patch4_window7_224"])
+def test_a_transformer_that_was_trained_small_embeds_and_resumes(name, tmp_path):
+    """Two sizes of crops go through it, and nothing is drawn outside of the seed: two halves are the whole, to the bit."""
+    pytest.importorskip("timm")
+    rng = np.random.default_rng(0)
+    images = rng.integers(0, 255, (24, 64, 64, 3)).astype(np.uint8)
+    changes = {"network": f"timm:{name}", "side": 64, "small_side": 32, "batch": 12, "steps": 2, "checkpoint_every": 1}
+    config, runs = override(METHODS["relicv2"](), changes), []
+    for folder in ("whole", "halves"):
+        runs.append(pretrain(config, images, None, tmp_path / folder, data={"name": "noise", "digest": "d"}))
+        if folder == "halves":
+            shutil.rmtree(runs[-1])
+            pretrain(config, images, None, tmp_path / folder, data={"name": "noise", "digest": "d"})
+    assert len({digest_file(run / "checkpoint.safetensors") for run in runs}) == 1
+    encoder = find_encoder(str(tmp_path / "whole")).build(3, "cpu")
+    assert len(encoder(torch.rand(2, 3, 64, 64))) == 2
+
+
+def test_sizes_that_a_transformer_cannot_take_are_refused_before_the_first_step(tmp_path):
+    pytest.importorskip("timm")
+    images = np.zeros((24, 40, 40, 3), np.uint8)
+    config = override(METHODS["byol"](), {"network": "timm:vit_tiny_patch16_224", "side": 40, "batch": 12})
+    with pytest.raises(ArgumentError, match="expected a network that takes crops of 40 pixels, received timm:vit_tiny"):
+        pretrain(config, images, None, tmp_path, data={"name": "noise", "digest": "d"})
+
+
+def test_random_networks_are_told_apart_by_name():
+    names = ["random:thin-resnet", "random:resnet18-32px", "random:timm:vit_tiny_patch16_224"]
+    assert [find_encoder(n).name for n in names] == ["random", "random-resnet18-32px", "random-vit_tiny_patch16_224"]
 
 
 def test_a_model_that_timm_does_not_know_is_refused():

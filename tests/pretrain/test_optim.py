@@ -82,8 +82,8 @@ def test_a_state_that_was_saved_goes_on():
     torch.testing.assert_close(two.weight, one.weight, rtol=0, atol=0)
 
 
-def test_the_rate_rises_and_falls_as_published():
-    """schedules.py: base * step / warm-up, then base / 2 * (1 + cos(pi * share of what is left))."""
+def test_the_rate_rises_and_falls():
+    """As published but for the warm-up, base * step / warm-up there: a first step at a rate of 0 would learn nothing."""
     rates = [rate(step, 100, 2.0, 0.1) for step in range(100)]
     assert rates[:10] == pytest.approx([0.2 * (step + 1) for step in range(10)])
     assert rates[10:] == pytest.approx([1 + np.cos(np.pi * step / 90) for step in range(90)])

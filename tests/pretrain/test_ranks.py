@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -15,6 +16,7 @@ from pretrain.config import METHODS, override
 from pretrain.train import pretrain
 from relic_eval.errors import ArgumentError
 
+ROOT = Path(__file__).parents[2]
 DATA = {"name": "noise", "digest": "d"}
 SETTINGS = {"steps": 4, "batch": 16, "side": 12, "checkpoint_every": 4, "hidden": 32, "out": 16, "small_side": 8}
 LAUNCH = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
@@ -33,7 +35,7 @@ def settings(method, **more):
 def launched(code, tmp_path, *arguments):
     file = tmp_path / "job.py"
     file.write_text(code)
-    more = {"OMP_NUM_THREADS": "1", "TORCH_DISABLE_SHARE_RDZV_TCP_STORE": "1"}
+    more = {"OMP_NUM_THREADS": "1", "TORCH_DISABLE_SHARE_RDZV_TCP_STORE": "1", "PYTHONPATH": str(ROOT)}
     done = subprocess.run(
         [*LAUNCH, str(file), *map(str, arguments)],
         env={**os.environ, **more},
@@ -54,6 +56,8 @@ from pretrain.train import pretrain
 for method, optimizer, lr in CASES:
     out = Path(sys.argv[1]) / f"{method}-{optimizer}"
     pretrain(settings(method, optimizer=optimizer, lr=lr), *pictures(), out, data=DATA)
+torch.set_default_dtype(torch.float32)
+pretrain(settings("relicv2", precision="bfloat16"), *pictures(), Path(sys.argv[1]) / "half", data=DATA)
 """
 # In float64: Adam divides a gradient by its size, so that in float32 rounding moves weights whose gradient is 0 by as much as
 # the learning rate (biases before a batch norm), and both ways of summing are equally right.
@@ -86,6 +90,12 @@ def test_two_ranks_are_one_process(method, optimizer, lr, two_ranks, tmp_path, i
         torch.testing.assert_close(
             two[name], tensor, atol=1e-5, rtol=1e-5, msg=lambda text, name=name: f"{name}: {text}"
         )
+
+
+def test_half_precision_on_two_ranks_is_nearly_that_of_one_process(two_ranks, tmp_path):
+    whole = pretrain(settings("relicv2", precision="bfloat16"), *pictures(), tmp_path, data=DATA)
+    losses = [checkpoint.read_about(s)["history"]["loss"] for s in (whole, checkpoint.latest(two_ranks / "half"))]
+    assert losses[1] == [pytest.approx(one, rel=0.02) for one in losses[0]]
 
 
 NORMS = """
@@ -123,6 +133,17 @@ torch.testing.assert_close(z.grad, 2 * z.detach() * 3)  # both ranks' losses: on
 
 def test_norms_and_gathered_rows_are_those_of_the_joined_batch(tmp_path):
     launched(NORMS, tmp_path)
+
+
+def test_norms_that_do_more_are_not_taken_for_norms():
+    """timm's rectify as well: in their place a plain norm would train another network, and nobody would notice."""
+    from pretrain.norms import join_norms
+
+    class Rectified(torch.nn.BatchNorm2d):
+        pass
+
+    with pytest.raises(ArgumentError, match="batch norms are torch's, to train on several processes, received Rectified"):
+        join_norms(torch.nn.Sequential(Rectified(3)), "cpu")
 
 
 def test_a_batch_that_the_ranks_cannot_share_is_refused(monkeypatch):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import math
 
 import pytest
@@ -144,7 +145,7 @@ def test_there_are_as_many_terms_as_pairs_of_an_online_view_and_a_large_one(larg
 
 
 def test_no_gradient_reaches_the_target():
-    """The target of a run that learns stays what it was but for its moving average."""
+    """Even where it could take one, and the online network's is that of targets worked out beforehand."""
     from pretrain.batch import Batch
     from pretrain.config import override
     from pretrain.methods import method
@@ -154,11 +155,21 @@ def test_no_gradient_reaches_the_target():
     config = override(Relicv2(), {"hidden": 16, "out": 8, "side": 12, "small_side": 8})
     online = build_online(config, 1, 2)
     way = method("relicv2")
-    target = make_target(online, way.averaged(config))
+    target = make_target(online, way.averaged(config)).requires_grad_(True)
     x = torch.rand(16, 1, 12, 12, generator=torch.Generator().manual_seed(0))
     batch = Batch(x, torch.zeros(16), torch.ones(16, 1, 1, 1, dtype=torch.bool), torch.zeros(1, 1, 1, 1))
-    way.loss(config, way.views(config, batch, draw(16)), batch, online, target, draw(16))["loss"].backward()
+    crops = way.views(config, batch, draw(16))
+    for p in target.parameters():
+        p.data.add_(0.01)  # elsewhere than the online network
+    parameters = list(online.parameters())
+    fixed = [copy.deepcopy(target)["projector"](target["encoder"](x)).detach() for x in crops[:2]]
+    outputs = [online["predictor"](online["projector"](online["encoder"](x))) for x in crops]
+    expected = relicv2_loss(outputs, fixed, sample_candidates(draw(16), 10), tau=0.3, alpha=1.0, beta=1.0)["loss"]
+    wanted = torch.autograd.grad(expected, parameters)
+    way.loss(config, crops, batch, online, target, draw(16))["loss"].backward()
     assert all(p.grad is None for p in target.parameters())
+    for p, gradient in zip(parameters, wanted, strict=True):
+        torch.testing.assert_close(p.grad, gradient, atol=1e-6, rtol=1e-4)
     assert all(p.grad is not None and p.grad.any() for n, p in online.named_parameters() if p.ndim > 1), "all of it learns"
 
 
