@@ -22,7 +22,15 @@ from benchmarks.features import pictures_of
 from pretrain.config import Relicv2, override
 from pretrain.train import Run, begin
 
-SHAPE = {"large": 4, "small": 2, "side": 32, "small_side": 16, "negatives": 10, "blur": (1.0, 0.1), "solarise": (0.0, 0.2)}
+SHAPE = {
+    "large": 4,
+    "small": 2,
+    "side": 32,
+    "small_side": 16,
+    "negatives": 10,
+    "blur": (1.0, 0.1),
+    "solarise": (0.0, 0.2),
+}
 
 
 def settings(batch: int) -> Relicv2:
@@ -56,7 +64,8 @@ def step(quick: bool) -> Iterator[Figure]:
         run.way.loss(run.config, crops, batch_, run.online, run.target, draw)["loss"].backward()
         run.move(1, place)
 
-    whole(), on_ready_views()
+    whole()
+    on_ready_views()
     ours, peer = in_turns(whole, on_ready_views, 1 if quick else 7)
     yield Figure(f"{batch} pictures, 4 + 2 crops; peer: on ready-made views", ours, peer, "s", ours / peer, "<= 1.15")
 
@@ -70,7 +79,11 @@ def views(quick: bool) -> Iterator[Figure]:
     images = pictures(batch * batches)
     run = begin(settings(batch), images, None, "cpu")
     recipe = SwaVTransform(
-        crop_sizes=(32, 16), crop_counts=(4, 2), crop_min_scales=(0.15, 0.1), crop_max_scales=(1.0, 0.4), cj_strength=0.5
+        crop_sizes=(32, 16),
+        crop_counts=(4, 2),
+        crop_min_scales=(0.15, 0.1),
+        crop_max_scales=(1.0, 0.4),
+        cj_strength=0.5,
     )
 
     class Pictures(Dataset):
@@ -90,8 +103,8 @@ def views(quick: bool) -> Iterator[Figure]:
 
     ours()
     mine, peer = in_turns(ours, theirs, 1 if quick else 3)
-    rates = [6 * batch * batches / t for t in (mine, peer)]
-    yield Figure("views a second; peer: lightly, two workers", *rates, "1/s", rates[0] / rates[1], ">= 4")
+    here, there = (6 * batch * batches / t for t in (mine, peer))
+    yield Figure("views a second; peer: lightly, two workers", here, there, "1/s", here / there, ">= 4")
     learning = timed(lambda: run.learn(0))[0]
     whole = learning - mine / batches + peer / batches
     yield Figure("whole step; peer: with lightly's views", learning, whole, "s", whole / learning, None)
@@ -111,7 +124,9 @@ def ranks(quick: bool) -> Iterator[Figure]:
 
 
 def _rate(words: list[str], more: dict[str, str]) -> float:
-    done = subprocess.run([sys.executable, *words], check=True, capture_output=True, text=True, env={**os.environ, **more})
+    done = subprocess.run(
+        [sys.executable, *words], check=True, capture_output=True, text=True, env={**os.environ, **more}
+    )
     return float(json.loads(done.stdout.strip().splitlines()[-1])["rate"])
 
 
@@ -119,12 +134,16 @@ def memory(quick: bool) -> Iterator[Figure]:
     """T4: what a RELICv2 step holds above its start, against BYOL's loss on the same views."""
     batch = str(32 if quick else 256)
     ours, peer = (_held(batch, way) for way in ("relicv2", "byol"))
-    yield Figure("largest resident set above the start; peer: BYOL on as many views", ours, peer, "MiB", ours / peer, "<= 1.1")
+    yield Figure(
+        "largest resident set above the start; peer: BYOL on as many views", ours, peer, "MiB", ours / peer, "<= 1.1"
+    )
 
 
 def _held(batch: str, way: str) -> float:
     words = [sys.executable, "-m", "benchmarks.training", batch, "3", way]
-    return float(json.loads(subprocess.run(words, check=True, capture_output=True, text=True).stdout.splitlines()[-1])["held"])
+    return float(
+        json.loads(subprocess.run(words, check=True, capture_output=True, text=True).stdout.splitlines()[-1])["held"]
+    )
 
 
 def loading(quick: bool) -> Iterator[Figure]:
@@ -157,7 +176,13 @@ def _measure(run: Run, batch: int, steps: int) -> dict[str, float]:
     before, place = most(), Path(tempfile.gettempdir())
     run.learn(0)
     processes.wait()
-    seconds, _ = timed(lambda: [(run.learn(n), run.move(n, place)) for n in range(1, steps + 1)])
+
+    def work() -> None:
+        for number in range(1, steps + 1):
+            run.learn(number)
+            run.move(number, place)
+
+    seconds, _ = timed(work)
     processes.wait()
     return {"rate": batch * steps / seconds, "held": (most() - before) / 1024}
 

@@ -80,7 +80,9 @@ class Training:
     hue: float = value(0.1, "seen", "most that hue turns, as a share of a full turn", 0, 0.5)
     blur: tuple[float, ...] = value((0.2,), "chosen", "probability a crop, taken in turn (BYOL: 1,0.1)", 0, 1)
     # 2 at 224 pixels; as much less at 28 would be none
-    blur_sigma: float = value(1.0, "chosen", "largest standard deviation of the blur in pixels; the smallest is a 20th", TINY)
+    blur_sigma: float = value(
+        1.0, "chosen", "largest standard deviation of the blur in pixels; the smallest is a 20th", TINY
+    )
     solarise: tuple[float, ...] = value((0.1,), "chosen", "probability a crop, taken in turn (BYOL: 0,0.2)", 0, 1)
 
 

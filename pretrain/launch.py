@@ -22,7 +22,9 @@ def launch(words: list[str], ranks: int) -> int:
     # torch shares the store of the meeting point with the ranks: with it, a second start would wait for the first one's keys
     os.environ["TORCH_DISABLE_SHARE_RDZV_TCP_STORE"] = "1"
     os.environ.setdefault("OMP_NUM_THREADS", str(max(1, (os.cpu_count() or 1) // ranks)))
-    logging.getLogger("torch.distributed.elastic").setLevel(logging.CRITICAL)  # it reports what is reported here
+    log = logging.getLogger("torch.distributed.elastic")  # it reports, at length, what is reported here
+    log.addHandler(logging.NullHandler())
+    log.propagate = False
     for start in range(STARTS):
         config = LaunchConfig(
             1, 1, ranks, rdzv_backend="c10d", rdzv_endpoint="localhost:0", max_restarts=0, run_id=f"{start}"

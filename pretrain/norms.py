@@ -47,13 +47,13 @@ class _Normalise(torch.autograd.Function):
         var, mean = torch.var_mean(x, axes, correction=0)
         # two moments about a mean of its own a rank, then about the joint one: sums of squares alone would cancel
         means = total(mean) / world()
-        both = total(torch.stack([var + (mean - means) ** 2])) / world()
+        var = total(var + (mean - means) ** 2) / world()
         context.given = given
         context.eps, context.count = eps, x.numel() // x.shape[1] * world()
-        context.save_for_backward(x, weight, means, both[0])
-        y = torch.native_batch_norm(x, weight, bias, means, both[0], False, 0.0, eps)[0].to(given)
-        context.mark_non_differentiable(means, both[0])
-        return y, means, both[0], context.count
+        context.save_for_backward(x, weight, means, var)
+        y = torch.native_batch_norm(x, weight, bias, means, var, False, 0.0, eps)[0].to(given)
+        context.mark_non_differentiable(means, var)
+        return y, means, var, context.count
 
     @staticmethod
     @once_differentiable
@@ -68,7 +68,9 @@ class _Normalise(torch.autograd.Function):
         # w / s * (g - mean(g) - xhat * mean(g * xhat)), gathered into one factor of g, one of x and a constant
         of_x = -weight * scale**2 * sums[0]
         constant = -weight * scale * sums[1] - of_x * mean
-        by_x = torch.addcmul(constant.view(shape), x, of_x.view(shape)).addcmul_(gradient.to(x.dtype), (weight * scale).view(shape))
+        by_x = torch.addcmul(constant.view(shape), x, of_x.view(shape)).addcmul_(
+            gradient.to(x.dtype), (weight * scale).view(shape)
+        )
         return by_x.to(context.given), by_weight, by_bias, None
 
 
@@ -79,7 +81,7 @@ def join_norms(module: nn.Module, device: str) -> nn.Module:
     ['RankNorm']
     """
     for name, child in module.named_children():
-        if type(child) in (nn.BatchNorm1d, nn.BatchNorm2d):
+        if isinstance(child, nn.BatchNorm1d | nn.BatchNorm2d) and type(child) in (nn.BatchNorm1d, nn.BatchNorm2d):
             new: _BatchNorm = RankNorm(child.num_features, child.eps, child.momentum).to(child.weight)
             if device.startswith("cuda"):
                 new = nn.SyncBatchNorm(child.num_features, child.eps, child.momentum).to(child.weight)

@@ -20,7 +20,7 @@ def draw_views(pictures: Tensor, crops: list[Tensor], file: Path) -> None:
 
     >>> import tempfile; place = Path(tempfile.mkdtemp()) / "views.png"
     >>> draw_views(torch.rand(2, 1, 8, 8), [torch.rand(2, 1, 6, 6)], place)
-    >>> from PIL import Image; Image.open(place).size  # two columns of 8 and two rows, a gap around each
+    >>> from PIL import Image; Image.open(io.BytesIO(place.read_bytes())).size  # two columns of 8 and two rows, a gap around each
     (22, 22)
     """
     from PIL import Image

@@ -61,7 +61,11 @@ def pretrain(
         "steps": run.steps,
         "data": data,
         "network": {"name": config.network, "channels": run.feed.pixels.shape[1], "dims": run.online["encoder"].dims},
-        "input": {"size": config.side, "mean": run.feed.mean.flatten().tolist(), "std": run.feed.std.flatten().tolist()},
+        "input": {
+            "size": config.side,
+            "mean": run.feed.mean.flatten().tolist(),
+            "std": run.feed.std.flatten().tolist(),
+        },
         "versions": versions(),
         "parameters": sum(p.numel() for p in run.online["encoder"].parameters()),
     }

@@ -41,7 +41,7 @@ def make_watch(config: Training, feed: Feed, out: Path) -> Watch:
         if step % config.monitor_every:
             return
         cost = cost or picture_cost(online["encoder"], crops, config)
-        counts = {"images": step * config.batch, "views": step * config.batch * len(crops)}
+        counts: dict[str, float] = {"images": step * config.batch, "views": step * config.batch * len(crops)}
         counts |= {"flops": step * config.batch * cost, "loss": terms["loss"].item()}
         monitor(step, Seen(online["encoder"], feed, config.side), **counts)
 

@@ -133,9 +133,7 @@ def _pair(text: str) -> tuple[str, str]:
     "Example: relic-eval embed mine.npy --labels labels.csv:label --name mine --data birds"
 )
 def embed(
-    encoders: Annotated[
-        list[str], typer.Argument(help="pixels, random:NETWORK, a pretraining run, or a .npy file.")
-    ],
+    encoders: Annotated[list[str], typer.Argument(help="pixels, random:NETWORK, a pretraining run, or a .npy file.")],
     data: Data = "fashion",
     out: Out = OUT,
     labels: Annotated[str | None, typer.Option(help="For .npy files: FILE.csv:COLUMN or FILE.npy.")] = None,

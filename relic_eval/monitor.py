@@ -1,9 +1,9 @@
 """The measures of an encoder while it trains, in anyone's loop: three lines.
 
-    watch = relic_eval.Monitor("runs/mine", pictures, labels, every=500)
-    for step, batch in enumerate(batches):
-        ...
-        watch(step, encoder, images=step * 256)
+watch = relic_eval.Monitor("runs/mine", pictures, labels, every=500)
+for step, batch in enumerate(batches):
+    ...
+    watch(step, encoder, images=step * 256)
 """
 
 from __future__ import annotations
@@ -47,7 +47,9 @@ class Monitor:
         if len(self.classes) < 2:
             raise ArgumentError("labels", "two classes or more", f"{len(self.classes)}")
         self.every, self.batch, self.seed = whole("every", every, 1), whole("batch", batch, 1), whole("seed", seed, 0)
-        divided(np.zeros((len(self.y_N), 1), np.float32), self.y_N, self.classes, self.seed)  # too few of a class: said now
+        divided(
+            np.zeros((len(self.y_N), 1), np.float32), self.y_N, self.classes, self.seed
+        )  # too few of a class: said now
         self.rows = read_monitor(self.file) if self.file.exists() else []
         self._writer: Any = None
 
@@ -77,7 +79,9 @@ class Monitor:
         with evaluating(encoder), torch.inference_mode():
             for start in range(0, len(self.pictures), self.batch):
                 x = torch.from_numpy(self.pictures[start : start + self.batch]).to(device)
-                parts.append(encoder(x.float().div_(255) if x.dtype == torch.uint8 else x.float()).float().cpu().numpy())
+                parts.append(
+                    encoder(x.float().div_(255) if x.dtype == torch.uint8 else x.float()).float().cpu().numpy()
+                )
         x_ND = np.concatenate(parts)
         if x_ND.ndim != 2 or len(x_ND) != len(self.pictures):
             raise ArgumentError("encoder", f"features ({len(self.pictures)}, D)", f"{x_ND.shape}")
@@ -160,7 +164,9 @@ def read_monitor(file: str | Path) -> list[dict[str, float]]:
             found = [{n: _number(v) for n, v in row.items()} for row in csv.DictReader(text)]
         return [{**row, "step": int(row["step"])} for row in found]
     except (ValueError, TypeError, KeyError, AttributeError):
-        raise DataError(f"{file}: expected rows of numbers with a column step, received another file. Move it away.") from None
+        raise DataError(
+            f"{file}: expected rows of numbers with a column step, received another file. Move it away."
+        ) from None
 
 
 def _number(text: str) -> float:

@@ -46,7 +46,7 @@ class Sides(nn.Module):
 
 def test_three_lines_in_anyones_loop(toy, tmp_path):
     watch = relic_eval.Monitor(tmp_path, *toy, every=10, batch=50)
-    model = Sides(0.0).train()
+    model = Sides(-1.0).train()
     for step in range(31):
         model.strength.data += 1
         watch(step, model, images=step * 8)
@@ -132,7 +132,9 @@ def test_operations_are_those_of_the_convolutions():
     encoder = nn.Conv2d(2, 5, 3, padding=1)
     crops = [torch.zeros(4, 2, 12, 12), torch.zeros(4, 2, 8, 8)]
     large, small = (2 * 5 * 2 * 9 * side**2 for side in (12, 8))
-    assert picture_cost(encoder, crops, override(METHODS["byol"](), {"side": 12})) == 4 * large + 3 * small
+    assert picture_cost(encoder, crops, override(METHODS["byol"](), {"side": 12})) == 4 * large + 4 * small
+    views = [crops[0], crops[0], crops[1]]  # two large ones, which the target sees, and a small one
+    assert picture_cost(encoder, views, override(METHODS["relicv2"](), {"side": 12})) == 8 * large + 3 * small
     assert picture_cost(encoder, crops[:1], override(METHODS["supervised"](), {"side": 12})) == 3 * large
 
 

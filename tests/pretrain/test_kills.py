@@ -51,9 +51,13 @@ def test_twenty_kills_change_nothing(tmp_path):
     done = subprocess.run([sys.executable, str(file), str(tmp_path / "killed")], check=False, **about)
     assert done.returncode == 0, done.stderr[-3000:]
     whole = subprocess.run(
-        [sys.executable, "-c", KILLS.replace("range(21)", "range(20, 21)"), str(tmp_path / "whole")], check=False, **about
+        [sys.executable, "-c", KILLS.replace("range(21)", "range(20, 21)"), str(tmp_path / "whole")],
+        check=False,
+        **about,
     )
     assert whole.returncode == 0
     found = [digest_file(checkpoint.latest(tmp_path / run) / "checkpoint.safetensors") for run in ("killed", "whole")]
     assert found[0] == found[1]
-    assert len(list((tmp_path / "killed").iterdir())) == checkpoint.KEEP + 1  # and views.png: nothing is left of what was cut off
+    assert (
+        len(list((tmp_path / "killed").iterdir())) == checkpoint.KEEP + 1
+    )  # and views.png: nothing is left of what was cut off

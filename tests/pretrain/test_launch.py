@@ -75,7 +75,16 @@ def test_a_killed_rank_costs_nothing_but_time(which, whole, tmp_path):
 
 
 def test_torchrun_does_the_same(whole, tmp_path):
-    torchrun = (sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2", "-m", "relic_eval.cli")
+    torchrun = (
+        sys.executable,
+        "-m",
+        "torch.distributed.run",
+        "--standalone",
+        "--nproc-per-node",
+        "2",
+        "-m",
+        "relic_eval.cli",
+    )
     finished(command(*WORDS, *SET, "--out", tmp_path, launcher=torchrun))
     assert weights(tmp_path / "pretrain" / "relicv2") == weights(whole)
 

@@ -57,7 +57,7 @@ for method, optimizer, lr in CASES:
     out = Path(sys.argv[1]) / f"{method}-{optimizer}"
     pretrain(settings(method, optimizer=optimizer, lr=lr), *pictures(), out, data=DATA)
 torch.set_default_dtype(torch.float32)
-pretrain(settings("relicv2", precision="bfloat16"), *pictures(), Path(sys.argv[1]) / "half", data=DATA)
+pretrain(settings("relicv2", precision="bfloat16", lr=1e-4), *pictures(), Path(sys.argv[1]) / "half", data=DATA)
 """
 # In float64: Adam divides a gradient by its size, so that in float32 rounding moves weights whose gradient is 0 by as much as
 # the learning rate (biases before a batch norm), and both ways of summing are equally right.
@@ -93,7 +93,7 @@ def test_two_ranks_are_one_process(method, optimizer, lr, two_ranks, tmp_path, i
 
 
 def test_half_precision_on_two_ranks_is_nearly_that_of_one_process(two_ranks, tmp_path):
-    whole = pretrain(settings("relicv2", precision="bfloat16"), *pictures(), tmp_path, data=DATA)
+    whole = pretrain(settings("relicv2", precision="bfloat16", lr=1e-4), *pictures(), tmp_path, data=DATA)
     losses = [checkpoint.read_about(s)["history"]["loss"] for s in (whole, checkpoint.latest(two_ranks / "half"))]
     assert losses[1] == [pytest.approx(one, rel=0.02) for one in losses[0]]
 
@@ -142,7 +142,9 @@ def test_norms_that_do_more_are_not_taken_for_norms():
     class Rectified(torch.nn.BatchNorm2d):
         pass
 
-    with pytest.raises(ArgumentError, match="batch norms are torch's, to train on several processes, received Rectified"):
+    with pytest.raises(
+        ArgumentError, match="batch norms are torch's, to train on several processes, received Rectified"
+    ):
         join_norms(torch.nn.Sequential(Rectified(3)), "cpu")
 
 

@@ -170,14 +170,23 @@ def test_no_gradient_reaches_the_target():
     assert all(p.grad is None for p in target.parameters())
     for p, gradient in zip(parameters, wanted, strict=True):
         torch.testing.assert_close(p.grad, gradient, atol=1e-6, rtol=1e-4)
-    assert all(p.grad is not None and p.grad.any() for n, p in online.named_parameters() if p.ndim > 1), "all of it learns"
+    assert all(p.grad is not None and p.grad.any() for n, p in online.named_parameters() if p.ndim > 1), (
+        "all of it learns"
+    )
 
 
 def test_masks_stick_where_they_are_asked_to():
     x, mask = torch.ones(4000, 1, 8, 8), torch.zeros(4000, 1, 8, 8, dtype=torch.bool)
     mask[:, :, 3:5, 3:5] = True
     batch = Batch(x, torch.zeros(4000), mask, torch.zeros(1, 1, 1, 1))
-    plain = {"area_low": 1.0, "small_area_low": 1.0, "small_area_high": 1.0, "pad": 0.0, "blur": (0.0,), "solarise": (0.0,)}
+    plain = {
+        "area_low": 1.0,
+        "small_area_low": 1.0,
+        "small_area_high": 1.0,
+        "pad": 0.0,
+        "blur": (0.0,),
+        "solarise": (0.0,),
+    }
     plain |= {"brightness": 0.0, "contrast": 0.0, "side": 8, "small_side": 8, "large": 3, "small": 1, "p_mask": 0.3}
     for sticky, shares in (("off", (0.3, 0.3, 0.3, 0.0)), ("on", (0.3, 0.51, 0.657, 0.657))):
         crops = views(Relicv2(**plain, sticky=sticky), batch, draw(4000))

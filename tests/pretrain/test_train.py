@@ -11,8 +11,8 @@ import torch
 
 from pretrain import checkpoint
 from pretrain.batch import crop
+from pretrain.config import METHODS, Byol, Relicv2, Supervised, override
 from pretrain.feed import batch_rows
-from pretrain.config import METHODS, SOURCES, Byol, Relicv2, Supervised, override
 from pretrain.methods.byol import regression
 from pretrain.presets import preset
 from pretrain.saliency import saliency_masks
@@ -86,7 +86,14 @@ def test_parts_of_a_batch_add_up_to_the_whole(tmp_path):
     pytest.importorskip("timm")
     rng = np.random.default_rng(0)
     images, y = rng.integers(0, 255, (40, 32, 32, 3)).astype(np.uint8), np.arange(40) % 4
-    changes = {"steps": 3, "batch": 12, "side": 32, "network": "timm:vit_tiny_patch16_224", "optimizer": "lars", "lr": 0.1}
+    changes = {
+        "steps": 3,
+        "batch": 12,
+        "side": 32,
+        "network": "timm:vit_tiny_patch16_224",
+        "optimizer": "lars",
+        "lr": 0.1,
+    }
     runs = [
         pretrain(override(Supervised(), changes | {"accumulate": n}), images, y, tmp_path / f"{n}", data=DATA)
         for n in (1, 3)
