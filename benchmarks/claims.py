@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from benchmarks import bootstrap, distances, neighbours, path, quickstart, similarity, slopes
+from benchmarks import bootstrap, distances, neighbours, path, quickstart, similarity, slopes, training
 from benchmarks.claim import Claim
 
 CLAIMS = {
@@ -19,4 +19,9 @@ CLAIMS = {
     "P6": Claim("paired stratified bootstrap", bootstrap.paired),
     "P7": Claim("linear CKA", similarity.cka),
     "P8": Claim("time over size", slopes.doubled),
+    "T1": Claim("RELICv2 step", training.step),
+    "T2": Claim("views of a batch", training.views),
+    "T3": Claim("two ranks", training.ranks),
+    "T4": Claim("memory of a step", training.memory),
+    "T5": Claim("loading", training.loading),
 }

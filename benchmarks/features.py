@@ -25,7 +25,7 @@ def real(name: str, split: str, rows: int) -> tuple[np.ndarray, np.ndarray]:
     KEPT.mkdir(exist_ok=True)
     path = KEPT / f"{name}-{split}-{rows}.npz"
     if not path.exists():
-        pictures = _pictures(name, split)
+        pictures = pictures_of(name, split)
         classes = sorted({c for c, _ in pictures})
         order = np.random.default_rng(0).permutation(len(pictures))[:rows]
         if len(order) < rows:
@@ -53,7 +53,7 @@ def tiled(x_ND: np.ndarray, rows: int, columns: int, seed: int = 0) -> np.ndarra
     return out
 
 
-def _pictures(name: str, split: str) -> list[tuple[str, bytes]]:
+def pictures_of(name: str, split: str) -> list[tuple[str, bytes]]:
     """(class, encoded picture) of every picture of a split, in order of class and file name."""
     folder = os.environ.get("RELIC_EVAL_DATA")
     if not folder:

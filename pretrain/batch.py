@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from torch import Generator, Tensor
+from torch import Tensor
 
 from pretrain.config import Training
-from relic_eval.views import Recipe, make_view
+from relic_eval.views import Draw, Recipe, make_view
 
 
 @dataclass(frozen=True)
 class Batch:
-    """Pictures (B, C, H, W) in [0, 1], labels, masks."""
+    """The pictures of a step that this rank works on: (B, C, H, W) in [0, 1], labels, masks."""
 
     x: Tensor
     y: Tensor  # (B,); -1 where there are no labels
@@ -24,15 +24,15 @@ def crop(
     x: Tensor,
     config: Training,
     number: int,
-    generator: Generator,
+    draw: Draw,
     *,
     side: int | None = None,
     area: tuple[float, float] | None = None,
 ) -> Tensor:
     """The `number`-th augmented crop of each picture; by default a large one. Probabilities of a list are taken in turn.
 
-    >>> import torch; from pretrain.config import preset
-    >>> crop(torch.rand(2, 1, 28, 28), preset("byol"), 0, Generator().manual_seed(0)).shape
+    >>> import torch; from pretrain.config import Byol
+    >>> crop(torch.rand(2, 1, 28, 28), Byol(), 0, Draw(torch.Generator().manual_seed(0), 2)).shape
     torch.Size([2, 1, 28, 28])
     """
     recipe = Recipe(
@@ -40,10 +40,12 @@ def crop(
         area or (config.area_low, 1.0),
         pad=config.pad,
         brightness=config.brightness,
+        additive=config.brightness_by == "add",
         contrast=config.contrast,
         saturation=config.saturation,
         hue=config.hue,
         blur=config.blur[number % len(config.blur)],
+        sigma=config.blur_sigma,
         solarise=config.solarise[number % len(config.solarise)],
     )
-    return make_view(x, recipe, generator)
+    return make_view(x, recipe, draw)

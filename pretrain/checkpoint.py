@@ -26,7 +26,7 @@ ABOUT = {
     "sha256": str,
     "history": dict,
 }
-NO_DIFFERENCE = ("checkpoint_every",)  # settings that change no number
+NO_DIFFERENCE = ("checkpoint_every", "keep_every", "monitor_every", "monitor_rows")  # settings that change no number
 
 
 def latest(run: Path) -> Path | None:
@@ -37,6 +37,15 @@ def latest(run: Path) -> Path | None:
     """
     steps = sorted(p for p in run.glob("step-*") if (p / "checkpoint.json").exists())
     return steps[-1] if steps else None
+
+
+def place(run: Path, step: int) -> Path:
+    """The folder of a step.
+
+    >>> place(Path("run"), 7).name
+    'step-00000007'
+    """
+    return run / f"step-{step:08d}"
 
 
 def read_about(step: Path) -> dict[str, Any]:
@@ -80,8 +89,8 @@ def finished(run: Path, config: Training, data: dict[str, str]) -> Path | None:
     return step if about["step"] == about["steps"] else None
 
 
-def save(run: Path, step: int, tensors: dict[str, Any], about: dict[str, Any]) -> Path:
-    """Write a step whole, then let go of all but the last two; weights that are no numbers are refused."""
+def save(run: Path, step: int, tensors: dict[str, Any], about: dict[str, Any], keep_every: int = 0) -> Path:
+    """Write a step whole, then let go of all but the last two and every so manieth; weights that are no numbers are refused."""
     from safetensors.torch import save as serialise
 
     for name, tensor in tensors.items():
@@ -90,14 +99,15 @@ def save(run: Path, step: int, tensors: dict[str, Any], about: dict[str, Any]) -
                 f"step {step}: expected finite weights, received NaN or infinity in {name}. Lower lr; the checkpoints in {run} "
                 "are as they were."
             )
-    place = run / f"step-{step:08d}"
-    with whole_folder(place) as new:
+    folder = place(run, step)
+    with whole_folder(folder) as new:
         file = new / "checkpoint.safetensors"
         write_bytes(file, serialise({name: t.contiguous() for name, t in tensors.items()}))
         write_json(new / "checkpoint.json", {**about, "format": FORMAT, "step": step, "sha256": digest_file(file)})
     for old in sorted(run.glob("step-*"))[:-KEEP]:
-        shutil.rmtree(old)
-    return place
+        if not keep_every or int(old.name.removeprefix("step-")) % keep_every:
+            shutil.rmtree(old)
+    return folder
 
 
 def load(step: Path) -> dict[str, Any]:

@@ -14,3 +14,17 @@ def mlp(inside: int, hidden: int, out: int) -> nn.Sequential:
     return nn.Sequential(
         nn.Linear(inside, hidden), nn.BatchNorm1d(hidden), nn.ReLU(inplace=True), nn.Linear(hidden, out, bias=False)
     )
+
+
+def critic(inside: int, hidden: int, out: int) -> nn.Sequential:
+    """Four hidden layers, each half as wide as the one before, with batch norm and ReLU: RELIC's without a target network.
+
+    >>> [layer.out_features for layer in critic(4, 16, 3) if isinstance(layer, nn.Linear)]
+    [16, 8, 4, 2, 3]
+    """
+    layers: list[nn.Module] = []
+    for shift in range(4):
+        width = max(1, hidden >> shift)
+        layers += [nn.Linear(inside, width), nn.BatchNorm1d(width), nn.ReLU(inplace=True)]
+        inside = width
+    return nn.Sequential(*layers, nn.Linear(inside, out))

@@ -10,7 +10,7 @@ BINS = 64
 
 
 def saliency_masks(x: Tensor, batch: int = 1024) -> Tensor:
-    """Masks (N, 1, H, W), True where the picture is foreground, of pictures (N, C, H, W) in [0, 1].
+    """Masks (N, 1, H, W), True where the picture is foreground, of pictures (N, C, H, W): bytes, or in [0, 1].
 
     Saliency is the distance to the mean colour of the border, smoothed; each picture has a threshold of its own.
 
@@ -18,7 +18,7 @@ def saliency_masks(x: Tensor, batch: int = 1024) -> Tensor:
     >>> saliency_masks(x)[0, 0, 4, 4].item(), saliency_masks(x)[0, 0, 0, 0].item()
     (True, False)
     """
-    return torch.cat([_masks(x[start : start + batch]) for start in range(0, len(x), batch)])
+    return torch.cat([_masks(some.float().div(255) if some.dtype == torch.uint8 else some) for some in x.split(batch)])
 
 
 def _masks(x: Tensor) -> Tensor:
@@ -36,11 +36,14 @@ def otsu(values_NM: Tensor) -> Tensor:
     """
     low, high = values_NM.amin(1, keepdim=True), values_NM.amax(1, keepdim=True)
     place = ((values_NM - low) / (high - low).clamp_min(1e-12) * (BINS - 1)).round().long()
-    count = torch.zeros(len(values_NM), BINS).scatter_add_(1, place, torch.ones_like(values_NM)) / values_NM.shape[1]
-    level = torch.arange(BINS, dtype=torch.float32)
+    count = (
+        values_NM.new_zeros(len(values_NM), BINS).scatter_add_(1, place, torch.ones_like(values_NM))
+        / values_NM.shape[1]
+    )
+    level = torch.arange(BINS).to(values_NM)
     share, mass = count.cumsum(1), (count * level).cumsum(1)
     between = (mass[:, -1:] * share - mass) ** 2 / (share * (1 - share)).clamp_min(1e-12)
     # of equally good thresholds the middle one
-    best = (between >= between.amax(1, keepdim=True) * (1 - 1e-6)).float()
+    best = (between >= between.amax(1, keepdim=True) * (1 - 1e-6)).to(values_NM)
     cut = (best * level).sum(1) / best.sum(1) + 0.5
     return low[:, 0] + cut / (BINS - 1) * (high - low)[:, 0]

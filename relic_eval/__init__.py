@@ -27,6 +27,7 @@ _PUBLIC = {
     "blocks": "relic_eval.library",
     "distances": "relic_eval.library",
     "load": "relic_eval.library",
+    "Monitor": "relic_eval.monitor",
 }
 __all__ = sorted(_PUBLIC)
 

@@ -6,6 +6,7 @@ import errno
 import os
 import shlex
 import sys
+import time
 from pathlib import Path
 from typing import Annotated
 
@@ -90,23 +91,34 @@ def quickstart(
 
 @app.command(epilog="Example: relic-eval pretrain relicv2 --data fashion --set steps=100")
 def pretrain(
-    method: Annotated[str, typer.Argument(help="supervised, byol or relicv2.")],
+    method: Annotated[str, typer.Argument(help="A method or preset; 'list methods' says which there are.")],
     data: Data = "fashion",
     out: Out = OUT,
     name: Annotated[str | None, typer.Option(help="Name of the run; default: the method.")] = None,
     steps: Annotated[int | None, typer.Option(help="The same as --set steps=N.")] = None,
     set_: Annotated[list[str] | None, typer.Option("--set", help="SETTING=VALUE; see 'list settings'.")] = None,
     device: Device = "auto",
+    nproc: Annotated[int, typer.Option(min=1, help="Processes that share each batch; torchrun works as well.")] = 1,
+    explain: Annotated[
+        bool, typer.Option("--explain", help="Show every setting and its source, and train nothing.")
+    ] = False,
 ) -> None:
     """Train an encoder; a run that was stopped goes on, a finished one is left."""
-    from relic_eval.training import train
+    from relic_eval.training import explained, train, train_together
 
     pairs = [_pair(text) for text in set_ or []] + ([] if steps is None else [("steps", str(steps))])
     changes = dict(pairs)
     if len(changes) < len(pairs):
         twice = next(n for i, (n, _) in enumerate(pairs) if n in dict(pairs[:i]))
         raise ArgumentError("--set", "each setting once", f"{twice} twice", "Remove one of them.")
-    print(train(method, data, out, name=name or method, changes=changes, device=device))
+    if explain:
+        print("\n".join(explained(method, changes)))
+        return
+    if nproc > 1:
+        raise typer.Exit(train_together(nproc, method, data, out, name=name or method, changes=changes, device=device))
+    done = train(method, data, out, name=name or method, changes=changes, device=device)
+    if done is not None:  # said by the first of several ranks
+        print(done)
 
 
 def _pair(text: str) -> tuple[str, str]:
@@ -121,9 +133,7 @@ def _pair(text: str) -> tuple[str, str]:
     "Example: relic-eval embed mine.npy --labels labels.csv:label --name mine --data birds"
 )
 def embed(
-    encoders: Annotated[
-        list[str], typer.Argument(help="pixels, random:thin-resnet, a pretraining run, or a .npy file.")
-    ],
+    encoders: Annotated[list[str], typer.Argument(help="pixels, random:NETWORK, a pretraining run, or a .npy file.")],
     data: Data = "fashion",
     out: Out = OUT,
     labels: Annotated[str | None, typer.Option(help="For .npy files: FILE.csv:COLUMN or FILE.npy.")] = None,
@@ -283,6 +293,8 @@ def main() -> None:
 def _say(error: Exception, debug: bool, code: int, text: str | None = None) -> int:
     if debug:
         raise error
+    if os.environ.get("RANK", "0") != "0":
+        time.sleep(5)  # what all ranks find the first one says, and ends the others
     print(f"relic-eval: {text or error}", file=sys.stderr)
     return code
 

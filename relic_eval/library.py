@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -57,6 +56,7 @@ def embed(
     from relic_eval.encode import embed as encode
     from relic_eval.encoders.identity import identity
     from relic_eval.encoders.load import find_encoder, from_callable, from_module, renamed
+    from relic_eval.encoders.modes import evaluating
     from relic_eval.files import digest_json
 
     def run(found: Encoder, where: str) -> list[Path]:
@@ -70,20 +70,8 @@ def embed(
         known = digest_json([version, identity(encoder)])
         return run(from_callable(name or "mine", encoder, digest=known, side=side, channels=channels), "cpu")
     found, where = from_module(name or "mine", encoder, digest=version, side=side, channels=channels)
-    with _evaluating(encoder):
+    with evaluating(encoder):
         return run(found, where)
-
-
-@contextmanager
-def _evaluating(module: Any) -> Iterator[None]:
-    """In evaluation mode, because batch statistics and dropout belong to training; afterwards as it was."""
-    training = {part: part.training for part in module.modules()}
-    module.eval()
-    try:
-        yield
-    finally:
-        for part, mode in training.items():
-            part.training = mode
 
 
 def save_embeddings(
@@ -202,14 +190,14 @@ def pretrain(method: str, images: Any, labels: Any, out: str | Path, **settings:
     >>> pretrain("byol", pictures, None, tempfile.mkdtemp(), steps=1, batch=16).name
     'step-00000001'
     """
-    from pretrain.config import override, preset
+    from pretrain.presets import changed, preset
     from pretrain.train import pretrain as train
     from relic_eval.arrays import asarray
     from relic_eval.files import digest_bytes
 
     pixels = asarray(images)
     y_N = None if labels is None else class_numbers("labels", labels, len(pixels))[0]
-    config = override(preset(method), settings)
+    config = changed(preset(method), settings).config
     digest = digest_bytes(pixels.tobytes() + (b"" if y_N is None else y_N.tobytes()))
     return train(config, pixels, y_N, Path(out), data={"name": "arrays", "digest": digest})
 

@@ -39,26 +39,15 @@ def _protocols(out: Path) -> list[str]:
 
 
 def _settings(out: Path) -> list[str]:
-    import dataclasses
+    from pretrain.presets import explain, names, preset
 
-    from pretrain.config import PRESETS
-
-    return [
-        f"{method}.{f.name} = {_typed(getattr(config, f.name))} ({f.metadata['source']})"
-        for method, config in PRESETS.items()
-        for f in dataclasses.fields(config)
-    ]
-
-
-def _typed(value: object) -> str:
-    """A setting as `--set` takes it."""
-    return ",".join(map(str, value)) if isinstance(value, tuple) else str(value)
+    return [f"{n}.{setting} = {v} ({source})" for n in names() for setting, v, source, _ in explain(preset(n))]
 
 
 def _methods(out: Path) -> list[str]:
-    from pretrain.config import PRESETS
+    from pretrain.presets import names, preset
 
-    return [f"{name}: {(type(config).__doc__ or '').splitlines()[0]}" for name, config in PRESETS.items()]
+    return [f"{name}: {(type(preset(name).config).__doc__ or '').splitlines()[0]}" for name in names()]
 
 
 def _results(out: Path) -> list[str]:

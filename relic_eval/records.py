@@ -152,4 +152,4 @@ class ViewRequest:
     view: int = setting(True)  # from 1; so ten views begin with the five that are there
     recipe: str = setting(True)  # digest of the augmentations
     seed: int = setting(True, default=0)
-    version: int = setting(True, default=1)  # of the augmentations' code; raise it when a recipe gives other pictures
+    version: int = setting(True, default=2)  # of the augmentations' code; raise it when a recipe gives other pictures

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pretrain import checkpoint
-from pretrain.config import override, preset
+from pretrain.presets import changed, explain, preset
+from relic_eval import progress
 from relic_eval.data.sources import dataset_name, dataset_splits, pictures, refuse_inside, split_digest
 from relic_eval.data.tasks import pretraining_rows
 from relic_eval.errors import ArgumentError, DataError
@@ -29,12 +31,14 @@ def train(
     name: str,
     changes: Mapping[str, str],
     device: str = "auto",
-) -> Path:
+) -> Path | None:
     """Train an encoder and return the folder of the run; one that was stopped goes on, a finished one is left as it is.
 
-    A data set that is divided later leaves out the rows that will test.
+    A data set that is divided later leaves out the rows that will test. Of several ranks only the first speaks, and returns.
     """
-    config = override(preset(method), changes)
+    first = os.environ.get("RANK", "0") == "0"
+    progress.quiet |= not first
+    config = changed(preset(method), changes).config
     if name in TAKEN or "/" in name:
         raise ArgumentError(
             "--name",
@@ -51,8 +55,37 @@ def train(
     else:
         began = time.perf_counter()
         _train(config, data, run, about, device)
-        note_time(out, f"pretrain {name}", time.perf_counter() - began)
-    return run
+        if first:
+            note_time(out, f"pretrain {name}", time.perf_counter() - began)
+    return run if first else None
+
+
+def train_together(
+    ranks: int, method: str, data: str, out: Path, *, name: str, changes: Mapping[str, str], device: str = "auto"
+) -> int:
+    """The same by as many processes as asked for, each with its part of every batch; returns the exit code."""
+    from pretrain.launch import launch
+
+    config = changed(preset(method), changes).config
+    if config.batch % ranks or config.batch // ranks < 2:
+        raise ArgumentError(
+            "--nproc", f"ranks that share a batch of {config.batch}, two pictures each or more", f"{ranks}"
+        )
+    quiet = ["--quiet"] if progress.quiet else []
+    settings = [word for pair in changes.items() for word in ("--set", "=".join(pair))]
+    words = ["pretrain", method, "--data", data, "--out", str(out), "--name", name, "--device", device, *settings]
+    return launch([*quiet, *words], ranks)
+
+
+def explained(method: str, changes: Mapping[str, str]) -> list[str]:
+    """A table of every setting of a method or preset: value, how sure its source is, and what it does.
+
+    >>> explained("byol", {"lr": "0.1"})[0].split()
+    ['setting', 'value', 'source', 'what', 'it', 'does']
+    """
+    rows = [("setting", "value", "source", "what it does"), *explain(changed(preset(method), changes))]
+    widths = [max(len(row[column]) for row in rows) for column in range(3)]
+    return ["  ".join([*(text.ljust(w) for text, w in zip(row, widths, strict=False)), row[3]]) for row in rows]
 
 
 def _train(config: Training, data: str, run: Path, about: dict[str, str], device: str) -> None:

@@ -1,18 +1,48 @@
 """Augmented views of whole batches: tensors in, tensors out, one random number generator, no loop over pictures.
 
-Pictures are float (N, C, H, W) in [0, 1]. The operations and their order are BYOL's (relicv2/utils/augmentations.py).
+Pictures are float (N, C, H, W) in [0, 1]. The operations and their order are BYOL's (relicv2/utils/augmentations.py); an
+operation that happens to some pictures is worked out for those alone.
 """
 
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, field
 
 import torch
 from torch import Generator, Tensor
 from torch.nn import functional as F
 
 GREY = (0.2989, 0.5870, 0.1140)
+
+
+@dataclass(frozen=True)
+class Draw:
+    """Random numbers a picture: those of `total` pictures are drawn, and those of `rows` handed out.
+
+    So a rank that works on a part of a batch sees what it would see in the whole.
+
+    >>> whole = Draw(Generator().manual_seed(0), 4).uniform(0, 1)
+    >>> torch.equal(Draw(Generator().manual_seed(0), 4, slice(2, 4)).uniform(0, 1), whole[2:])
+    True
+    """
+
+    generator: Generator
+    total: int
+    rows: slice = field(default_factory=lambda: slice(None))
+
+    def uniform(self, low: float, high: float) -> Tensor:
+        """Uniform numbers (n,) between low and high."""
+        return (torch.rand(self.total, generator=self.generator) * (high - low) + low)[self.rows]
+
+    def chosen(self, probability: float) -> Tensor:
+        """The places of the pictures to which something happens."""
+        return (torch.rand(self.total, generator=self.generator) < probability)[self.rows].nonzero()[:, 0]
+
+    def orders(self, count: int) -> Tensor:
+        """A permutation (n, count) a picture."""
+        return torch.rand(self.total, count, generator=self.generator)[self.rows].argsort(1)
 
 
 @dataclass(frozen=True)
@@ -25,53 +55,61 @@ class Recipe:
     ratio: float = 4 / 3  # the box is between 1/ratio and ratio times as wide as high
     flip: float = 0.5
     jitter: float = 0.8
-    brightness: float = 0.4  # added, as in BYOL, not multiplied
+    brightness: float = 0.4
+    additive: bool = True  # brightness is added, as in BYOL; else it multiplies
     contrast: float = 0.4
     saturation: float = 0.2
     hue: float = 0.1  # of a full turn
     greyscale: float = 0.2
     blur: float = 0.5
+    sigma: float = 2.0  # largest standard deviation of the blur, in pixels; the smallest is a twentieth
     solarise: float = 0.1
 
 
-def make_view(x: Tensor, recipe: Recipe, generator: Generator) -> Tensor:
-    """One view of every picture: crop and flip, colour, blur, solarise, clip.
+def make_view(x: Tensor, recipe: Recipe, draw: Draw) -> Tensor:
+    """One view of every picture: crop and flip, colour, greyscale, blur, solarise, clip.
 
-    >>> g = Generator().manual_seed(0)
-    >>> make_view(torch.rand(4, 1, 28, 28, generator=g), Recipe(side=20), g).shape
+    >>> x = torch.rand(4, 1, 28, 28)
+    >>> make_view(x, Recipe(side=20), Draw(Generator().manual_seed(0), 4)).shape
     torch.Size([4, 1, 20, 20])
     """
     if recipe.pad:
         x = F.pad(x, (round(recipe.pad * x.shape[3]),) * 2 + (round(recipe.pad * x.shape[2]),) * 2)
-    x = random_crop(x, recipe.side, recipe.area, recipe.ratio, recipe.flip, generator)
+    x = random_crop(x, recipe.side, recipe.area, recipe.ratio, recipe.flip, draw)
     strengths = (recipe.brightness, recipe.contrast, recipe.saturation, recipe.hue)
-    x = _where(recipe.jitter, colour(x, *strengths, generator), x, generator)
+    colour(x, draw.chosen(recipe.jitter), strengths, recipe.additive, draw)
     if x.shape[1] == 3:
-        x = _where(recipe.greyscale, greyscale(x), x, generator)
-    x = _where(recipe.blur, blur(x, generator), x, generator)
-    x = _where(recipe.solarise, torch.where(x < 0.5, x, 1 - x), x, generator)
-    return x.clamp(0, 1)
+        _change(x, draw.chosen(recipe.greyscale), greyscale)
+    sigma = draw.uniform(recipe.sigma / 20, recipe.sigma)
+    rows = draw.chosen(recipe.blur)
+    _change(x, rows, lambda some: blur(some, sigma[rows]))
+    _change(x, draw.chosen(recipe.solarise), lambda some: torch.where(some < 0.5, some, 1 - some))
+    return x.clamp_(0, 1)
 
 
-def random_crop(
-    x: Tensor, side: int, area: tuple[float, float], ratio: float, flip: float, generator: Generator
-) -> Tensor:
+def _change(x: Tensor, rows: Tensor, operation: Callable[[Tensor], Tensor]) -> None:
+    if len(rows):
+        rows = rows.to(x.device)
+        x[rows] = operation(x[rows])
+
+
+def random_crop(x: Tensor, side: int, area: tuple[float, float], ratio: float, flip: float, draw: Draw) -> Tensor:
     """A random box of each picture, resized bilinearly to a square, some turned left to right.
 
     A box of more than about 1.7 times the side is taken from the picture at half its size (or a quarter, ...), since
     bilinear sampling alone would skip pixels.
 
-    >>> g = Generator().manual_seed(0); x = torch.rand(2, 1, 8, 8, generator=g)
-    >>> torch.allclose(random_crop(x, 8, (1.0, 1.0), 1.0, 0.0, g), x, atol=1e-6)
+    >>> x = torch.rand(2, 1, 8, 8)
+    >>> torch.allclose(random_crop(x, 8, (1.0, 1.0), 1.0, 0.0, Draw(Generator(), 2)), x, atol=1e-6)
     True
     """
     n = len(x)
-    size = (_uniform(n, *area, generator)).sqrt()
-    stretch = torch.exp(_uniform(n, -math.log(ratio), math.log(ratio), generator) / 2)
+    size = (draw.uniform(*area)).sqrt()
+    stretch = torch.exp(draw.uniform(-math.log(ratio), math.log(ratio)) / 2)
     width, height = (size * stretch).clamp(max=1), (size / stretch).clamp(max=1)
     # affine_grid speaks of [-1, 1] across the picture: a box of relative width w may be moved by 1 - w both ways
-    right, down = (1 - width) * _uniform(n, -1, 1, generator), (1 - height) * _uniform(n, -1, 1, generator)
-    turn = torch.where(torch.rand(n, generator=generator) < flip, -1.0, 1.0)
+    right, down = (1 - width) * draw.uniform(-1, 1), (1 - height) * draw.uniform(-1, 1)
+    turn = torch.where(draw.uniform(0, 1) < flip, -1.0, 1.0)
     zero = torch.zeros(n)
     theta = torch.stack([width * turn, zero, right, zero, height, down], 1).view(n, 2, 3).to(x)
     grid = F.affine_grid(theta, [n, x.shape[1], side, side], align_corners=False)
@@ -86,39 +124,53 @@ def random_crop(
     return out
 
 
-def colour(
-    x: Tensor, brightness: float, contrast: float, saturation: float, hue: float, generator: Generator
-) -> Tensor:
-    """Brightness added, contrast about the mean of each channel, saturation and hue (three channels only), clipped each time.
+def colour(x: Tensor, rows: Tensor, strengths: tuple[float, float, float, float], additive: bool, draw: Draw) -> None:
+    """Change, in place, brightness, contrast about the mean of each channel, saturation and hue of some pictures.
 
-    Amounts are each picture's own; the order is drawn once for the batch, where BYOL draws one a picture.
+    Each picture has its own amounts and its own order; all is clipped after each. Saturation and hue: three channels only.
 
     >>> x = torch.full((1, 3, 2, 2), 0.5)
-    >>> torch.equal(colour(x, 0.0, 0.0, 0.0, 0.0, Generator().manual_seed(0)), x)
-    True
+    >>> colour(x, torch.tensor([0]), (0.0, 0.0, 0.0, 0.0), True, Draw(Generator().manual_seed(0), 1)); x.unique().tolist()
+    [0.5]
     """
-    n = len(x)
-    amounts = [
-        _uniform(n, low, high, generator).to(x).view(n, 1, 1, 1)
-        for low, high in (
-            (-brightness, brightness),
-            (1 - contrast, 1 + contrast),
-            (1 - saturation, 1 + saturation),
-            (-hue, hue),
-        )
-    ]
-    for number in torch.randperm(4, generator=generator).tolist():
-        amount = amounts[number]
-        if number == 0:
-            x = x + amount
-        elif number == 1:
-            mean = x.mean((2, 3), keepdim=True)
-            x = mean + (x - mean) * amount
-        elif x.shape[1] == 3 and (saturation, hue)[number - 2] > 0:
-            h, s, v = to_hsv(x)
-            x = from_hsv(h, (s * amount).clamp(0, 1), v) if number == 2 else from_hsv(h + amount, s, v)
-        x = x.clamp(0, 1)
-    return x
+    by_brightness, by_contrast, by_saturation, by_hue = strengths
+    middle = 0.0 if additive else 1.0
+    ends = ((middle - by_brightness, middle + by_brightness), *((1 - s, 1 + s) for s in (by_contrast, by_saturation)))
+    amounts = [draw.uniform(low, high).to(x).view(-1, 1, 1, 1) for low, high in (*ends, (-by_hue, by_hue))]
+    order = draw.orders(4)[rows]
+    ways = (_add if additive else _multiply, _contrast, _saturate, _turn)
+    for place in range(4):
+        for number, (way, strength) in enumerate(zip(ways, strengths, strict=True)):
+            if strength == 0 or (number > 1 and x.shape[1] != 3):
+                continue
+            some = rows[order[:, place] == number].to(x.device)
+            if len(some):
+                x[some] = way(x[some], amounts[number][some]).clamp_(0, 1)
+
+
+def _add(x: Tensor, amount: Tensor) -> Tensor:
+    return x + amount
+
+
+def _multiply(x: Tensor, amount: Tensor) -> Tensor:
+    return x * amount
+
+
+def _contrast(x: Tensor, amount: Tensor) -> Tensor:
+    mean = x.mean((2, 3), keepdim=True)
+    return mean + (x - mean) * amount
+
+
+def _saturate(x: Tensor, amount: Tensor) -> Tensor:
+    """Saturation times the amount, at most 1: each channel's distance to the largest grows by as much."""
+    value = x.amax(1, keepdim=True)
+    spread = value - x.amin(1, keepdim=True)
+    return value - (value - x) * torch.minimum(amount, value / spread.clamp_min(1e-12))
+
+
+def _turn(x: Tensor, amount: Tensor) -> Tensor:
+    hue, saturation, value = to_hsv(x)
+    return from_hsv(hue + amount, saturation, value)
 
 
 def to_hsv(x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
@@ -158,28 +210,17 @@ def greyscale(x: Tensor) -> Tensor:
     return (x * x.new_tensor(GREY).view(1, 3, 1, 1)).sum(1, keepdim=True).expand_as(x)
 
 
-def blur(x: Tensor, generator: Generator) -> Tensor:
-    """Gaussian blur with a standard deviation of each picture's own, U(0.1, 2) at 224 pixels and as much less here.
+def blur(x: Tensor, sigma: Tensor) -> Tensor:
+    """Gaussian blur with a standard deviation of each picture's own, `sigma` (n,), in pixels.
 
-    >>> x = torch.ones(1, 1, 28, 28); torch.allclose(blur(x, Generator().manual_seed(0)), x)
+    >>> x = torch.ones(1, 1, 28, 28); torch.allclose(blur(x, torch.tensor([1.0])), x)
     True
     """
     n, c, _, side = x.shape
-    reach = max(1, round(side / 20))  # BYOL: a kernel of a tenth of the side
-    sigma = _uniform(n, 0.1, 2.0, generator) * max(side / 224, 0.5)
+    reach = max(1, side // 20)  # BYOL: a kernel of a tenth of the side
     place = torch.arange(-reach, reach + 1.0)
     kernel = torch.exp(-0.5 * (place[None] / sigma[:, None]) ** 2).to(x)
     kernel = (kernel / kernel.sum(1, keepdim=True)).repeat_interleave(c, 0)
-    y = F.pad(x.reshape(1, n * c, side, side), (reach,) * 4, mode="replicate")
+    y = F.pad(x.reshape(1, n * c, side, side), (reach,) * 4, mode="reflect")  # as torchvision
     y = F.conv2d(y, kernel[:, None, None, :], groups=n * c)
     return F.conv2d(y, kernel[:, None, :, None], groups=n * c).view_as(x)
-
-
-def _uniform(n: int, low: float, high: float, generator: Generator) -> Tensor:
-    return torch.rand(n, generator=generator) * (high - low) + low
-
-
-def _where(probability: float, changed: Tensor, x: Tensor, generator: Generator) -> Tensor:
-    return torch.where(
-        (torch.rand(len(x), generator=generator) < probability).to(x.device).view(-1, 1, 1, 1), changed, x
-    )

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from benchmarks.claims import CLAIMS
-from pretrain.config import PRESETS
+from pretrain.config import METHODS
 from relic_eval.evaluators.table import PROTOCOLS
 from relic_eval.metrics.blocks import PRESETS as BLOCKS
 from relic_eval.metrics.precision import KINDS
@@ -48,7 +48,7 @@ def test_what_the_measures_page_calls_is_there():
 
 def test_every_method_is_documented():
     text = (ROOT / "docs" / "pretraining.md").read_text().lower()
-    assert all(name in text for name in PRESETS)
+    assert all(name in text for name in METHODS)
 
 
 def test_the_readme_names_every_command_and_its_links_exist():
@@ -64,7 +64,7 @@ def test_every_claim_stands_in_the_benchmarks_readme():
     assert all(f"| {name} |" in text for name in CLAIMS)
 
 
-@pytest.mark.parametrize("method", sorted(PRESETS))
+@pytest.mark.parametrize("method", sorted(METHODS))
 def test_the_manual_has_every_setting_with_its_value_and_source(method):
     text = (ROOT / "docs" / "pretraining.md").read_text()
     sections = dict(re.findall(r"^## (.+?)$(.*?)(?=^## |\Z)", text, re.M | re.S))
@@ -74,11 +74,12 @@ def test_the_manual_has_every_setting_with_its_value_and_source(method):
             name: (shown, source)
             for name, shown, source in re.findall(r"^\| `(\w+)` \| (.+?) \| (\w+) \|$", sections[part], re.M)
         }
-    for field in dataclasses.fields(PRESETS[method]):
-        value = getattr(PRESETS[method], field.name)
+    config = METHODS[method]()
+    for field in dataclasses.fields(config):
+        value = getattr(config, field.name)
         shown, source = rows[field.name]
         numbers = [float(Fraction(n)) if re.fullmatch(r"[\d./]+", n) else n for n in shown.split(" (")[0].split(",")]
         expected = list(value) if isinstance(value, tuple) else [value]
         assert numbers == expected, field.name
         assert source == field.metadata["source"], field.name
-    assert set(rows) >= {f.name for f in dataclasses.fields(PRESETS[method])}
+    assert set(rows) >= {f.name for f in dataclasses.fields(config)}

@@ -1,4 +1,4 @@
-"""A file a method: `parts` of the networks, `make_views`, `loss`. Listed by hand in `method`."""
+"""A file a method: `heads`, `averaged` parts, `views` and `loss`. Listed by hand in `method`."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ def method(name: str) -> ModuleType:
     >>> method("byol").__name__
     'pretrain.methods.byol'
     """
-    from pretrain.methods import byol, relicv2, supervised
+    from pretrain.methods import byol, relic, relicv2, simclr, supervised
 
-    return look_up("method", name, {"supervised": supervised, "byol": byol, "relicv2": relicv2})
+    known = {"supervised": supervised, "simclr": simclr, "byol": byol, "relic": relic, "relicv2": relicv2}
+    return look_up("method", name, known)

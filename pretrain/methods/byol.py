@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import torch
-from torch import Generator, Tensor, nn
+from torch import Tensor, nn
 from torch.nn import functional as F
 
 from pretrain.batch import Batch, crop
 from pretrain.config import Byol
 from pretrain.heads import mlp
+from pretrain.precision import in_float32
+from relic_eval.views import Draw
 
-TARGET = ("encoder", "projector")
+
+def averaged(config: Byol) -> tuple[str, ...]:
+    """Encoder and projector."""
+    return ("encoder", "projector")
 
 
 def heads(config: Byol, dims: int, classes: int) -> dict[str, nn.Module]:
@@ -18,13 +23,13 @@ def heads(config: Byol, dims: int, classes: int) -> dict[str, nn.Module]:
     return {"projector": mlp(dims, config.hidden, config.out), "predictor": mlp(config.out, config.hidden, config.out)}
 
 
-def views(config: Byol, batch: Batch, generator: Generator) -> list[Tensor]:
+def views(config: Byol, batch: Batch, draw: Draw) -> list[Tensor]:
     """Two crops of each picture."""
-    return [crop(batch.x, config, number, generator) for number in range(2)]
+    return [crop(batch.x, config, number, draw) for number in range(2)]
 
 
 def loss(
-    config: Byol, crops: list[Tensor], batch: Batch, online: nn.ModuleDict, target: nn.ModuleDict, generator: Generator
+    config: Byol, crops: list[Tensor], batch: Batch, online: nn.ModuleDict, target: nn.ModuleDict, draw: Draw
 ) -> dict[str, Tensor]:
     """The symmetrised loss."""
     predictions = [online["predictor"](online["projector"](online["encoder"](x))) for x in crops]
@@ -33,6 +38,7 @@ def loss(
     return {"loss": regression(predictions[0], projections[1]) + regression(predictions[1], projections[0])}
 
 
+@in_float32
 def regression(prediction_BD: Tensor, projection_BD: Tensor) -> Tensor:
     """2 - 2 cos, the squared distance of unit vectors, averaged over the batch.
 

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
-from torch import Generator, Tensor, nn
+from torch import Tensor, nn
 from torch.nn import functional as F
 
 from pretrain.batch import Batch, crop
 from pretrain.config import Supervised
+from pretrain.precision import in_float32
+from relic_eval.views import Draw
 
-TARGET: tuple[str, ...] = ()  # parts that have a moving average
+
+def averaged(config: Supervised) -> tuple[str, ...]:
+    """No part has a moving average."""
+    return ()
 
 
 def heads(config: Supervised, dims: int, classes: int) -> dict[str, nn.Module]:
@@ -16,9 +21,9 @@ def heads(config: Supervised, dims: int, classes: int) -> dict[str, nn.Module]:
     return {"classifier": nn.Linear(dims, classes)}
 
 
-def views(config: Supervised, batch: Batch, generator: Generator) -> list[Tensor]:
+def views(config: Supervised, batch: Batch, draw: Draw) -> list[Tensor]:
     """One crop of each picture."""
-    return [crop(batch.x, config, 0, generator)]
+    return [crop(batch.x, config, 0, draw)]
 
 
 def loss(
@@ -27,7 +32,7 @@ def loss(
     batch: Batch,
     online: nn.ModuleDict,
     target: nn.ModuleDict,
-    generator: Generator,
+    draw: Draw,
 ) -> dict[str, Tensor]:
     """The loss and its terms by name."""
-    return {"loss": F.cross_entropy(online["classifier"](online["encoder"](crops[0])), batch.y)}
+    return {"loss": in_float32(F.cross_entropy)(online["classifier"](online["encoder"](crops[0])), batch.y)}

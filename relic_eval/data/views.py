@@ -9,6 +9,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -18,6 +19,9 @@ from relic_eval.files import digest_json, read_record, write_json
 from relic_eval.progress import warn
 from relic_eval.records import Embeddings
 from relic_eval.store import read_manifest, read_store
+
+if TYPE_CHECKING:
+    from relic_eval.views import Recipe
 
 GROUP = 64  # pictures of the listing that are augmented together, whatever the batch of the encoder
 
@@ -37,7 +41,7 @@ def augmented(source: Pictures, view: int, seed: int = 0) -> Pictures:
     def read(rows: np.ndarray, side: int) -> tuple[np.ndarray, Mapping[int, str]]:
         import torch
 
-        from relic_eval.views import Recipe, make_view
+        from relic_eval.views import Draw, make_view
 
         out, problems = np.empty((len(rows), side, side, source.channels), np.uint8), {}
         asked = set(rows.tolist())
@@ -46,7 +50,9 @@ def augmented(source: Pictures, view: int, seed: int = 0) -> Pictures:
             pixels, wrong = source.read(members, side)
             x = torch.from_numpy(np.ascontiguousarray(pixels)).permute(0, 3, 1, 2).float() / 255
             generator = torch.Generator().manual_seed(int(digest_json([seed, view, group])[:15], 16))
-            made = (make_view(x, Recipe(side), generator) * 255).round().byte().permute(0, 2, 3, 1).numpy()
+            made = (
+                (make_view(x, recipe(side), Draw(generator, len(x))) * 255).round().byte().permute(0, 2, 3, 1).numpy()
+            )
             here = rows // GROUP == group
             out[here] = made[rows[here] - members[0]]
             problems.update({row: text for row, text in wrong.items() if row in asked})
@@ -61,9 +67,18 @@ def recipe_digest() -> str:
     >>> len(recipe_digest())
     64
     """
+    return digest_json([dataclasses.asdict(recipe(0)), GROUP])
+
+
+def recipe(side: int) -> Recipe:
+    """BYOL's recipe; the blur is its own at 224 pixels, and as much weaker on smaller pictures, down to half.
+
+    >>> recipe(224).sigma, recipe(28).sigma
+    (2.0, 1.0)
+    """
     from relic_eval.views import Recipe
 
-    return digest_json([dataclasses.asdict(Recipe(side=0)), GROUP])
+    return Recipe(side, sigma=2.0 * min(1.0, max(side / 224, 0.5)))
 
 
 def use_views(stores: Mapping[Path, Sequence[Path]]) -> None:

@@ -12,13 +12,13 @@ from pathlib import Path
 from typing import Any
 
 from relic_eval.encoders.identity import identity
+from relic_eval.encoders.names import check_network
 from relic_eval.errors import ArgumentError, DataError, NewerError, UnknownNameError
 from relic_eval.files import Shape, differing, digest_file, digest_json
 from relic_eval.progress import say
 from relic_eval.records import read_versioned
 
 KNOWN = ("pixels", "random:thin-resnet", "file:RUN")
-NETWORK_NAMES = ("thin-resnet",)
 ABOUT = {
     "method": str,
     "config": dict,
@@ -109,10 +109,10 @@ def renamed(encoder: Encoder, name: str | None) -> Encoder:
 
 def _random(name: str) -> Encoder:
     network = name.removeprefix("random:")
-    if network not in NETWORK_NAMES:
-        raise UnknownNameError("network", network, NETWORK_NAMES)
+    check_network(network)
     # the weights follow from the network's source, the seed and torch's random numbers
-    digest = digest_json([name, 0, _network_source(), importlib.metadata.version("torch")])
+    made_by = ["torch", *(["timm"] if network.startswith("timm:") else [])]
+    digest = digest_json([name, 0, _network_source(), *map(importlib.metadata.version, made_by)])
 
     def build(channels: int, device: str) -> Callable[[Any], Any]:
         from relic_eval.encoders.networks import build_network
@@ -120,7 +120,8 @@ def _random(name: str) -> Encoder:
         module = build_network(network, channels, seed=0).eval().to(device)
         return lambda x: module((x - 0.5) / 0.25)
 
-    return Encoder("random", digest, build, kind=name)
+    known = "random" if network == "thin-resnet" else f"random-{network.removeprefix('timm:')}"
+    return Encoder(known, digest, build, kind=name)
 
 
 def _network_source() -> str:
@@ -174,7 +175,7 @@ def _file(path: Path) -> Encoder:
 
         file = step / "checkpoint.safetensors"
         check_weights(step, about["sha256"])
-        module = build_network(network["name"], network["channels"]).eval()
+        module = build_network(network["name"], network["channels"], side=seen["size"]).eval()
         weights = {n.removeprefix("encoder."): t for n, t in load_file(file).items() if n.startswith("encoder.")}
         missing = set(module.state_dict()) ^ set(weights)
         if missing:

@@ -9,7 +9,7 @@ import shlex
 import numpy as np
 import pytest
 
-from pretrain.config import PRESETS, config_dict, override, preset
+from pretrain.config import METHODS, config_dict, override
 from relic_eval.data.bundled import SPLITS
 from relic_eval.records import Cell, Measurement
 from relic_eval.results import Result, read_results
@@ -189,16 +189,16 @@ def test_losses_are_named_with_the_whole_first():
     assert training_section({"pixels": {**MANIFEST, "encoder": {"training": None}}}) == []
 
 
-@pytest.mark.parametrize("method", sorted(PRESETS))
+@pytest.mark.parametrize("method", sorted(METHODS))
 def test_the_command_of_a_run_gives_its_settings_back(method):
     """What is printed goes through the command line's own reading of it."""
-    config = override(preset(method), {"seed": 3, "blur": (1.0, 0.1)})
+    config = override(METHODS[method](), {"seed": 3, "blur": (1.0, 0.1)})
     training = {**MANIFEST["encoder"]["training"], "method": method, "config": config_dict(config)}
     made = commands({"my run": [{**MANIFEST, "encoder": {**MANIFEST["encoder"], "training": training}}]}, None)
     words = shlex.split(made.split("relic-eval embed")[0].replace("\\\n", " "))
     assert words[:8] == ["relic-eval", "pretrain", method, "--data", "fashion", "--name", "my run", "--out"]
     pairs = [w for w in words[9:] if w != "--set"]
-    assert override(preset(method), dict(p.split("=", 1) for p in pairs)) == config
+    assert override(METHODS[method](), dict(p.split("=", 1) for p in pairs)) == config
     assert "relic-eval embed OUT/pretrain/'my run' --data fashion --out OUT" in made
 
 

@@ -1,0 +1,201 @@
+"""T1 to T5: a RELICv2 step of 4 + 2 crops at 32 pixels, a thin network, batches of 256: where its time and memory go."""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+import numpy as np
+import torch
+from PIL import Image
+
+from benchmarks.claim import Figure, in_turns, timed
+from benchmarks.features import pictures_of
+from pretrain.config import Relicv2, override
+from pretrain.train import Run, begin
+
+SHAPE = {
+    "large": 4,
+    "small": 2,
+    "side": 32,
+    "small_side": 16,
+    "negatives": 10,
+    "blur": (1.0, 0.1),
+    "solarise": (0.0, 0.2),
+}
+
+
+def settings(batch: int) -> Relicv2:
+    """RELICv2 with as many crops as published, on small pictures; masks off, as T1 to T5 say nothing of them."""
+    config = override(Relicv2(), {**SHAPE, "batch": batch, "p_mask": 0.0, "area_low": 0.15})
+    assert isinstance(config, Relicv2)
+    return config
+
+
+def pictures(count: int) -> np.ndarray:
+    """The first pictures of cifar10-full, (N, 32, 32, 3); more than there are by repeating them."""
+    files = [data for _, data in pictures_of("cifar10-full", "train")[: min(count, 5000)]]
+    found = np.stack([np.asarray(Image.open(io.BytesIO(data)).convert("RGB")) for data in files])
+    return found[np.arange(count) % len(found)]
+
+
+def step(quick: bool) -> Iterator[Figure]:
+    """T1: the whole step (load, views, forward, backward, update) against the same on ready-made views."""
+    batch = 32 if quick else 256
+    run = begin(settings(batch), pictures(4 * batch), None, "cpu")
+    ready = run.views(0, run.parts[0])
+    place = Path(tempfile.gettempdir())
+
+    def whole() -> None:
+        run.learn(1)
+        run.move(1, place)
+
+    def on_ready_views() -> None:
+        batch_, draw, crops = ready
+        run.optimizer.zero_grad(set_to_none=True)
+        run.way.loss(run.config, crops, batch_, run.online, run.target, draw)["loss"].backward()
+        run.move(1, place)
+
+    whole()
+    on_ready_views()
+    ours, peer = in_turns(whole, on_ready_views, 1 if quick else 7)
+    yield Figure(f"{batch} pictures, 4 + 2 crops; peer: on ready-made views", ours, peer, "s", ours / peer, "<= 1.15")
+
+
+def views(quick: bool) -> Iterator[Figure]:
+    """T2: the six views of a batch, against lightly's transforms of single pictures in a DataLoader of two workers."""
+    from lightly.transforms import SwaVTransform
+    from torch.utils.data import DataLoader, Dataset
+
+    batch, batches = (32, 2) if quick else (256, 16)
+    images = pictures(batch * batches)
+    run = begin(settings(batch), images, None, "cpu")
+    recipe = SwaVTransform(
+        crop_sizes=(32, 16),
+        crop_counts=(4, 2),
+        crop_min_scales=(0.15, 0.1),
+        crop_max_scales=(1.0, 0.4),
+        cj_strength=0.5,
+    )
+
+    class Pictures(Dataset):
+        def __len__(self) -> int:
+            return len(images)
+
+        def __getitem__(self, place: int) -> Any:
+            return recipe(Image.fromarray(images[place]))
+
+    def ours() -> None:
+        for number in range(batches):
+            run.views(number, run.parts[0])
+
+    def theirs() -> None:
+        for _ in DataLoader(Pictures(), batch_size=batch, num_workers=2):
+            pass
+
+    ours()
+    mine, peer = in_turns(ours, theirs, 1 if quick else 3)
+    here, there = (6 * batch * batches / t for t in (mine, peer))
+    yield Figure("views a second; peer: lightly, two workers", here, there, "1/s", here / there, ">= 4")
+    learning = timed(lambda: run.learn(0))[0]
+    whole = learning - mine / batches + peer / batches
+    yield Figure("whole step; peer: with lightly's views", learning, whole, "s", whole / learning, None)
+
+
+def ranks(quick: bool) -> Iterator[Figure]:
+    """T3: two ranks of one thread each, against one process of two threads, the same batch."""
+    words = [str(32 if quick else 256), str(2 if quick else 8)]
+    launcher = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
+    more = {"OMP_NUM_THREADS": "1", "TORCH_DISABLE_SHARE_RDZV_TCP_STORE": "1"}
+    found: dict[str, list[float]] = {"two": [], "one": []}
+    for _ in range(1 if quick else 3):
+        found["two"].append(_rate([*launcher, "-m", "benchmarks.training", *words], more))
+        found["one"].append(_rate(["-m", "benchmarks.training", *words], {"OMP_NUM_THREADS": "2"}))
+    ours, peer = (median(found[name]) for name in ("two", "one"))
+    yield Figure("pictures a second; peer: one process, two threads", ours, peer, "1/s", ours / peer, ">= 0.85")
+
+
+def _rate(words: list[str], more: dict[str, str]) -> float:
+    done = subprocess.run(
+        [sys.executable, *words], check=True, capture_output=True, text=True, env={**os.environ, **more}
+    )
+    return float(json.loads(done.stdout.strip().splitlines()[-1])["rate"])
+
+
+def memory(quick: bool) -> Iterator[Figure]:
+    """T4: what a RELICv2 step holds above its start, against BYOL's loss on the same views."""
+    batch = str(32 if quick else 256)
+    ours, peer = (_held(batch, way) for way in ("relicv2", "byol"))
+    yield Figure(
+        "largest resident set above the start; peer: BYOL on as many views", ours, peer, "MiB", ours / peer, "<= 1.1"
+    )
+
+
+def _held(batch: str, way: str) -> float:
+    words = [sys.executable, "-m", "benchmarks.training", batch, "3", way]
+    return float(
+        json.loads(subprocess.run(words, check=True, capture_output=True, text=True).stdout.splitlines()[-1])["held"]
+    )
+
+
+def loading(quick: bool) -> Iterator[Figure]:
+    """T5: taking the pictures of a batch out of 50,000, against the whole step."""
+    batch = 32 if quick else 256
+    run = begin(settings(batch), pictures(1000 if quick else 50_000), None, "cpu")
+    rows = torch.randperm(len(run.feed.pixels), generator=torch.Generator().manual_seed(0))[:batch]
+    run.learn(0)
+    ours, peer = in_turns(lambda: run.feed.take(rows), lambda: run.learn(0), 2 if quick else 7)
+    yield Figure("a batch of 50,000 pictures; peer: the step", ours, peer, "s", ours / peer, "<= 0.05")
+
+
+def _byol(config: Any, crops: Any, batch: Any, online: Any, target: Any, draw: Any) -> dict[str, torch.Tensor]:
+    """BYOL's loss over all pairs of an online view and another large one: as many views as RELICv2 has."""
+    from pretrain.methods.byol import regression
+
+    predicted = [online["predictor"](online["projector"](online["encoder"](x))) for x in crops]
+    with torch.no_grad():
+        projected = [target["projector"](target["encoder"](x)) for x in crops[: config.large]]
+    pairs = [regression(p, z) for v, p in enumerate(predicted) for j, z in enumerate(projected) if v != j]
+    return {"loss": torch.stack(pairs).mean()}
+
+
+def _measure(run: Run, batch: int, steps: int) -> dict[str, float]:
+    from pretrain import ranks as processes
+
+    def most() -> int:
+        return int(Path("/proc/self/status").read_text().partition("VmHWM:")[2].split()[0])
+
+    before, place = most(), Path(tempfile.gettempdir())
+    run.learn(0)
+    processes.wait()
+
+    def work() -> None:
+        for number in range(1, steps + 1):
+            run.learn(number)
+            run.move(number, place)
+
+    seconds, _ = timed(work)
+    processes.wait()
+    return {"rate": batch * steps / seconds, "held": (most() - before) / 1024}
+
+
+if __name__ == "__main__":
+    from dataclasses import replace
+    from types import SimpleNamespace
+
+    size, count = int(sys.argv[1]), int(sys.argv[2])
+    made = begin(settings(size), pictures(4 * size), None, "cpu")
+    if sys.argv[3:] == ["byol"]:
+        made = replace(made, way=SimpleNamespace(views=made.way.views, loss=_byol))  # type: ignore[arg-type]
+    if int(os.environ.get("RANK", "0")) == 0:
+        print(json.dumps(_measure(made, size, count)))
+    else:
+        _measure(made, size, count)

@@ -1,0 +1,31 @@
+"""What networks are called. Asking imports no torch."""
+
+from __future__ import annotations
+
+import re
+
+from relic_eval.errors import UnknownNameError
+
+DEPTHS = {
+    18: (2, 2, 2, 2),
+    34: (3, 4, 6, 3),
+    50: (3, 4, 6, 3),
+    101: (3, 4, 23, 3),
+    152: (3, 8, 36, 3),
+    200: (3, 24, 36, 3),
+    295: (3, 36, 55, 3),  # chosen: the published layout is not stated, and this has its 87 million parameters
+}
+NETWORKS = ("thin-resnet", *(f"resnet{depth}" for depth in DEPTHS))
+BESIDES = ", each with -2x or -4x for the width, the latter with -32px for small pictures; or timm:MODEL"
+
+
+def check_network(name: str) -> str:
+    """The name, or an UnknownNameError.
+
+    >>> check_network("resnet50-2x-32px")
+    'resnet50-2x-32px'
+    """
+    depths = "|".join(map(str, DEPTHS))
+    if not re.fullmatch(rf"thin-resnet(-[24]x)?|resnet({depths})(-[24]x)?(-32px)?|timm:\w[\w.]*", name):
+        raise UnknownNameError("network", name, NETWORKS, BESIDES)
+    return name
