@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 from torch.nn.modules.batchnorm import _BatchNorm
 
-from pretrain.ranks import total, world
+from pretrain.ranks import apart, total, world
 from relic_eval.errors import ArgumentError
 
 
@@ -41,13 +41,13 @@ class RankNorm(_BatchNorm):
 class _Normalise(torch.autograd.Function):
     @staticmethod
     def forward(context: Any, x: Tensor, weight: Tensor, bias: Tensor, eps: float) -> Any:
-        axes = [0, *range(2, x.ndim)]
         given = x.dtype
         x = x.to(weight.dtype)  # bfloat16 has too few digits for moments
-        var, mean = torch.var_mean(x, axes, correction=0)
-        # two moments about a mean of its own a rank, then about the joint one: sums of squares alone would cancel
-        means = total(mean) / world()
-        var = total(var + (mean - means) ** 2) / world()
+        mean, var = torch.batch_norm_update_stats(x, None, None, 0.0)  # one pass; var_mean takes thirty times as long
+        # each rank's moments are about a mean of its own, then about the joint one: sums of squares alone would cancel
+        means_R, vars_R = apart(torch.stack([mean, var])).unbind(1)
+        means = means_R.mean(0)
+        var = (vars_R + (means_R - means) ** 2).mean(0)
         context.given = given
         context.eps, context.count = eps, x.numel() // x.shape[1] * world()
         context.save_for_backward(x, weight, means, var)
@@ -68,9 +68,8 @@ class _Normalise(torch.autograd.Function):
         # w / s * (g - mean(g) - xhat * mean(g * xhat)), gathered into one factor of g, one of x and a constant
         of_x = -weight * scale**2 * sums[0]
         constant = -weight * scale * sums[1] - of_x * mean
-        by_x = torch.addcmul(constant.view(shape), x, of_x.view(shape)).addcmul_(
-            gradient.to(x.dtype), (weight * scale).view(shape)
-        )
+        by_x = x * of_x.view(shape)  # lies in memory as x does: the convolutions before it want channels last
+        by_x.add_(constant.view(shape)).addcmul_(gradient.to(x.dtype), (weight * scale).view(shape))
         return by_x.to(context.given), by_weight, by_bias, None
 
 

@@ -114,6 +114,19 @@ def total(x: Tensor) -> Tensor:
     return x
 
 
+def apart(x: Tensor) -> Tensor:
+    """The tensors of all ranks one after another, (R, ...), of which no gradient flows through.
+
+    >>> apart(torch.ones(2)).shape
+    torch.Size([1, 2])
+    """
+    if world() == 1:
+        return x[None]
+    parts = [torch.empty_like(x) for _ in range(world())]
+    dist.all_gather(parts, x.contiguous())
+    return torch.stack(parts)
+
+
 def wait() -> None:
     """Go on only when all ranks are here.
 
