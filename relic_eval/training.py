@@ -20,6 +20,7 @@ from relic_eval.run import note_time
 if TYPE_CHECKING:
     from pretrain.config import Training
 
+ENLARGED = 4  # times that pictures may be enlarged: beyond, a preset of another size would fill memory with blur
 TAKEN = ("pixels", "random", "", ".", "..")  # encoders that have rows on the board already, and what is no name
 
 
@@ -94,6 +95,10 @@ def _train(config: Training, data: str, run: Path, about: dict[str, str], device
 
     run.mkdir(parents=True, exist_ok=True)  # a folder that cannot be made is known before the first step
     source = pictures(data, about["split"], run.parent.parent / "data")
+    if config.side > ENLARGED * source.side:
+        expected = f"at most {ENLARGED * source.side}: the pictures have {source.side} pixels a side"
+        hint = "A preset is for pictures of its size; --set side=N trains on smaller crops."
+        raise ArgumentError("--set side", expected, f"{config.side}", hint)
     rows = pretraining_rows(about["split"], source.y_N, source.classes)
     images, problems = source.read(rows, max(source.side, config.side))
     if problems:

@@ -50,6 +50,11 @@ def test_help_shows_an_example(command):
         (["pretrain", "byol", "--set", "seed=99999999999999999999"], 2, "at most 4294967295"),
         (["pretrain", "byol", "--set", "steps=10000000000"], 2, "at most 100000000"),
         (["pretrain", "byol", "--name", "pixels"], 2, "a name of its own"),
+        (
+            ["pretrain", "relicv2-imagenet-1000ep"],
+            2,
+            "expected at most 112: the pictures have 28 pixels a side, received 224",
+        ),
         (["quickstart", "--out", "file"], 1, "Not a directory"),
         (["pretrain", "byol", "--out", "file/in"], 1, "Not a directory"),
     ],
