@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from pretrain.config import Training, method_of
 from pretrain.feed import Feed
+from relic_eval.encoders.modes import evaluating
 from relic_eval.errors import ArgumentError, RelicError
 
 
@@ -45,17 +46,14 @@ def check(config: Training, images: np.ndarray, labels: np.ndarray | None) -> No
 
 def check_crops(config: Training, encoder: nn.Module, feed: Feed) -> None:
     """Whether the network takes crops of every size there will be: transformers take multiples of their patch."""
-    training = encoder.training
     sides = {config.side} | ({config.small_side} if getattr(config, "small", 0) else set())  # type: ignore[attr-defined]
     for side in sorted(sides):
         try:
-            with torch.no_grad():
-                encoder.eval()(torch.zeros(1, feed.pixels.shape[1], side, side).to(feed.mean))
+            with evaluating(encoder), torch.no_grad():
+                encoder(torch.zeros(1, feed.pixels.shape[1], side, side).to(feed.mean))
         except (AssertionError, RuntimeError, ValueError) as error:
             expected = f"a network that takes crops of {side} pixels"
             raise ArgumentError("--set network", expected, f"{config.network} ({error})", "Change the side.") from None
-        finally:
-            encoder.train(training)
 
 
 def refuse_nan(terms: dict[str, Tensor], step: int, out: Path) -> None:

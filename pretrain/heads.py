@@ -16,6 +16,15 @@ def mlp(inside: int, hidden: int, out: int) -> nn.Sequential:
     )
 
 
+def projector_and_predictor(inside: int, hidden: int, out: int) -> dict[str, nn.Module]:
+    """BYOL's two heads, which RELIC and RELICv2 have as well; the target has the projector alone.
+
+    >>> sorted(projector_and_predictor(4, 8, 2))
+    ['predictor', 'projector']
+    """
+    return {"projector": mlp(inside, hidden, out), "predictor": mlp(out, hidden, out)}
+
+
 def critic(inside: int, hidden: int, out: int) -> nn.Sequential:
     """Four hidden layers, each half as wide as the one before, with batch norm and ReLU: RELIC's without a target network.
 

@@ -8,7 +8,7 @@ from torch.nn import functional as F
 
 from pretrain.batch import Batch, crop
 from pretrain.config import Byol
-from pretrain.heads import mlp
+from pretrain.heads import projector_and_predictor
 from pretrain.precision import in_float32
 from relic_eval.views import Draw
 
@@ -20,7 +20,7 @@ def averaged(config: Byol) -> tuple[str, ...]:
 
 def heads(config: Byol, dims: int, classes: int) -> dict[str, nn.Module]:
     """Projector and predictor."""
-    return {"projector": mlp(dims, config.hidden, config.out), "predictor": mlp(config.out, config.hidden, config.out)}
+    return projector_and_predictor(dims, config.hidden, config.out)
 
 
 def views(config: Byol, batch: Batch, draw: Draw) -> list[Tensor]:

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from pretrain.batch import Batch, crop
 from pretrain.config import Relic
-from pretrain.heads import critic, mlp
+from pretrain.heads import critic, projector_and_predictor
 from pretrain.likelihood import divergence, log_likelihoods, sample_candidates
 from pretrain.ranks import joined
 from relic_eval.views import Draw
@@ -27,7 +27,7 @@ def heads(config: Relic, dims: int, classes: int) -> dict[str, nn.Module]:
     """With a target BYOL's projector and predictor, without one the critic of five layers (section E.2)."""
     if config.target == "none":
         return {"projector": critic(dims, config.hidden, config.out)}
-    return {"projector": mlp(dims, config.hidden, config.out), "predictor": mlp(config.out, config.hidden, config.out)}
+    return projector_and_predictor(dims, config.hidden, config.out)
 
 
 def views(config: Relic, batch: Batch, draw: Draw) -> list[Tensor]:

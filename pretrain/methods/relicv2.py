@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from pretrain.batch import Batch, crop
 from pretrain.config import Relicv2
-from pretrain.heads import mlp
+from pretrain.heads import projector_and_predictor
 from pretrain.likelihood import divergence, log_likelihoods, sample_candidates
 from pretrain.ranks import joined
 from relic_eval.views import Draw
@@ -24,7 +24,7 @@ def averaged(config: Relicv2) -> tuple[str, ...]:
 
 def heads(config: Relicv2, dims: int, classes: int) -> dict[str, nn.Module]:
     """Projector and predictor, the comparison networks of online and target side."""
-    return {"projector": mlp(dims, config.hidden, config.out), "predictor": mlp(config.out, config.hidden, config.out)}
+    return projector_and_predictor(dims, config.hidden, config.out)
 
 
 def views(config: Relicv2, batch: Batch, draw: Draw) -> list[Tensor]:

@@ -112,7 +112,12 @@ def _random(name: str) -> Encoder:
     check_network(network)
     # the weights follow from the network's source, the seed and torch's random numbers
     made_by = ["torch", *(["timm"] if network.startswith("timm:") else [])]
-    digest = digest_json([name, 0, _network_source(), *map(importlib.metadata.version, made_by)])
+    try:
+        versions = [importlib.metadata.version(package) for package in made_by]
+    except importlib.metadata.PackageNotFoundError:
+        hint = "Type: pip install 'relic-eval[timm]'."
+        raise ArgumentError("network", "timm to be installed", f"{network} without it", hint) from None
+    digest = digest_json([name, 0, _network_source(), *versions])
 
     def build(channels: int, device: str) -> Callable[[Any], Any]:
         from relic_eval.encoders.networks import build_network

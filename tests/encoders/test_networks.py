@@ -138,6 +138,23 @@ def test_random_networks_are_told_apart_by_name():
     assert [find_encoder(n).name for n in names] == ["random", "random-resnet18-32px", "random-vit_tiny_patch16_224"]
 
 
+def test_a_random_network_of_timm_without_timm_is_refused(monkeypatch):
+    import importlib.metadata
+
+    real = importlib.metadata.version
+
+    def missing(package):
+        if package == "timm":
+            raise importlib.metadata.PackageNotFoundError(package)
+        return real(package)
+
+    monkeypatch.setattr(importlib.metadata, "version", missing)
+    with pytest.raises(
+        ArgumentError, match="expected timm to be installed, received timm:vit_tiny_patch16_224 without"
+    ):
+        find_encoder("random:timm:vit_tiny_patch16_224")
+
+
 def test_a_model_that_timm_does_not_know_is_refused():
     pytest.importorskip("timm")
     with pytest.raises(ArgumentError, match=r"a model that timm lists, received 'vit_huge_patch1'\. For example vit_"):

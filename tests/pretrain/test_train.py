@@ -68,6 +68,15 @@ def test_the_loss_falls(method, fashion, tmp_path):
     assert loss[-1] < loss[0]
 
 
+def test_relic_learns_without_a_target_too(fashion, tmp_path):
+    """The critic on both sides: no predictor, nothing averaged."""
+    config = override(METHODS["relic"](), {"target": "none", "steps": "25", "batch": "64"})
+    step = pretrain(config, *fashion, tmp_path, data=DATA)
+    loss = [value for _, value in checkpoint.read_about(step)["history"]["loss"]]
+    assert loss[-1] < loss[0]
+    assert not [name for name in checkpoint.load(step) if name.startswith(("target.", "predictor."))]
+
+
 def test_half_precision_gives_nearly_the_same_loss(fashion, tmp_path):
     images, y = fashion
     found = {}
