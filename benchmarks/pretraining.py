@@ -1,0 +1,124 @@
+"""The pretraining study: python -m benchmarks.pretraining tune | run [ARM...] | one ARM SEED | show
+
+`run` makes each (arm, seed) that has no row in pretraining.jsonl, two at a time with a thread each; one that was stopped goes on. Nothing
+depends on the order. With a GPU: `python -m benchmarks.pretraining one ARM SEED --device cuda`.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import subprocess
+import sys
+import time
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+from benchmarks.arms import ARMS, RATES, SEEDS, TUNING_SEED, TUNING_STEPS, settings
+
+HERE = Path(__file__).parent
+ROWS = HERE / "pretraining.jsonl"
+WORK = HERE / ".study"  # checkpoints of runs under way
+METHODS = (
+    "supervised",
+    "simclr",
+    "byol",
+    "relic",
+    "no masks",
+)  # a learning rate each; RELICv2's is chosen without masks
+
+
+def rows() -> list[dict[str, Any]]:
+    """Every row that is there."""
+    return [json.loads(line) for line in ROWS.read_text().splitlines()] if ROWS.exists() else []
+
+
+def one(arm: str, seed: int, device: str = "cpu", rate: float | None = None) -> None:
+    """Train and judge one run, and append its row."""
+    from benchmarks.judge import cifar, judged, validated
+    from pretrain.config import config_dict
+    from pretrain.train import pretrain
+    from relic_eval.devices import versions
+    from relic_eval.encoders.load import find_encoder
+    from relic_eval.files import digest_bytes, digest_json
+    from relic_eval.monitor import read_monitor
+
+    changes = {} if rate is None else {"steps": TUNING_STEPS, "monitor_every": 0, "lr": rate}
+    config = settings(arm, seed, **changes)
+    images, y_N, _ = cifar("train")
+    run = WORK / f"{arm} {seed} {digest_json(config_dict(config))[:8]}".replace(" ", "-")
+    began = time.process_time()
+    if arm == "random":
+        function, curve = _untrained(config, images), []
+    else:
+        about = {"name": "cifar10-full", "split": "10,000 of train", "digest": digest_bytes(images.tobytes())}
+        pretrain(config, images, y_N, run, data=about, device=device)
+        function = find_encoder(str(run)).build(3, device)
+        curve = [] if rate else read_monitor(run / "monitor.csv")
+    row = {
+        "arm": arm,
+        "seed": seed,
+        "figures": judged(function) if rate is None else validated(function),
+        "settings": config_dict(config),
+        "curve": curve,
+        "cpu_seconds": round(time.process_time() - began),
+        "versions": versions(),
+    }
+    with open(ROWS, "a", encoding="utf-8") as file:
+        file.write(json.dumps({**({} if rate is None else {"tuning": True}), **row}) + "\n")
+
+
+def _untrained(config: Any, images: Any) -> Any:
+    """The network as it is drawn, behind the moments of the pictures."""
+    from pretrain.feed import make_feed
+    from relic_eval.encoders.networks import build_network
+
+    feed, network = make_feed(config, images, None, "cpu"), build_network(config.network, 3, config.seed).eval()
+    return lambda x: network((x - feed.mean) / feed.std)
+
+
+def _all(jobs: list[list[str]], workers: int) -> None:
+    more = {"OMP_NUM_THREADS": "1"}
+
+    def work(words: list[str]) -> None:
+        done = subprocess.run(
+            [sys.executable, "-m", "benchmarks.pretraining", "one", *words],
+            env={**os.environ, **more},
+            capture_output=True,
+            text=True,
+        )
+        print(*words, "done" if done.returncode == 0 else f"failed: {done.stderr[-400:]}", flush=True)
+
+    with ThreadPoolExecutor(workers) as pool:
+        list(pool.map(work, jobs))
+
+
+def main() -> None:
+    """Parse and call."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.pretraining", description=__doc__)
+    parser.add_argument("what", choices=("tune", "run", "one", "show"))
+    parser.add_argument("words", nargs="*", help="arms; for `one` an arm and a seed")
+    parser.add_argument("--workers", type=int, default=2)
+    parser.add_argument("--device", default="cpu")
+    parser.add_argument("--rate", type=float, default=None)
+    options = parser.parse_args()
+    if options.what == "one":
+        one(options.words[0], int(options.words[1]), options.device, options.rate)
+    elif options.what == "tune":
+        there = {(r["arm"], r["settings"]["lr"]) for r in rows() if r.get("tuning")}
+        asked = [(arm, rate) for arm in METHODS for rate in RATES if (arm, rate) not in there]
+        _all([[arm, str(TUNING_SEED), "--rate", str(rate)] for arm, rate in asked], options.workers)
+    elif options.what == "run":
+        there = {(r["arm"], r["seed"]) for r in rows() if not r.get("tuning")}
+        asked_ = [(arm, seed) for arm in options.words or ARMS for seed in SEEDS if (arm, seed) not in there]
+        _all([[arm, str(seed), "--device", options.device] for arm, seed in asked_], options.workers)
+    else:
+        from benchmarks.study import show
+
+        show(rows())
+
+
+if __name__ == "__main__":
+    main()
