@@ -9,6 +9,7 @@ from torch.nn import functional as F
 from pretrain.batch import Batch, crop
 from pretrain.config import Byol
 from pretrain.heads import projector_and_predictor
+from pretrain.norms import of_each
 from pretrain.precision import in_float32
 from relic_eval.views import Draw
 
@@ -32,9 +33,9 @@ def loss(
     config: Byol, crops: list[Tensor], batch: Batch, online: nn.ModuleDict, target: nn.ModuleDict, draw: Draw
 ) -> dict[str, Tensor]:
     """The symmetrised loss."""
-    predictions = [online["predictor"](online["projector"](online["encoder"](x))) for x in crops]
+    predictions = of_each(lambda x: online["predictor"](online["projector"](online["encoder"](x))), crops)
     with torch.no_grad():
-        projections = [target["projector"](target["encoder"](x)) for x in crops]
+        projections = of_each(lambda x: target["projector"](target["encoder"](x)), crops)
     return {"loss": regression(predictions[0], projections[1]) + regression(predictions[1], projections[0])}
 
 

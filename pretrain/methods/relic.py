@@ -14,6 +14,7 @@ from pretrain.batch import Batch, crop
 from pretrain.config import Relic
 from pretrain.heads import critic, projector_and_predictor
 from pretrain.likelihood import divergence, log_likelihoods, sample_candidates
+from pretrain.norms import of_each
 from pretrain.ranks import joined
 from relic_eval.views import Draw
 
@@ -39,15 +40,13 @@ def loss(
     config: Relic, crops: list[Tensor], batch: Batch, online: nn.ModuleDict, target: nn.ModuleDict, draw: Draw
 ) -> dict[str, Tensor]:
     """The loss and its terms by name."""
-    projected = [online["projector"](online["encoder"](x)) for x in crops]
+    projected = of_each(lambda x: online["projector"](online["encoder"](x)), crops)
     candidates = sample_candidates(draw, config.negatives).to(batch.x.device)
     if config.target == "none":
         return relic_loss(projected, [joined(z) for z in projected], candidates, tau=config.tau, alpha=config.alpha)
     with torch.no_grad():
-        other = [joined(target["projector"](target["encoder"](x))) for x in crops]
-    return relic_loss(
-        [online["predictor"](z) for z in projected], other, candidates, tau=config.tau, alpha=config.alpha
-    )
+        other = [joined(z) for z in of_each(lambda x: target["projector"](target["encoder"](x)), crops)]
+    return relic_loss(of_each(online["predictor"], projected), other, candidates, tau=config.tau, alpha=config.alpha)
 
 
 def relic_loss(

@@ -13,6 +13,7 @@ from pretrain.batch import Batch, crop
 from pretrain.config import Relicv2
 from pretrain.heads import projector_and_predictor
 from pretrain.likelihood import divergence, log_likelihoods, sample_candidates
+from pretrain.norms import of_each
 from pretrain.ranks import joined
 from relic_eval.views import Draw
 
@@ -65,9 +66,11 @@ def loss(
     draw: Draw,
 ) -> dict[str, Tensor]:
     """Small crops go through the online network only."""
-    online_V = [online["predictor"](online["projector"](online["encoder"](x))) for x in crops]
+    online_V = of_each(lambda x: online["predictor"](online["projector"](online["encoder"](x))), crops)
     with torch.no_grad():
-        target_L = [joined(target["projector"](target["encoder"](x))) for x in crops[: config.large]]
+        target_L = [
+            joined(z) for z in of_each(lambda x: target["projector"](target["encoder"](x)), crops[: config.large])
+        ]
     candidates = sample_candidates(draw, config.negatives).to(batch.x.device)
     return relicv2_loss(
         online_V,

@@ -8,6 +8,7 @@ from torch.nn import functional as F
 
 from pretrain.batch import Batch, crop
 from pretrain.config import Simclr
+from pretrain.norms import of_each
 from pretrain.precision import in_float32
 from pretrain.ranks import joined, rank
 from relic_eval.views import Draw
@@ -47,7 +48,7 @@ def loss(
     draw: Draw,
 ) -> dict[str, Tensor]:
     """NT-Xent of both views."""
-    first, second = (online["projector"](online["encoder"](x)) for x in crops)
+    first, second = of_each(lambda x: online["projector"](online["encoder"](x)), crops)
     return {"loss": nt_xent(first, second, config.tau)}
 
 

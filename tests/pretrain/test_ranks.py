@@ -100,9 +100,9 @@ def test_half_precision_on_two_ranks_is_nearly_that_of_one_process(two_ranks, tm
 
 NORMS = """
 import torch
-from torch import nn
+from torch import distributed as dist, nn
 from pretrain import ranks
-from pretrain.norms import join_norms
+from pretrain.norms import join_norms, of_each
 ranks.start("cpu")
 g = torch.Generator().manual_seed(0)
 for layer, shape in ((nn.BatchNorm1d(5), (8, 5)), (nn.BatchNorm2d(5), (8, 5, 3, 2))):
@@ -125,6 +125,29 @@ for layer, shape in ((nn.BatchNorm1d(5), (8, 5)), (nn.BatchNorm2d(5), (8, 5, 3, 
     for (name, mine), theirs in zip(box.state_dict().items(), expected.state_dict().values(), strict=True):
         torch.testing.assert_close(mine, theirs, atol=1e-10, rtol=1e-10, msg=name)
     torch.testing.assert_close(box.eval()(x), expected.eval()(y)[own], atol=1e-10, rtol=1e-10)
+layer = nn.BatchNorm2d(5).double()
+nn.init.uniform_(layer.weight, generator=g), nn.init.uniform_(layer.bias, generator=g)
+expected, box = nn.Sequential(nn.BatchNorm2d(5).double()), nn.Sequential(layer)
+expected.load_state_dict(box.state_dict())
+box = join_norms(box, "cpu").double()
+whole_V = [torch.randn(8, 5, s, s, generator=g, dtype=torch.float64) * (v + 1) + 10 * v for v, s in enumerate((3, 3, 3, 2))]
+toward_V = [torch.randn(x.shape, generator=g, dtype=torch.float64) for x in whole_V]
+mine_V, theirs_V = ([x[rows].clone().requires_grad_() for x in whole_V] for rows in (own, slice(None)))
+waits, gather = [], dist.all_gather
+dist.all_gather = lambda *a: (waits.append(1), gather(*a))
+got_V = of_each(box, mine_V)
+dist.all_gather = gather
+assert len(waits) == 2, waits  # three views of one size and one of another
+want_V = [expected(x) for x in theirs_V]
+sum((y * t[own]).sum() for y, t in zip(got_V, toward_V)).backward()
+sum((y * t).sum() for y, t in zip(want_V, toward_V)).backward()
+for got, want, mine, theirs in zip(got_V, want_V, mine_V, theirs_V, strict=True):
+    torch.testing.assert_close(got, want[own], atol=1e-10, rtol=1e-10)
+    torch.testing.assert_close(mine.grad, theirs.grad[own], atol=1e-10, rtol=1e-10)
+for mine, theirs in zip(box.parameters(), expected.parameters(), strict=True):
+    torch.testing.assert_close(ranks.total(mine.grad), theirs.grad, atol=1e-10, rtol=1e-10)
+for (name, mine), theirs in zip(box.state_dict().items(), expected.state_dict().values(), strict=True):
+    torch.testing.assert_close(mine, theirs, atol=1e-10, rtol=1e-10, msg=name)
 z = torch.arange(4.0).view(2, 2).add(10 * ranks.rank()).requires_grad_()
 (ranks.joined(z) ** 2 * (1 + ranks.rank())).sum().backward()
 torch.testing.assert_close(z.grad, 2 * z.detach() * 3)  # both ranks' losses: once and twice
