@@ -1,6 +1,6 @@
 """The arms of the pretraining study: one change each, everything else alike.
 
-10,000 pictures of cifar10-full at 32 pixels, 500 steps of 128 pictures, one recipe for every large crop, AdamW, bfloat16 products. The learning
+10,000 pictures of cifar10-full at 32 pixels, 400 steps of 128 pictures, one recipe for every large crop, AdamW, bfloat16 products. The learning
 rate of a method is the one of RATES that is best on validation pictures (`python -m benchmarks.pretraining tune`).
 """
 
@@ -17,7 +17,7 @@ TUNING_STEPS = 200
 BASE = "relicv2"  # the arm that the ablations change in one point
 
 COMMON: dict[str, Any] = {
-    "steps": 500,
+    "steps": 400,
     "batch": 128,
     "side": 32,
     "pad": 0.0,

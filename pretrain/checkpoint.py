@@ -61,6 +61,7 @@ def check_same(step: Path, config: Training, data: dict[str, str]) -> dict[str, 
         "method": about["method"],
         "data": _named(about["data"]),
         "version": about["version"],
+        **config_dict(type(config)()),  # a setting that is newer than the run begins as what was done before
         **about["config"],
     }
     differ = [name for name in wanted if name not in NO_DIFFERENCE and wanted[name] != found.get(name)]

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import math
+import os
+import shutil
 from pathlib import Path
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
+from pretrain import ranks
 from pretrain.config import Training, method_of
 from pretrain.feed import Feed
 from relic_eval.encoders.modes import evaluating
@@ -54,6 +57,17 @@ def check_crops(config: Training, encoder: nn.Module, feed: Feed) -> None:
         except (AssertionError, RuntimeError, ValueError) as error:
             expected = f"a network that takes crops of {side} pixels"
             raise ArgumentError("--set network", expected, f"{config.network} ({error})", "Change the side.") from None
+
+
+def check_compiler(device: str) -> None:
+    """On CPUs, whether there is a C++ compiler, which torch would miss in the first step, and one process alone."""
+    if not device.startswith("cpu"):
+        return
+    known = (os.environ.get("CXX", "g++"), "g++", "clang++")
+    if not any(map(shutil.which, known)):
+        raise ArgumentError("--set compile", "a C++ compiler", "none", "Install g++, or leave it off.")
+    if ranks.world() > 1:  # its norms wait for the other ranks, where a compiled graph would break
+        raise ArgumentError("--set compile", "off for several processes on CPUs", "on")
 
 
 def refuse_nan(terms: dict[str, Tensor], step: int, out: Path) -> None:

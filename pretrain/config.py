@@ -56,6 +56,7 @@ class Training:
     precision: str = value(
         "float32", "chosen", "of products in the networks; losses are float32", choices=("float32", "bfloat16")
     )
+    compile: str = value("off", "chosen", "torch.compile of the encoder: off or on", choices=("off", "on"))
     clip: float = value(0.0, "chosen", "largest norm of all gradients together; 0: not clipped", 0)
     network: str = value(
         "thin-resnet", "chosen", "the encoder: thin-resnet, resnet50-2x, resnet18-32px, timm:MODEL, ..."

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from pretrain import checkpoint, ranks
 from pretrain.batch import Batch
-from pretrain.checks import check, check_crops, refuse_nan
+from pretrain.checks import check, check_compiler, check_crops, refuse_nan
 from pretrain.config import VERSION, Training, config_dict, method_of, steps_of
 from pretrain.feed import Feed, batch_rows, make_feed, step_seed
 from pretrain.methods import method
@@ -146,6 +146,11 @@ def begin(config: Training, images: np.ndarray, labels: np.ndarray | None, devic
     if ranks.world() > 1:
         join_norms(online, device)
     target = make_target(online, way.averaged(config))
+    if config.compile == "on":
+        check_compiler(device)
+        for side in (online, target):
+            if "encoder" in side:
+                side["encoder"].compile(dynamic=False)  # when it first runs; names and weights stay as they are
     optimizer = make_optimizer(online, config.optimizer, config.lr, config.weight_decay)
     parts = ranks.parts(ranks.share(config.batch), config.accumulate)
     return Run(config, way, feed, online, target, optimizer, steps_of(config, len(images)), parts)

@@ -298,3 +298,38 @@ def test_masks_find_clothes(fashion):
     masks = saliency_masks(x)
     assert x[masks].mean() > 4 * x[~masks].mean()
     assert 0.1 < masks.float().mean() < 0.8
+
+
+def test_a_compiled_encoder_learns_the_same(tmp_path):
+    """Fused kernels round otherwise: nearly the same weights, by other code."""
+    from torch._dynamo.utils import counters
+
+    counters.clear()
+    images, labels = np.random.default_rng(0).integers(0, 255, (32, 12, 12, 3)).astype(np.uint8), np.arange(32) % 2
+    found = {}
+    for way in ("off", "on"):
+        config = override(Byol(), {"compile": way, "steps": 3, "batch": 8, "side": 12, "lr": 1e-4, "hidden": 16})
+        found[way] = checkpoint.load(pretrain(config, images, labels, tmp_path / way, data=DATA))
+        assert (counters["stats"]["unique_graphs"] > 0) == (way == "on")
+    assert set(found["on"]) == set(found["off"])
+    for name in (n for n in found["on"] if n.startswith("encoder.") and "num_batches" not in n):
+        torch.testing.assert_close(found["on"][name], found["off"][name], atol=1e-3, rtol=1e-2)
+
+
+def test_a_missing_compiler_is_said_before_the_first_step(tmp_path, monkeypatch):
+    monkeypatch.setenv("PATH", "/nowhere")
+    monkeypatch.delenv("CXX", raising=False)
+    images, labels = np.zeros((8, 12, 12), np.uint8), np.zeros(8, int)
+    with pytest.raises(ArgumentError, match=r"a C\+\+ compiler, received none. Install g\+\+"):
+        pretrain(override(Byol(), {"compile": "on", "batch": 4, "side": 12}), images, labels, tmp_path, data=DATA)
+
+
+def test_a_run_from_before_a_setting_was_there_goes_on(fashion, tmp_path):
+    config = override(Byol(), SMALL)
+    step = pretrain(config, *fashion, tmp_path, data=DATA)
+    about = json.loads((step / "checkpoint.json").read_text())
+    assert about["config"].pop("compile") == "off"
+    (step / "checkpoint.json").write_text(json.dumps(about))
+    assert checkpoint.finished(tmp_path, config, DATA) == step
+    with pytest.raises(ArgumentError, match="expected compile = on, received compile = off in the run that is there"):
+        checkpoint.finished(tmp_path, override(config, {"compile": "on"}), DATA)
