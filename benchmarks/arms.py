@@ -1,6 +1,6 @@
 """The arms of the pretraining study: one change each, everything else alike.
 
-10,000 pictures of cifar10-full at 32 pixels, 400 steps of 128 pictures, one recipe for every large crop, AdamW, bfloat16 products. The learning
+10,000 pictures of cifar10-full at 32 pixels, 500 steps of 128 pictures, one recipe for every large crop, AdamW, bfloat16 products. The learning
 rate of a method is the one of RATES that is best on validation pictures (`python -m benchmarks.pretraining tune`).
 """
 
@@ -12,12 +12,12 @@ from pretrain.config import METHODS, Training, override
 
 SEEDS = (0, 1, 2)
 TUNING_SEED = 9  # of the runs that choose the learning rate; no seed of the study
-RATES = (1e-3, 2.5e-3, 6e-3)
+RATES = (1e-3, 2.5e-3, 6e-3, 1.5e-2)
 TUNING_STEPS = 200
 BASE = "relicv2"  # the arm that the ablations change in one point
 
 COMMON: dict[str, Any] = {
-    "steps": 400,
+    "steps": 500,
     "batch": 128,
     "side": 32,
     "pad": 0.0,

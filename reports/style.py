@@ -9,7 +9,9 @@ TITLES = {
     "pixels": "Pixels",
     "random": "Random initialisation",
     "supervised": "Supervised",
+    "simclr": "SimCLR",
     "byol": "BYOL",
+    "relic": "RELIC",
     "relicv2": "RELICv2",
 }
 NARROW = {"random": "Random init."}  # where the title does not fit
@@ -17,15 +19,17 @@ NARROW = {"random": "Random init."}  # where the title does not fit
 KNOWN = {
     "relicv2": ("#d55e00", "circle", ""),
     "byol": ("#0072b2", "square", "6 3"),
+    "simclr": ("#e69f00", "down", "10 4"),
+    "relic": ("#332288", "hexagon", "5 5"),
     "supervised": ("#009e73", "triangle", "12 3"),
     "random": ("#7f7f7f", "cross", "8 3 2 3"),
     "pixels": ("#cc79a7", "diamond", "2 2.5"),
 }
 OTHERS = (
-    ("#e69f00", "down", "10 4"),
+    ("#999933", "down", "7 2"),
     ("#56b4e9", "star", "4 2"),
     ("#b8a900", "plus", "12 3 2 3"),
-    ("#332288", "hexagon", "5 5"),
+    ("#661100", "hexagon", "9 2"),
     ("#882255", "circle", "3 2 8 2"),
     ("#44aa99", "square", ""),
 )
