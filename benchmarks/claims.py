@@ -24,4 +24,5 @@ CLAIMS = {
     "T3": Claim("two ranks", training.ranks),
     "T4": Claim("memory of a step", training.memory),
     "T5": Claim("loading", training.loading),
+    "T7": Claim("torch.compile", training.compiled),
 }

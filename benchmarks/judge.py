@@ -26,11 +26,16 @@ Function = Callable[[Tensor], Tensor]
 @cache
 def cifar(split: str) -> tuple[np.ndarray, np.ndarray, tuple[str, ...]]:
     """Pictures (N, 32, 32, 3), class numbers and names: `train` and `valid` are drawn with seed 0 from the set's own
-    training pictures, `test` are its test pictures."""
+    training pictures, `rest` is all but `valid`, and `test` are its test pictures."""
     files = pictures_of("cifar10-full", "test" if split == "test" else "train")
     order = np.random.default_rng(0).permutation(len(files))
-    start, count = {"train": (0, TRAIN), "valid": (TRAIN, VALID), "test": (0, TEST)}[split]
-    return _decoded([files[i] for i in order[start : start + count]], tuple(sorted({c for c, _ in files})))
+    order = {
+        "train": order[:TRAIN],
+        "valid": order[TRAIN : TRAIN + VALID],
+        "rest": np.delete(order, slice(TRAIN, TRAIN + VALID)),
+        "test": order[:TEST],
+    }[split]
+    return _decoded([files[i] for i in order], tuple(sorted({c for c, _ in files})))
 
 
 @cache

@@ -34,7 +34,9 @@ def values(rows: Sequence[Row], names: tuple[str, ...], by: float) -> dict[str, 
     """
     found: dict[str, list[float]] = {}
     for arm in ARMS:
-        for row in sorted((r for r in rows if r["arm"] == arm and not r.get("tuning")), key=lambda r: r["seed"]):
+        for row in sorted(
+            (r for r in rows if r["arm"] == arm and not {"tuning", "full"} & set(r)), key=lambda r: r["seed"]
+        ):
             found.setdefault(arm, []).append(by * float(np.mean([row["figures"][n]["value"] for n in names])))
     return {arm: np.array(v) for arm, v in found.items()}
 

@@ -49,5 +49,5 @@ def efficiency_figure(rows: Sequence[dict[str, Any]]) -> Figure:
     """Accuracy while training over steps, images, views and operations, all seeds of the methods and of both widths."""
     from reports.figures.sample_efficiency import sample_efficiency_figure
 
-    runs = {arm: [r["curve"] for r in rows if r["arm"] == arm and not r.get("tuning")] for arm in OVERLAID}
+    runs = {arm: [r["curve"] for r in rows if r["arm"] == arm and not {"tuning", "full"} & set(r)] for arm in OVERLAID}
     return sample_efficiency_figure({arm: curves for arm, curves in runs.items() if curves})

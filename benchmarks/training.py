@@ -156,6 +156,23 @@ def loading(quick: bool) -> Iterator[Figure]:
     yield Figure("a batch of 50,000 pictures; peer: the step", ours, peer, "s", ours / peer, "<= 0.05")
 
 
+def compiled(quick: bool) -> Iterator[Figure]:
+    """T7: the step with a compiled encoder, against the step as it is; what compiling takes is in the note."""
+    batch, images = (32, pictures(128)) if quick else (256, pictures(1024))
+    for precision in ("float32",) if quick else ("float32", "bfloat16"):
+        runs = {
+            way: begin(override(settings(batch), {"compile": way, "precision": precision}), images, None, "cpu")
+            for way in ("on", "off")
+        }
+        took = timed(lambda runs=runs: runs["on"].learn(0))[0]
+        runs["off"].learn(0)
+        ours, peer = in_turns(
+            lambda runs=runs: runs["on"].learn(1), lambda runs=runs: runs["off"].learn(1), 1 if quick else 5
+        )
+        note = f"the first step, which compiles, {took:.0f} s"
+        yield Figure(f"{precision}; peer: not compiled", ours, peer, "s", ours / peer, None, note)
+
+
 def _byol(config: Any, crops: Any, batch: Any, online: Any, target: Any, draw: Any) -> dict[str, torch.Tensor]:
     """BYOL's loss over all pairs of an online view and another large one: as many views as RELICv2 has."""
     from pretrain.methods.byol import regression

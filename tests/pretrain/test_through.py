@@ -36,7 +36,7 @@ def test_a_method_lowers_its_loss_and_is_on_the_board(method, out):
     assert sum(losses[-3:]) / 3 < 0.95 * losses[0]
     cells = [r for r in read_results(out) if r.encoder == method]
     assert {c.protocol for c in cells} == set(DIGITS)
-    top1 = {c.protocol: c.rows[0].value for c in cells}
+    top1 = {c.protocol: c.cell.rows[0].value for c in cells}
     assert top1["linear-byol"] > 0.7  # of ten classes; by chance 0.1
     assert (out / "pretrain" / method / "monitor.csv").exists()
     assert (out / "pretrain" / method / "views.png").exists()

@@ -1,0 +1,96 @@
+"""The pretraining study: its arithmetic, its pictures, a run from pictures to a row, and that the page shows the committed rows."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+import torch
+
+from benchmarks import arms, judge, pretraining, study
+from pretrain.config import METHODS, config_dict
+
+
+def test_arms_differ_from_the_whole_in_one_point():
+    base = config_dict(arms.settings(arms.BASE, 0))
+    for arm, (method, changes) in arms.ARMS.items():
+        config = config_dict(arms.settings(arm, 0))
+        if method == arms.BASE:
+            assert {n for n in base if base[n] != config[n]} == set(changes)
+        shared = set(base) & set(config) - {"lr", *changes}
+        assert {n for n in shared if n in arms.COMMON and base[n] != config[n]} == set(), arm
+    assert {method for method, _ in arms.ARMS.values()} == set(METHODS)
+
+
+def test_intervals_pool_the_spread_of_trained_arms():
+    rng = np.random.default_rng(0)
+    covered = []
+    for _ in range(400):
+        of = {f"a{i}": rng.normal(10 * i, 2.0, 3) for i in range(14)} | {"random": np.array([0.0, 50.0, 99.0])}
+        deviation, free = study.spread(of)
+        assert free == 28
+        covered.append(abs((of["a3"].mean() - of["a1"].mean()) - 20) < study.half_width(deviation, free, 3, 3))
+    assert 0.92 < np.mean(covered) < 0.98
+
+
+def test_a_shifted_picture_is_the_padded_one_moved():
+    x = torch.rand(20, 3, 32, 32, generator=torch.Generator().manual_seed(0))
+    moved = judge.shifted(x, torch.Generator().manual_seed(1))
+    padded = torch.nn.functional.pad(x, (4, 4, 4, 4))
+    places = set()
+    for before, after in zip(padded, moved, strict=True):
+        found = [(i, j) for i in range(9) for j in range(9) if torch.equal(before[:, i : i + 32, j : j + 32], after)]
+        assert len(found) == 1
+        places |= set(found)
+    assert len(places) > 10
+
+
+def test_pictures_that_train_choose_and_test_are_apart(data_folder, monkeypatch):
+    monkeypatch.setenv("RELIC_EVAL_DATA", str(data_folder))
+    judge.cifar.cache_clear()
+    parts = {split: judge.cifar(split) for split in ("train", "valid", "test")}
+    assert {split: len(x) for split, (x, _, _) in parts.items()} == {"train": 10_000, "valid": 2_000, "test": 10_000}
+    seen = {split: {p.tobytes() for p in x} for split, (x, _, _) in parts.items()}
+    assert len(seen["train"] & seen["valid"]) <= 2  # the set itself has a few doubles
+    assert all(np.bincount(y).min() > 150 for _, y, _ in parts.values())
+
+
+def test_a_run_goes_from_pictures_to_a_row(data_folder, tmp_path, monkeypatch):
+    monkeypatch.setenv("RELIC_EVAL_DATA", str(data_folder))
+    for name, count in (("TRAIN", 300), ("VALID", 100), ("TEST", 200)):
+        monkeypatch.setattr(judge, name, count)
+    judge.cifar.cache_clear()
+    monkeypatch.setitem(arms.COMMON, "steps", 4)
+    monkeypatch.setitem(arms.COMMON, "monitor_every", 2)
+    monkeypatch.setattr(pretraining, "ROWS", tmp_path / "rows.jsonl")
+    monkeypatch.setattr(pretraining, "WORK", tmp_path / "work")
+    for arm in ("random", "byol"):
+        pretraining.one(arm, 0)
+    judge.cifar.cache_clear()
+    untrained, row = pretraining.rows()
+    assert (row["arm"], row["seed"]) == ("byol", 0)
+    assert [point["step"] for point in row["curve"]] == [2, 4]
+    changed = {f"linear {name}" for name in judge.CHANGES}
+    assert set(row["figures"]) == {
+        *("linear", "knn", "distance ratio", "effective rank", "purity", "purity by chance", "cat or dog"),
+        *changed,
+    }
+    assert 0.1 < row["figures"]["linear"]["value"] < 0.6
+    assert untrained["figures"]["linear"] != row["figures"]["linear"]
+    assert "byol" in study.table([untrained, row])
+
+
+def test_the_page_shows_the_committed_rows():
+    text = (study.DOCS / "study.md").read_text()
+    inside = text.partition(study.MARKS[0])[2].partition(study.MARKS[1])[0].strip()
+    assert inside == study.table(pretraining.rows())
+    chosen = {}
+    for row in (r for r in pretraining.rows() if r.get("tuning")):
+        method = arms.ARMS[row["arm"]][0]
+        best = max(chosen.get(method, (0, 0)), (row["figures"]["linear"]["value"], -row["settings"]["lr"]))
+        chosen[method] = best
+    assert {m: -rate for m, (_, rate) in chosen.items()} == pytest.approx(arms.CHOSEN)
+    for row in (r for r in pretraining.rows() if not r.get("tuning")):
+        config = json.loads(json.dumps(config_dict(arms.settings(row["arm"], row["seed"]))))
+        assert row["settings"] == {n: config[n] for n in row["settings"]}, row["arm"]
