@@ -9,6 +9,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -164,11 +165,9 @@ def compiled(quick: bool) -> Iterator[Figure]:
             way: begin(override(settings(batch), {"compile": way, "precision": precision}), images, None, "cpu")
             for way in ("on", "off")
         }
-        took = timed(lambda runs=runs: runs["on"].learn(0))[0]
+        took = timed(partial(runs["on"].learn, 0))[0]
         runs["off"].learn(0)
-        ours, peer = in_turns(
-            lambda runs=runs: runs["on"].learn(1), lambda runs=runs: runs["off"].learn(1), 1 if quick else 5
-        )
+        ours, peer = in_turns(partial(runs["on"].learn, 1), partial(runs["off"].learn, 1), 1 if quick else 5)
         note = f"the first step, which compiles, {took:.0f} s"
         yield Figure(f"{precision}; peer: not compiled", ours, peer, "s", ours / peer, None, note)
 
