@@ -15,14 +15,23 @@ from pretrain.config import Byol, Relicv2, Supervised, override
 from pretrain.feed import batch_rows, border_masks, channel_moments
 from pretrain.saliency import saliency_masks
 from pretrain.squares import Held, Listed, held, opened
-from pretrain.train import pretrain
+from pretrain.train import begin, pretrain
 from relic_eval import training
 from relic_eval.data.folder import folder_pictures, open_square
 from relic_eval.errors import DataError
 from tests.pretrain.test_ranks import launched
 
 DATA = {"name": "blots", "digest": "d"}
-SETTINGS = {"steps": 5, "batch": 8, "side": 16, "checkpoint_every": 2, "hidden": 16, "out": 8, "small_side": 8, "negatives": 3}
+SETTINGS = {
+    "steps": 5,
+    "batch": 8,
+    "side": 16,
+    "checkpoint_every": 2,
+    "hidden": 16,
+    "out": 8,
+    "small_side": 8,
+    "negatives": 3,
+}
 
 
 def settings(method, **more):
@@ -107,7 +116,7 @@ from pathlib import Path
 import torch
 torch.set_default_dtype(torch.float64)
 from pretrain.config import Byol
-from pretrain.train import pretrain
+from pretrain.train import begin, pretrain
 from relic_eval.data.folder import folder_pictures
 from tests.pretrain.test_feed import DATA, array, listed, settings
 source = folder_pictures(Path(sys.argv[1]), "all")
@@ -237,3 +246,15 @@ def test_too_many_pixels_are_refused_whatever_becomes_of_warnings(source, monkey
             warnings.simplefilter(action)
             with pytest.raises(DataError, match="400"):
                 open_square(source.paths[0], 8)
+
+
+def test_the_next_step_is_read_while_one_computes(source):
+    config = settings(Supervised(), accumulate=2, steps=2)
+    with opened(listed(source)) as pictures:
+        run = begin(config, pictures, source.y_N[1:], "cpu")
+        assert pictures.coming == {}
+        run.learn(0)
+        parts = [batch_rows(1, 19, 8, 0)[:4], batch_rows(1, 19, 8, 0)[4:]]
+        assert list(pictures.coming) == [rows.numpy().tobytes() for rows in parts]
+        run.learn(1)
+        assert pictures.coming == {}  # there is no third step
