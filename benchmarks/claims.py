@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from benchmarks import bootstrap, distances, neighbours, path, quickstart, similarity, slopes, training
+from benchmarks import bootstrap, decoding, distances, neighbours, path, quickstart, similarity, slopes, training
 from benchmarks.claim import Claim
 
 CLAIMS = {
@@ -24,5 +24,6 @@ CLAIMS = {
     "T3": Claim("two ranks", training.ranks),
     "T4": Claim("memory of a step", training.memory),
     "T5": Claim("loading", training.loading),
+    "T6": Claim("decoding while training", decoding.steps),
     "T7": Claim("torch.compile", training.compiled),
 }

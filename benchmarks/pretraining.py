@@ -75,9 +75,10 @@ def one(arm: str, seed: int, device: str = "cpu", rate: float | None = None, ful
 def _untrained(config: Any, images: Any) -> Any:
     """The network as it is drawn, behind the moments of the pictures."""
     from pretrain.feed import make_feed
+    from pretrain.squares import held
     from relic_eval.encoders.networks import build_network
 
-    feed, network = make_feed(config, images, None, "cpu"), build_network(config.network, 3, config.seed).eval()
+    feed, network = make_feed(config, held(images), None, "cpu"), build_network(config.network, 3, config.seed).eval()
     return lambda x: network((x - feed.mean) / feed.std)
 
 

@@ -21,6 +21,7 @@ from PIL import Image
 from benchmarks.claim import Figure, in_turns, timed
 from benchmarks.features import pictures_of
 from pretrain.config import Relicv2, override
+from pretrain.squares import held
 from pretrain.train import Run, begin
 
 SHAPE = {
@@ -51,7 +52,7 @@ def pictures(count: int) -> np.ndarray:
 def step(quick: bool) -> Iterator[Figure]:
     """T1: the whole step (load, views, forward, backward, update) against the same on ready-made views."""
     batch = 32 if quick else 256
-    run = begin(settings(batch), pictures(4 * batch), None, "cpu")
+    run = begin(settings(batch), held(pictures(4 * batch)), None, "cpu")
     ready = run.views(0, run.parts[0])
     place = Path(tempfile.gettempdir())
 
@@ -78,7 +79,7 @@ def views(quick: bool) -> Iterator[Figure]:
 
     batch, batches = (32, 2) if quick else (256, 16)
     images = pictures(batch * batches)
-    run = begin(settings(batch), images, None, "cpu")
+    run = begin(settings(batch), held(images), None, "cpu")
     recipe = SwaVTransform(
         crop_sizes=(32, 16),
         crop_counts=(4, 2),
@@ -150,8 +151,8 @@ def _held(batch: str, way: str) -> float:
 def loading(quick: bool) -> Iterator[Figure]:
     """T5: taking the pictures of a batch out of 50,000, against the whole step."""
     batch = 32 if quick else 256
-    run = begin(settings(batch), pictures(1000 if quick else 50_000), None, "cpu")
-    rows = torch.randperm(len(run.feed.pixels), generator=torch.Generator().manual_seed(0))[:batch]
+    run = begin(settings(batch), held(pictures(1000 if quick else 50_000)), None, "cpu")
+    rows = torch.randperm(len(run.feed.pictures), generator=torch.Generator().manual_seed(0))[:batch]
     run.learn(0)
     ours, peer = in_turns(lambda: run.feed.take(rows), lambda: run.learn(0), 2 if quick else 7)
     yield Figure("a batch of 50,000 pictures; peer: the step", ours, peer, "s", ours / peer, "<= 0.05")
@@ -162,7 +163,7 @@ def compiled(quick: bool) -> Iterator[Figure]:
     batch, images = (32, pictures(128)) if quick else (256, pictures(1024))
     for precision in ("float32",) if quick else ("float32", "bfloat16"):
         runs = {
-            way: begin(override(settings(batch), {"compile": way, "precision": precision}), images, None, "cpu")
+            way: begin(override(settings(batch), {"compile": way, "precision": precision}), held(images), None, "cpu")
             for way in ("on", "off")
         }
         took = timed(partial(runs["on"].learn, 0))[0]
@@ -208,7 +209,7 @@ if __name__ == "__main__":
     from types import SimpleNamespace
 
     size, count = int(sys.argv[1]), int(sys.argv[2])
-    made = begin(settings(size), pictures(4 * size), None, "cpu")
+    made = begin(settings(size), held(pictures(4 * size)), None, "cpu")
     if sys.argv[3:] == ["byol"]:
         made = replace(made, way=SimpleNamespace(views=made.way.views, loss=_byol))  # type: ignore[arg-type]
     if int(os.environ.get("RANK", "0")) == 0:

@@ -14,20 +14,17 @@ from torch import Tensor, nn
 from pretrain import ranks
 from pretrain.config import Training, method_of
 from pretrain.feed import Feed
+from pretrain.squares import Decoded, Held
 from relic_eval.encoders.modes import evaluating
 from relic_eval.errors import ArgumentError, RelicError
 
 
-def check(config: Training, images: np.ndarray, labels: np.ndarray | None) -> None:
+def check(config: Training, pictures: Held | Decoded, labels: np.ndarray | None) -> None:
     """All that pictures, labels and settings tell: sizes, classes, the number of negatives, parts of a batch."""
-    if images.ndim not in (3, 4) or images.dtype != np.uint8:
-        raise ArgumentError("images", "uint8 (N, H, W) or (N, H, W, C)", f"{images.dtype} {images.shape}")
-    if len(images) < config.batch:
-        raise ArgumentError("--set batch", f"at most {len(images)}, the pictures there are", f"{config.batch}")
-    if min(images.shape[1:3]) < config.side:
-        raise ArgumentError(
-            "--set side", f"at most {min(images.shape[1:3])}, the side of the pictures", f"{config.side}"
-        )
+    if len(pictures) < config.batch:
+        raise ArgumentError("--set batch", f"at most {len(pictures)}, the pictures there are", f"{config.batch}")
+    if pictures.side < config.side:
+        raise ArgumentError("--set side", f"at most {pictures.side}, the side of the pictures", f"{config.side}")
     negatives = getattr(config, "negatives", 0)
     if config.batch < max(2, negatives + 1):
         raise ArgumentError(
@@ -53,7 +50,7 @@ def check_crops(config: Training, encoder: nn.Module, feed: Feed) -> None:
     for side in sorted(sides):
         try:
             with evaluating(encoder), torch.no_grad():
-                encoder(torch.zeros(1, feed.pixels.shape[1], side, side).to(feed.mean))
+                encoder(torch.zeros(1, feed.pictures.channels, side, side).to(feed.mean))
         except (AssertionError, RuntimeError, ValueError) as error:
             expected = f"a network that takes crops of {side} pixels"
             raise ArgumentError("--set network", expected, f"{config.network} ({error})", "Change the side.") from None

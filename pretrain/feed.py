@@ -2,62 +2,99 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from pretrain import ranks
 from pretrain.batch import Batch
 from pretrain.config import Training
 from pretrain.saliency import saliency_masks
+from pretrain.squares import Decoded, Held
+from relic_eval.progress import track
 
 CHUNK = 1 << 22  # bytes of pictures whose moments are summed together
+MEASURED = 50_000  # pictures whose moments stand for all, where there are more
+
+Masks = Callable[[Tensor, Tensor], Tensor]  # rows (n,) and their bytes (n, C, H, W) -> masks (n, 1, H, W)
 
 
 @dataclass(frozen=True)
 class Feed:
-    """All pictures as bytes, (N, C, H, W), with labels, masks where a method uses them, and moments of each channel."""
+    """All pictures, with labels, masks where a method uses them, and moments of each channel."""
 
-    pixels: Tensor
+    pictures: Held | Decoded
     y: Tensor
-    mask: Tensor
+    masks: Masks
     mean: Tensor  # (1, C, 1, 1)
     std: Tensor
 
     def take(self, rows: Tensor) -> Batch:
         """The pictures of some rows, as fractions."""
         device = self.mean.device
-        x = self.pixels[rows].to(device).to(self.mean.dtype).div_(255)
-        return Batch(x, self.y[rows].to(device), self.mask[rows].to(device) if len(self.mask) else self.mask, self.mean)
+        pixels = self.pictures.take(rows)
+        x = pixels.to(device).to(self.mean.dtype).div_(255)
+        return Batch(x, self.y[rows].to(device), self.masks(rows, pixels).to(device), self.mean)
 
 
-def make_feed(config: Training, images: np.ndarray, labels: np.ndarray | None, device: str) -> Feed:
-    """Pictures of uint8 (N, H, W) or (N, H, W, C) and labels (N,), ready to be taken."""
-    pixels = torch.from_numpy(np.ascontiguousarray(images))
-    pixels = pixels[:, None] if pixels.ndim == 3 else pixels.permute(0, 3, 1, 2).contiguous()
-    y = torch.full((len(pixels),), -1) if labels is None else torch.from_numpy(labels.astype(np.int64))
-    mask = torch.ones(0, dtype=torch.bool)
-    if hasattr(config, "p_mask"):
-        mask = saliency_masks(pixels) if config.p_mask > 0 else torch.ones(len(pixels), 1, 1, 1, dtype=torch.bool)
+def make_feed(
+    config: Training,
+    pictures: Held | Decoded,
+    labels: np.ndarray | None,
+    device: str,
+    known: dict[str, Any] | None = None,
+) -> Feed:
+    """Pictures and labels (N,), ready to be taken; `known` are the moments (C,) of a run that is taken up: mean and std."""
+    y = torch.full((len(pictures),), -1) if labels is None else torch.from_numpy(labels.astype(np.int64))
     # rounded to what JSON keeps, so that the encoder sees later what it was trained on
-    mean, std = (
-        s.mul(1e6).round().div(1e6).to(device, torch.get_default_dtype()).view(1, -1, 1, 1)
-        for s in channel_moments(pixels)
-    )
-    return Feed(pixels, y, mask, mean, std)
+    moments = [s.mul(1e6).round().div(1e6) for s in channel_moments(pictures, device)] if known is None else []
+    if known is not None:  # not measured again
+        moments = [torch.tensor(known[name], dtype=torch.float64) for name in ("mean", "std")]
+    mean, std = (s.to(device, torch.get_default_dtype()).view(1, -1, 1, 1) for s in moments)
+    return Feed(pictures, y, border_masks(config, pictures), mean, std)
 
 
-def channel_moments(pixels: Tensor) -> tuple[Tensor, Tensor]:
-    """Mean and deviation (C,) in float64 of bytes (N, C, H, W), as fractions of 255.
+def border_masks(config: Training, pictures: Held | Decoded) -> Masks:
+    """The masks of a batch, none for methods without them: all made now of held pictures, of others batch by batch.
 
-    >>> channel_moments(torch.tensor([0, 255], dtype=torch.uint8).view(2, 1, 1, 1))[0].item()
+    A mask depends on its picture alone, so both are the same.
+    """
+    if not hasattr(config, "p_mask"):
+        return lambda rows, pixels: torch.ones(0, dtype=torch.bool)
+    if config.p_mask == 0:
+        return lambda rows, pixels: torch.ones(len(rows), 1, 1, 1, dtype=torch.bool)
+    if isinstance(pictures, Decoded):
+        return lambda rows, pixels: saliency_masks(pixels)
+    made = torch.cat([saliency_masks(pictures.take(rows)) for rows in torch.arange(len(pictures)).split(1024)])
+    return lambda rows, pixels: made[rows]
+
+
+def channel_moments(pictures: Held | Decoded, device: str = "cpu") -> tuple[Tensor, Tensor]:
+    """Mean and deviation (C,) in float64 of all pictures, as fractions of 255; of more than 50,000, of 50,000 of them.
+
+    Those are drawn without replacement by a seed that is always 0. Ranks share the work; the sums are of whole numbers.
+
+    >>> from pretrain.squares import held
+    >>> channel_moments(held(np.array([0, 255], np.uint8).reshape(2, 1, 1)))[0].item()
     0.5
     """
-    count, sums = pixels.numel() // pixels.shape[1], torch.zeros(2, pixels.shape[1], dtype=torch.float64)
-    for some in pixels.split(max(1, CHUNK // pixels[0].numel())):
-        x = some.to(torch.int64)
+    rows = torch.arange(len(pictures))
+    if len(rows) > MEASURED:
+        rows = torch.from_numpy(np.sort(np.random.default_rng(0).choice(len(rows), MEASURED, replace=False)))
+    each = pictures.side**2 * pictures.channels
+    parts = rows[ranks.rank() :: ranks.world()].split(max(1, CHUNK // each))
+    sums, area = torch.zeros(2, pictures.channels, dtype=torch.float64), 0
+    for place, part in enumerate(track(parts, "pretrain moments of the pictures")):
+        pictures.expect(parts[place : place + 2])
+        x = pictures.take(part).to(torch.int64)
         sums += torch.stack([x.sum((0, 2, 3)), (x * x).sum((0, 2, 3))])  # whole numbers: nothing is rounded
+        area = x.shape[2] * x.shape[3]
+    sums, count = ranks.total(sums.to(device)).cpu(), len(rows) * area
     mean = sums[0] / count
     var = (sums[1] / count - mean**2) * count / max(1, count - 1)
     return mean / 255, var.clamp_min(0).sqrt().div(255).clamp_min(1e-3)
@@ -70,8 +107,12 @@ def batch_rows(step: int, pictures: int, batch: int, seed: int) -> Tensor:
     [0, 1, 2, 3]
     """
     epoch, place = divmod(step, pictures // batch)
-    order = torch.from_numpy(np.random.default_rng([seed, epoch]).permutation(pictures))
-    return order[place * batch : (place + 1) * batch]
+    return _order(seed, epoch, pictures)[place * batch : (place + 1) * batch]
+
+
+@lru_cache(maxsize=2)  # a step and the next one may lie in two epochs
+def _order(seed: int, epoch: int, pictures: int) -> Tensor:
+    return torch.from_numpy(np.random.default_rng([seed, epoch]).permutation(pictures))
 
 
 def step_seed(seed: int, step: int) -> int:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 import numpy as np
 import torch
@@ -19,6 +20,7 @@ from pretrain.methods import method
 from pretrain.norms import join_norms
 from pretrain.optim import make_optimizer, rate
 from pretrain.sheet import draw_views
+from pretrain.squares import Decoded, Held, Listed, opened
 from pretrain.state import resume, state
 from pretrain.target import make_target, momentum, move
 from pretrain.watch import make_watch
@@ -32,7 +34,7 @@ LOG_EVERY = 5
 
 def pretrain(
     config: Training,
-    images: np.ndarray,
+    images: np.ndarray | Listed,
     labels: np.ndarray | None,
     out: Path,
     *,
@@ -41,16 +43,32 @@ def pretrain(
 ) -> Path:
     """Train an encoder for the steps of `config` and return the folder of its last checkpoint.
 
-    `images` are uint8 (N, H, W) or (N, H, W, C); `labels` class numbers (N,), needed by supervised only; `data` holds the
-    set's name and digest. A run that is there is taken up where it stopped: batches and views of a step follow from the
-    seed and the step, so the result is the same to the bit. Under torchrun every process calls this with the same
-    arguments; together they do what one would do with the whole batch.
+    `images` are uint8 (N, H, W) or (N, H, W, C), or listed: then they are decoded while it trains, to the same numbers.
+    `labels` are class numbers (N,), needed by supervised only; `data` holds the set's name and digest. A run that is there
+    is taken up where it stopped: batches and views of a step follow from the seed and the step, so the result is the same
+    to the bit. Under torchrun every process calls this with the same arguments; together they do what one would do with
+    the whole batch. Raises DataError for a listed picture that is unreadable, when its turn comes.
     """
     done = checkpoint.finished(out, config, data)
     if done is not None:
         return done
-    check(config, images, labels)
-    run = begin(config, images, labels, device)
+    with opened(images) as pictures:
+        check(config, pictures, labels)
+        return _train(config, pictures, labels, out, data, device)
+
+
+def _train(
+    config: Training,
+    pictures: Held | Decoded,
+    labels: np.ndarray | None,
+    out: Path,
+    data: dict[str, str],
+    device: str,
+) -> Path:
+    """The steps that are left of a run; returns the folder of its last checkpoint."""
+    before = checkpoint.latest(out)
+    known = None if before is None else checkpoint.read_about(before).get("input")
+    run = begin(config, pictures, labels, device, known)
     watch = make_watch(config, run.feed, out)
     history: dict[str, list] = {}
     first = resume(out, run.online, run.target, run.optimizer, history)
@@ -60,7 +78,7 @@ def pretrain(
         "config": config_dict(config),
         "steps": run.steps,
         "data": data,
-        "network": {"name": config.network, "channels": run.feed.pixels.shape[1], "dims": run.online["encoder"].dims},
+        "network": {"name": config.network, "channels": pictures.channels, "dims": run.online["encoder"].dims},
         "input": {
             "size": config.side,
             "mean": run.feed.mean.flatten().tolist(),
@@ -104,16 +122,22 @@ class Run:
     steps: int
     parts: list[slice]  # of the whole batch; more than one where gradients are accumulated
 
+    def rows(self, step: int, part: slice) -> Tensor:
+        """The rows of a part of a step's batch."""
+        return batch_rows(step, len(self.feed.pictures), self.config.batch, self.config.seed)[part]
+
     def views(self, step: int, part: slice) -> tuple[Batch, Draw, list[Tensor]]:
         """The pictures of a part of a step's batch, what is drawn for them, and their normalised crops."""
         config, feed = self.config, self.feed
-        batch = feed.take(batch_rows(step, len(feed.pixels), config.batch, config.seed)[part])
+        batch = feed.take(self.rows(step, part))
         draw = Draw(torch.Generator().manual_seed(step_seed(config.seed, step)), config.batch, part)
         return batch, draw, [(x - feed.mean) / feed.std for x in self.way.views(config, batch, draw)]
 
     def learn(self, step: int) -> tuple[dict[str, Tensor], list[Tensor]]:
         """Gradients of the whole batch; returns its loss and terms, without gradient, and the crops of the last part."""
         self.optimizer.zero_grad(set_to_none=True)
+        ahead = range(step, min(step + 2, self.steps))  # threads decode the next step's while this one computes
+        self.feed.pictures.expect([self.rows(number, part) for number in ahead for part in self.parts])
         sums: list[Tensor] = []
         for part in self.parts:
             batch, draw, crops = self.views(step, part)
@@ -137,11 +161,17 @@ class Run:
             move(self.target, self.online, momentum(step, self.steps, self.config.ema))  # type: ignore[attr-defined]
 
 
-def begin(config: Training, images: np.ndarray, labels: np.ndarray | None, device: str) -> Run:
-    """Networks drawn from the seed, pictures and optimiser of a run that is at its start."""
+def begin(
+    config: Training,
+    pictures: Held | Decoded,
+    labels: np.ndarray | None,
+    device: str,
+    known: dict[str, Any] | None = None,
+) -> Run:
+    """Networks drawn from the seed, pictures and optimiser of a run at its start; `known` as in `make_feed`."""
     device = ranks.start(device)
-    way, feed = method(method_of(config)), make_feed(config, images, labels, device)
-    online = build_online(config, feed.pixels.shape[1], int(feed.y.max()) + 1).to(device)
+    way, feed = method(method_of(config)), make_feed(config, pictures, labels, device, known)
+    online = build_online(config, pictures.channels, int(feed.y.max()) + 1).to(device)
     check_crops(config, online["encoder"], feed)
     if ranks.world() > 1:
         join_norms(online, device)
@@ -153,7 +183,7 @@ def begin(config: Training, images: np.ndarray, labels: np.ndarray | None, devic
                 side["encoder"].compile(dynamic=False)  # when it first runs; names and weights stay as they are
     optimizer = make_optimizer(online, config.optimizer, config.lr, config.weight_decay)
     parts = ranks.parts(ranks.share(config.batch), config.accumulate)
-    return Run(config, way, feed, online, target, optimizer, steps_of(config, len(images)), parts)
+    return Run(config, way, feed, online, target, optimizer, steps_of(config, len(pictures)), parts)
 
 
 def build_online(config: Training, channels: int, classes: int) -> nn.ModuleDict:

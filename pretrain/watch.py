@@ -31,8 +31,8 @@ def make_watch(config: Training, feed: Feed, out: Path) -> Watch:
         raise ArgumentError("--set monitor_every", "0 for pictures without labels", f"{config.monitor_every}")
     from relic_eval.monitor import Monitor
 
-    rows = np.random.default_rng([config.seed, 1]).permutation(len(feed.pixels))[: config.monitor_rows]
-    pictures = feed.pixels[rows].permute(0, 2, 3, 1).numpy()
+    rows = np.random.default_rng([config.seed, 1]).permutation(len(feed.pictures))[: config.monitor_rows]
+    pictures = feed.pictures.take(torch.from_numpy(rows)).permute(0, 2, 3, 1).numpy()
     monitor = Monitor(out, pictures, feed.y[rows].numpy(), every=config.monitor_every)
     cost = 0.0
 

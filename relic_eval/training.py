@@ -18,9 +18,14 @@ from relic_eval.progress import say
 from relic_eval.run import note_time
 
 if TYPE_CHECKING:
+    import numpy as np
+
     from pretrain.config import Training
+    from pretrain.squares import Listed
+    from relic_eval.data.pictures import Pictures
 
 ENLARGED = 4  # times that pictures may be enlarged: beyond, a preset of another size would fill memory with blur
+HELD = 4 << 30  # bytes of pictures that the processes of a machine hold in memory; more are decoded while they train
 TAKEN = ("pixels", "random", "", ".", "..")  # encoders that have rows on the board already, and what is no name
 
 
@@ -100,9 +105,19 @@ def _train(config: Training, data: str, run: Path, about: dict[str, str], device
         hint = "A preset is for pictures of its size; --set side=N trains on smaller crops."
         raise ArgumentError("--set side", expected, f"{config.side}", hint)
     rows = pretraining_rows(about["split"], source.y_N, source.classes)
-    images, problems = source.read(rows, max(source.side, config.side))
+    images = _images(source, rows, max(source.side, config.side))
+    pretrain(config, images, source.y_N[rows], run, data=about, device=find_device(device))
+
+
+def _images(source: Pictures, rows: np.ndarray, side: int) -> np.ndarray | Listed:
+    """The squares of a run: read now, or listed where they are too many to hold. No number depends on which."""
+    from pretrain.squares import Listed
+
+    if len(rows) * side**2 * source.channels > HELD // int(os.environ.get("LOCAL_WORLD_SIZE", "1")):
+        return Listed(source, rows, side)
+    images, problems = source.read(rows, side)
     if problems:
         raise DataError(
             f"expected readable pictures, received {len(problems)} that are not: {next(iter(problems.values()))}. Mend or remove them."
         )
-    pretrain(config, images, source.y_N[rows], run, data=about, device=find_device(device))
+    return images

@@ -92,19 +92,20 @@ def folder_pictures(folder: Path, split: str, cache: Path | None = None) -> Pict
     paths = [f for found in files for f in found]
     y_N = np.repeat(np.arange(len(classes)), [len(found) for found in files])
     names = np.array([str(p.relative_to(folder)) for p in paths])
+    places = np.array([str(p) for p in paths])  # kept in place of Path objects, of which a million take 400 MB
     superclasses = _superclasses(folder, classes)
     return Pictures(
         dataset=folder_title(folder),
         split=split,
         digest=digest_json([_digest(folder, paths, split, cache), superclasses]),
         ids=names,
-        paths=np.array([str(p) for p in paths]),
+        paths=places,
         y_N=y_N,
         classes=classes,
         superclasses=superclasses,
         side=SIDE,
         channels=3,
-        read=lambda rows, side: _read([paths[r] for r in rows], rows, side),
+        read=lambda rows, side: _read([Path(place) for place in places[rows]], rows, side),
     )
 
 
@@ -212,17 +213,16 @@ def open_square(path: Path, side: int) -> np.ndarray:
 
     Transparency is dropped, as torchvision's loader does: what counts is the colour under it.
     """
-    import warnings
-
     from PIL import Image, ImageOps
 
-    with warnings.catch_warnings():
-        warnings.simplefilter("error", Image.DecompressionBombWarning)
-        try:
-            with Image.open(path, formats=FORMATS) as file:
-                picture = _eight_bit(ImageOps.exif_transpose(file))
-        except (Image.DecompressionBombWarning, Image.DecompressionBombError) as error:
-            raise DataError(str(error)) from None
+    try:
+        with Image.open(path, formats=FORMATS) as file:
+            # Pillow warns here and refuses twice as many only; filters that make warnings errors are no thread's own
+            if Image.MAX_IMAGE_PIXELS and file.width * file.height > Image.MAX_IMAGE_PIXELS:
+                raise DataError(f"{file.width} x {file.height} pixels, more than {Image.MAX_IMAGE_PIXELS}")
+            picture = _eight_bit(ImageOps.exif_transpose(file))
+    except (Image.DecompressionBombWarning, Image.DecompressionBombError) as error:
+        raise DataError(str(error)) from None
     if max(picture.size) > LONGEST * min(picture.size):
         raise DataError(f"{picture.width} x {picture.height} pixels, more than {LONGEST} times as long as wide")
     scale = side / min(picture.size)
