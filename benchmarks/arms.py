@@ -14,6 +14,16 @@ SEEDS = (0, 1, 2)
 TUNING_SEED = 9  # of the runs that choose the learning rate; no seed of the study
 RATES = (1e-3, 2.5e-3, 6e-3, 1.5e-2)
 TUNING_STEPS = 200
+MONITORED = (
+    "random",
+    "supervised",
+    "simclr",
+    "byol",
+    "relic",
+    "relicv2",
+    "no masks",
+    "twice as wide",
+)  # every 50 steps
 BASE = "relicv2"  # the arm that the ablations change in one point
 
 COMMON: dict[str, Any] = {
@@ -25,7 +35,7 @@ COMMON: dict[str, Any] = {
     "blur": 0.0,
     "solarise": 0.0,
     "precision": "bfloat16",
-    "monitor_every": 50,
+    "monitor_every": 0,
 }
 RELICV2: dict[str, Any] = {"large": 4, "small": 2, "small_side": 16, "small_area_low": 0.1, "small_area_high": 0.3}
 # with a GPU (`--full`): all pictures that nobody chooses or tests on, a network of the usual size, rates as they are
@@ -57,4 +67,5 @@ def settings(arm: str, seed: int, **changes: Any) -> Training:
     method, its = ARMS[arm]
     base = RELICV2 if method == "relicv2" else {}
     rate = {"lr": CHOSEN[method]} if method in CHOSEN else {}
-    return override(METHODS[method](), {**COMMON, **base, **rate, **its, "seed": seed, **changes})
+    every = {"monitor_every": 50} if arm in MONITORED else {}
+    return override(METHODS[method](), {**COMMON, **every, **base, **rate, **its, "seed": seed, **changes})

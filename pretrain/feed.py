@@ -88,15 +88,14 @@ def channel_moments(pictures: Held | Decoded, device: str = "cpu") -> tuple[Tens
         rows = torch.from_numpy(np.sort(np.random.default_rng(0).choice(len(rows), MEASURED, replace=False)))
     each = pictures.side**2 * pictures.channels
     parts = rows[ranks.rank() :: ranks.world()].split(max(1, CHUNK // each))
-    sums, area = torch.zeros(2, pictures.channels, dtype=torch.float64), 0
+    sums = torch.zeros(3, pictures.channels, dtype=torch.float64)
     for place, part in enumerate(track(parts, "pretrain moments of the pictures")):
         pictures.expect(parts[place : place + 2])
         x = pictures.take(part).to(torch.int64)
-        sums += torch.stack([x.sum((0, 2, 3)), (x * x).sum((0, 2, 3))])  # whole numbers: nothing is rounded
-        area = x.shape[2] * x.shape[3]
-    sums, count = ranks.total(sums.to(device)).cpu(), len(rows) * area
-    mean = sums[0] / count
-    var = (sums[1] / count - mean**2) * count / max(1, count - 1)
+        sums += torch.stack([torch.ones_like(x).sum((0, 2, 3)), x.sum((0, 2, 3)), (x * x).sum((0, 2, 3))])
+    count, mean, square = ranks.total(sums.to(device)).cpu()  # of whole numbers: nothing is rounded
+    mean, square = mean / count, square / count
+    var = (square - mean**2) * count / (count - 1).clamp_min(1)
     return mean / 255, var.clamp_min(0).sqrt().div(255).clamp_min(1e-3)
 
 
