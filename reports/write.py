@@ -71,6 +71,7 @@ def report_key(out: Path, asked: Sequence[Any]) -> str:
     """Digest of what the report is made of, reading no table: what was asked for, cells, stores, failures, and the code."""
     cells = sorted(out.glob("cells/*/*/*/cell.json")) + sorted(out.glob("failures/*/*/*.json"))
     stores = find_stores(out)
+    manifests = [(s, read_manifest(s.path)) for s in stores]
     pictures = [f for s in stores if (f := s.path / "thumbnails.parquet").exists()]
     here = Path(__file__).parent
     sources = [p for p in here.rglob("*") if p.suffix in (".py", ".html", ".css", ".js")]
@@ -79,7 +80,7 @@ def report_key(out: Path, asked: Sequence[Any]) -> str:
         [
             asked,
             [(str(p.relative_to(out)), digest_file(p)) for p in (*cells, *pictures)],
-            [(s.encoder, s.dataset, s.split, read_manifest(s.path)["content"]) for s in stores],
+            [(s.encoder, s.dataset, s.split, m["content"], m["encoder"].get("training")) for s, m in manifests],
             [(p.name, digest_file(p)) for p in sorted(sources)],
         ]
     )
