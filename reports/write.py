@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from relic_eval import board as code
+from relic_eval.efficiency import round_value
 from relic_eval.errors import DataError
 from relic_eval.files import differing, digest_file, digest_json, read_record, whole_folder, write_bytes, write_json
 from relic_eval.progress import say
@@ -103,9 +104,12 @@ def figures(results: list, board: Any, manifests: dict[str, Any]) -> dict[str, A
     from reports.figures.leaderboard import leaderboard_figure
     from reports.figures.losses import losses_figure
     from reports.figures.neighbour_blocks import neighbour_blocks_figure
+    from reports.figures.sample_efficiency import sample_efficiency_figure
     from reports.sections.blocks import read_blocks
     from reports.sections.choose import shown_blocks, with_ratio
+    from reports.sections.efficiency import monitored
     from reports.sections.training import training_records
+    from reports.style import looks
 
     made, order = {"leaderboard": leaderboard_figure(board)}, [row.encoder for row in board.rows]
     blocks = read_blocks(shown_blocks(results, order), order)
@@ -117,4 +121,9 @@ def figures(results: list, board: Any, manifests: dict[str, Any]) -> dict[str, A
     training = training_records(manifests)
     if training:
         made["losses"] = losses_figure(training)
+    runs = monitored(manifests)
+    if runs:
+        made["sample_efficiency"] = sample_efficiency_figure(
+            runs, level=round_value(runs, "linear"), look=looks(manifests)
+        )
     return made
