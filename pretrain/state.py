@@ -21,9 +21,9 @@ def state(online: nn.ModuleDict, target: nn.ModuleDict, optimizer: torch.optim.O
 
 
 def resume(
-    out: Path, online: nn.ModuleDict, target: nn.ModuleDict, optimizer: torch.optim.Optimizer, history: dict[str, Any]
+    out: Path, online: nn.ModuleDict, target: nn.ModuleDict, optimizer: torch.optim.Optimizer, record: dict[str, Any]
 ) -> int:
-    """Load the last checkpoint of the run, if there is one, and return the step to go on with."""
+    """Load the last checkpoint of the run, if there is one, and return the step to go on with; `record` gets what it holds."""
     last = checkpoint.latest(out)
     if last is None:
         return 0
@@ -42,5 +42,6 @@ def resume(
             if tensor.shape == weights[place].shape:
                 moments[key] = torch.empty_like(weights[place]).copy_(tensor)
     optimizer.load_state_dict({"state": entries, "param_groups": optimizer.state_dict()["param_groups"]})
-    history.update(about["history"])
+    record["history"].update(about["history"])
+    record["monitor"].extend(about.get("monitor", []))  # checkpoints of before have none
     return int(about["step"])

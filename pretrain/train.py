@@ -69,9 +69,9 @@ def _train(
     before = checkpoint.latest(out)
     known = None if before is None else checkpoint.read_about(before).get("input")
     run = begin(config, pictures, labels, device, known)
-    watch = make_watch(config, run.feed, out)
-    history: dict[str, list] = {}
-    first = resume(out, run.online, run.target, run.optimizer, history)
+    record: dict[str, Any] = {"history": {}, "monitor": []}  # losses, and what was measured, so far
+    first = resume(out, run.online, run.target, run.optimizer, record)
+    watch = make_watch(config, run.feed, out, record["monitor"])
     about = {
         "version": VERSION,
         "method": method_of(config),
@@ -92,19 +92,19 @@ def _train(
         draw_views(batch.x, [x * run.feed.std + run.feed.mean for x in crops], out / "views.png")
 
     last = out
-    for step in track(range(first, run.steps), f"pretrain {method_of(config)}"):
+    for step in track(range(first, run.steps), f"pretrain {method_of(config)}", unit="step", before=first):
         terms, crops = run.learn(step)
         refuse_nan(terms, step, out)
         run.move(step, out)
         if step % LOG_EVERY == 0 or step == run.steps - 1:
             for name, term in terms.items():
-                history.setdefault(name, []).append([step, round(term.item(), 6)])
+                record["history"].setdefault(name, []).append([step, round(term.item(), 6)])
         watch(step + 1, run.online, crops, terms)
         if (step + 1) % config.checkpoint_every == 0 or step + 1 == run.steps:
             last = checkpoint.place(out, step + 1)
             if ranks.rank() == 0:
                 tensors = state(run.online, run.target, run.optimizer)
-                checkpoint.save(out, step + 1, tensors, {**about, "history": history}, config.keep_every)
+                checkpoint.save(out, step + 1, tensors, {**about, **record}, config.keep_every)
             ranks.wait()
     return last
 

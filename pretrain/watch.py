@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import math
 from collections.abc import Callable
 from pathlib import Path
 
@@ -20,10 +21,10 @@ from relic_eval.errors import ArgumentError
 Watch = Callable[[int, nn.ModuleDict, list[Tensor], dict[str, Tensor]], None]
 
 
-def make_watch(config: Training, feed: Feed, out: Path) -> Watch:
+def make_watch(config: Training, feed: Feed, out: Path, rows: list[dict[str, float]]) -> Watch:
     """What is called after each step with (step, online network, crops, losses); it writes `monitor.csv` beside the checkpoints.
 
-    Labels are read to measure only. Raises ArgumentError where there are none.
+    What it measures is put after `rows` too, for the checkpoint, without what is no number. Labels are read to measure only. Raises ArgumentError where there are none.
     """
     if not config.monitor_every or ranks.rank():
         return lambda step, online, crops, terms: None
@@ -31,9 +32,10 @@ def make_watch(config: Training, feed: Feed, out: Path) -> Watch:
         raise ArgumentError("--set monitor_every", "0 for pictures without labels", f"{config.monitor_every}")
     from relic_eval.monitor import Monitor
 
-    rows = np.random.default_rng([config.seed, 1]).permutation(len(feed.pictures))[: config.monitor_rows]
-    pictures = feed.pictures.take(torch.from_numpy(rows)).permute(0, 2, 3, 1).numpy()
-    monitor = Monitor(out, pictures, feed.y[rows].numpy(), every=config.monitor_every)
+    some = np.random.default_rng([config.seed, 1]).permutation(len(feed.pictures))[: config.monitor_rows]
+    pictures = feed.pictures.take(torch.from_numpy(some)).permute(0, 2, 3, 1).numpy()
+    monitor = Monitor(out, pictures, feed.y[some].numpy(), every=config.monitor_every)
+    monitor.rows = monitor.rows or list(rows)  # a table that was moved away is written anew
     cost = 0.0
 
     def watch(step: int, online: nn.ModuleDict, crops: list[Tensor], terms: dict[str, Tensor]) -> None:
@@ -43,7 +45,8 @@ def make_watch(config: Training, feed: Feed, out: Path) -> Watch:
         cost = cost or picture_cost(online["encoder"], crops, config)
         counts: dict[str, float] = {"images": step * config.batch, "views": step * config.batch * len(crops)}
         counts |= {"flops": step * config.batch * cost, "loss": terms["loss"].item()}
-        monitor(step, Seen(online["encoder"], feed, config.side), **counts)
+        row = monitor(step, Seen(online["encoder"], feed, config.side), **counts) or {}
+        rows.append({name: value for name, value in row.items() if math.isfinite(value)})
 
     return watch
 

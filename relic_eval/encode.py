@@ -22,7 +22,17 @@ from relic_eval.files import digest_bytes
 from relic_eval.intake import refuse_twins
 from relic_eval.progress import say, track, warn
 from relic_eval.records import EncodeRequest, ViewRequest, settings_key
-from relic_eval.store import complete, finish, has_part, part_rows, part_table, store_path, use_stores, write_part
+from relic_eval.store import (
+    complete,
+    finish,
+    has_part,
+    note_training,
+    part_rows,
+    part_table,
+    store_path,
+    use_stores,
+    write_part,
+)
 from relic_eval.tables import read_table, write_table
 
 THUMBNAIL = 64  # longest side kept; smaller pictures stay as they are
@@ -78,6 +88,7 @@ def embed(
         path = store_path(out, encoder.name, request.dataset, split, settings_key(request))
         if complete(path):
             say(f"embed {encoder.name} {request.dataset} {split}: already there")
+            note_training(path, encoder.training)
         else:
             _encode(encoder, pictures(data, split, notes), request, path)
         made[split] = path
@@ -171,7 +182,7 @@ def _encode_part(
     made, shas = [], []
     problems: dict[int, str] = {}
     starts = range(0, len(rows), request.batch)
-    for place in track(starts, f"embed {request.encoder} {source.dataset} {source.split}"):
+    for place in track(starts, f"embed {request.encoder} {source.dataset} {source.split}", unit="batch"):
         part = rows[place : place + request.batch]
         pixels, wrong = source.read(part, side)
         if wrong and request.on_error == "fail":

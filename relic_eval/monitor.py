@@ -11,6 +11,7 @@ from __future__ import annotations
 import csv
 import io
 import math
+import weakref
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,7 @@ import numpy as np
 
 from relic_eval.arrays import asarray, class_numbers, whole
 from relic_eval.data.tasks import Task, split_task
+from relic_eval.efficiency import reached
 from relic_eval.encoders.modes import evaluating
 from relic_eval.errors import ArgumentError, DataError
 from relic_eval.evaluators.table import PROTOCOLS
@@ -26,6 +28,7 @@ from relic_eval.files import write_bytes
 from relic_eval.progress import warn
 from relic_eval.records import Embeddings
 
+__all__ = ["Monitor", "divided", "measure", "reached", "read_monitor", "write_monitor"]
 COLLAPSED = {"spread": 0.02, "effective_rank": 1.5}  # below, an encoder tells hardly anything apart
 MEASURED = ("knn", "linear", "spread", "effective_rank")
 
@@ -34,8 +37,8 @@ class Monitor:
     """Embeds some labelled pictures at chosen steps and writes what it measures to `OUT/monitor.csv`.
 
     `pictures` are uint8 (N, H, W) or (N, H, W, C), or floats (N, C, H, W) in [0, 1]; they are divided 60 / 20 / 20 into rows to
-    fit on, to choose on and to test on. Where TensorBoard is installed it gets the numbers too. A run that is taken up at
-    an earlier step writes those rows anew.
+    fit on, to choose on and to test on (`n` of them). Where TensorBoard is installed it gets the numbers too. A run that is
+    taken up at an earlier step writes those rows anew.
     """
 
     def __init__(
@@ -47,9 +50,9 @@ class Monitor:
         if len(self.classes) < 2:
             raise ArgumentError("labels", "two classes or more", f"{len(self.classes)}")
         self.every, self.batch, self.seed = whole("every", every, 1), whole("batch", batch, 1), whole("seed", seed, 0)
-        divided(
-            np.zeros((len(self.y_N), 1), np.float32), self.y_N, self.classes, self.seed
-        )  # too few of a class: said now
+        # too few of a class: said now
+        parts = divided(np.zeros((len(self.y_N), 1), np.float32), self.y_N, self.classes, self.seed)
+        self.tested = len(parts[-1])
         self.rows = read_monitor(self.file) if self.file.exists() else []
         self._writer: Any = None
 
@@ -61,7 +64,8 @@ class Monitor:
         """
         if step % self.every:
             return None
-        row = {"step": step, **counts, **measure(self._embed(encoder), self.y_N, self.classes, self.seed)}
+        found = measure(self._embed(encoder), self.y_N, self.classes, self.seed)
+        row = {"step": step, **counts, **found, "n": self.tested}
         for name, least in COLLAPSED.items():
             if row[name] < least:
                 warn(f"step {step}: {name} is {row[name]:.3g}, below {least}: the encoder has collapsed")
@@ -92,9 +96,12 @@ class Monitor:
             from torch.utils.tensorboard import SummaryWriter
         except ImportError:
             return
-        self._writer = self._writer or SummaryWriter(str(self.file.parent / "tensorboard"))
+        if self._writer is None:  # what a run that was stopped had measured at this step and later is taken back
+            self._writer = SummaryWriter(str(self.file.parent / "tensorboard"), purge_step=int(row["step"]))
+            weakref.finalize(self, self._writer.close)
         for name, value in row.items():
-            self._writer.add_scalar(name, value, row["step"])
+            if name != "step":
+                self._writer.add_scalar(name, value, row["step"])
         self._writer.flush()
 
 
@@ -142,7 +149,7 @@ def write_monitor(file: Path, rows: list[dict[str, float]]) -> None:
     >>> write_monitor(place, [{"step": 0, "knn": 0.5}, {"step": 9, "knn": math.nan}]); place.read_text().split()
     ['step,knn', '0,0.5', '9,']
     """
-    names = list(dict.fromkeys(name for row in rows for name in row))
+    names = list(dict.fromkeys(name for row in reversed(rows) for name in row))  # a checkpoint's rows are in no order
     text = io.StringIO()
     table = csv.writer(text, lineterminator="\n")
     table.writerow(names)
@@ -171,15 +178,6 @@ def read_monitor(file: str | Path) -> list[dict[str, float]]:
 
 def _number(text: str) -> float:
     return math.nan if text == "" else float(text) if not text.lstrip("-").isdigit() else int(text)
-
-
-def reached(rows: list[dict[str, float]], name: str, value: float) -> dict[str, float] | None:
-    """The first row whose `name` is at least `value`: sample efficiency, in whatever counts stand in it. None where none is.
-
-    >>> reached([{"step": 0, "linear": 0.2}, {"step": 100, "linear": 0.7}], "linear", 0.5)["step"]
-    100
-    """
-    return next((row for row in rows if row.get(name, math.nan) >= value), None)
 
 
 def _channels_first(pictures: np.ndarray) -> np.ndarray:

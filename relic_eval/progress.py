@@ -9,7 +9,7 @@ from typing import TypeVar
 
 T = TypeVar("T")
 
-LINE_EVERY = 15.0  # seconds between plain lines
+LINE_EVERY = 30.0  # seconds between plain lines, at least
 quiet = False  # set once by the command line (--quiet)
 _warned: set[str] = set()
 
@@ -49,8 +49,18 @@ def heartbeat() -> Callable[[str], None]:
     return beat
 
 
-def track(items: Iterable[T], text: str, total: int | None = None) -> Iterator[T]:
+def track(
+    items: Iterable[T],
+    text: str,
+    total: int | None = None,
+    *,
+    unit: str = "",
+    before: int = 0,
+    clock: Callable[[], float] = time.monotonic,
+) -> Iterator[T]:
     """The items, with a bar on a terminal or a line now and then elsewhere. Never changes what is computed.
+
+    `total` counts the items; `before` are those that an earlier run has done, which are counted but tell nothing of the speed.
 
     >>> list(track([1, 2], "counting"))
     [1, 2]
@@ -60,17 +70,39 @@ def track(items: Iterable[T], text: str, total: int | None = None) -> Iterator[T
         return
     if total is None and isinstance(items, Sized):
         total = len(items)
+    whole = None if total is None else before + total
     if sys.stderr.isatty():
         from rich.console import Console
         from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
         columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
         with Progress(*columns, console=Console(stderr=True)) as bar:
-            yield from bar.track(items, total=total, description=text)
+            task = bar.add_task(text, total=whole, completed=before)  # its own `track` would count from 0 again
+            for item in items:
+                yield item
+                bar.advance(task)
         return
-    last = time.monotonic()
+    began = last = clock()
     for done, item in enumerate(items):
-        if time.monotonic() - last >= LINE_EVERY:
-            last = time.monotonic()
-            say(f"{text}: {done}" + (f" of {total}" if total else ""))
+        now = clock()
+        if now - last >= LINE_EVERY:
+            last = now
+            place = f"{unit} {before + done:,}".strip() + (f" of {whole:,}" if whole else "")
+            left = remaining((now - began) / done * (total - done)) if total and done else ""
+            say(f"{text}: {place}" + (f", about {left} left" if left else ""))
         yield item
+
+
+def remaining(seconds: float) -> str:
+    """A guess of time in one unit or two, no finer than it can be.
+
+    >>> remaining(3), remaining(47), remaining(250), remaining(5405), remaining(200_000)
+    ('10 s', '50 s', '4 min', '1 h 30 min', '56 h')
+    """
+    if seconds < 90:
+        return f"{max(10, 10 * round(seconds / 10))} s"
+    minutes = round(seconds / 60)
+    if minutes < 60:
+        return f"{minutes} min"
+    hours, rest = divmod(10 * round(minutes / 10), 60)
+    return f"{hours} h {rest} min" if rest and hours < 10 else f"{round(minutes / 60)} h"

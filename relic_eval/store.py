@@ -208,6 +208,16 @@ def finish(path: Path, about: Mapping[str, Any]) -> None:
     write_json(path / "manifest.json", content)
 
 
+def note_training(path: Path, training: Mapping[str, Any] | None) -> None:
+    """Put what training says of itself into the manifest of a complete store where it is another than when that was made.
+
+    The same weights may be trained again with more measured on the way; neither key nor content change.
+    """
+    manifest = read_manifest(path)
+    if manifest["encoder"].get("training") != training:
+        write_json(path / "manifest.json", {**manifest, "encoder": {**manifest["encoder"], "training": training}})
+
+
 def read_store(path: Path) -> Embeddings:
     """The rows of a complete store; numbers are memory-mapped where there is one part. No pickle is read."""
     manifest, arrays, tables = read_manifest(path), [], []

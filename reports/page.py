@@ -19,6 +19,7 @@ from reports.sections.board import board_section
 from reports.sections.choose import shown_blocks, with_ratio
 from reports.sections.confusion import confusion_figure
 from reports.sections.distances import distances_section
+from reports.sections.efficiency import efficiency_section
 from reports.sections.figure import Figure
 from reports.sections.measures import measures_section
 from reports.sections.probes import penalty_figure, votes_figure
@@ -54,6 +55,7 @@ def to_html(
         "distances": distances_section(with_ratio(results, order), board.baseline),
         "why": [f for f in _why(results, order) if f],
         "measures": measures_section(results, order),
+        "efficiency": efficiency_section({name: found[0] for name, found in stores.items()}),
         "training": training_section({name: found[0] for name, found in stores.items()}),
         "origin": provenance_section(results, stores, failures, board.baseline),
     }
@@ -85,6 +87,7 @@ def _tables(parts: Mapping[str, Any]) -> dict[str, str]:
     """The CSV behind each figure, by its key."""
     distances = parts["distances"]["figures"] if parts["distances"] else []
     figures = [*distances, *parts["why"], *(t["figure"] for t in parts["training"])]
+    figures += [parts["efficiency"]["figure"]] if parts["efficiency"] else []
     return {"board": parts["board"]["csv"], **{f.key: f.csv for f in figures}}
 
 

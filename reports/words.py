@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 
@@ -43,6 +44,18 @@ def roughly(count: int) -> str:
     """
     step = 10 ** max(0, len(str(count)) - 2)
     return f"{-(-count // step) * step:,}"
+
+
+def scale(most: float, powers: bool = False) -> tuple[float, str]:
+    """What to divide numbers of this size by, and how an axis or a head says so; by powers of ten where those are usual.
+
+    >>> scale(9_999), scale(25_600), scale(3e7), scale(3.1e12, powers=True)
+    ((1.0, ''), (1000.0, ', thousands'), (1000000.0, ', millions'), (1000000000000.0, ', 10¹²'))
+    """
+    power = 0 if most < (1e3 if powers else 1e4) else int(math.log10(most) + 1e-9) // 3 * 3
+    named = {} if powers else {3: "thousands", 6: "millions"}
+    words = named.get(power, "10" + str(power).translate(str.maketrans("0123456789", "⁰¹²³⁴⁵⁶⁷⁸⁹")))
+    return 10.0**power, f", {words}" if power else ""
 
 
 def joined(names: Sequence[str]) -> str:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from relic_eval import board as code
+from relic_eval.efficiency import round_value
 from relic_eval.errors import DataError
 from relic_eval.files import differing, digest_file, digest_json, read_record, whole_folder, write_bytes, write_json
 from relic_eval.progress import say
@@ -71,6 +72,7 @@ def report_key(out: Path, asked: Sequence[Any]) -> str:
     """Digest of what the report is made of, reading no table: what was asked for, cells, stores, failures, and the code."""
     cells = sorted(out.glob("cells/*/*/*/cell.json")) + sorted(out.glob("failures/*/*/*.json"))
     stores = find_stores(out)
+    manifests = [(s, read_manifest(s.path)) for s in stores]
     pictures = [f for s in stores if (f := s.path / "thumbnails.parquet").exists()]
     here = Path(__file__).parent
     sources = [p for p in here.rglob("*") if p.suffix in (".py", ".html", ".css", ".js")]
@@ -79,7 +81,7 @@ def report_key(out: Path, asked: Sequence[Any]) -> str:
         [
             asked,
             [(str(p.relative_to(out)), digest_file(p)) for p in (*cells, *pictures)],
-            [(s.encoder, s.dataset, s.split, read_manifest(s.path)["content"]) for s in stores],
+            [(s.encoder, s.dataset, s.split, m["content"], m["encoder"].get("training")) for s, m in manifests],
             [(p.name, digest_file(p)) for p in sorted(sources)],
         ]
     )
@@ -102,9 +104,12 @@ def figures(results: list, board: Any, manifests: dict[str, Any]) -> dict[str, A
     from reports.figures.leaderboard import leaderboard_figure
     from reports.figures.losses import losses_figure
     from reports.figures.neighbour_blocks import neighbour_blocks_figure
+    from reports.figures.sample_efficiency import sample_efficiency_figure
     from reports.sections.blocks import read_blocks
     from reports.sections.choose import shown_blocks, with_ratio
+    from reports.sections.efficiency import monitored
     from reports.sections.training import training_records
+    from reports.style import looks
 
     made, order = {"leaderboard": leaderboard_figure(board)}, [row.encoder for row in board.rows]
     blocks = read_blocks(shown_blocks(results, order), order)
@@ -116,4 +121,9 @@ def figures(results: list, board: Any, manifests: dict[str, Any]) -> dict[str, A
     training = training_records(manifests)
     if training:
         made["losses"] = losses_figure(training)
+    runs = monitored(manifests)
+    if runs:
+        made["sample_efficiency"] = sample_efficiency_figure(
+            runs, level=round_value(runs, "linear"), look=looks(manifests)
+        )
     return made

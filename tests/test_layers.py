@@ -11,7 +11,7 @@ ROOT = Path(__file__).parents[1]
 ORDER = [
     "errors",
     "files",
-    "arrays records devices progress",
+    "arrays records devices progress efficiency",
     "views",
     "metrics",
     "probes",
@@ -42,7 +42,7 @@ PRETRAIN = {
     "probes",
     "monitor",
 }
-REPORTS = {"errors", "files", "records", "progress", "results", "pairing", "board", "store"}
+REPORTS = {"errors", "files", "records", "progress", "efficiency", "results", "pairing", "board", "store"}
 LOOK_UP = {
     "cli",
     "__init__",

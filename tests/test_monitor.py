@@ -3,19 +3,26 @@
 from __future__ import annotations
 
 import math
+import shutil
+import sys
 
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 from torch import nn
 
 import relic_eval
 from pretrain import checkpoint
 from pretrain.config import METHODS, override
-from pretrain.train import pretrain
+from pretrain.train import Run, pretrain
+from relic_eval.encode import embed
+from relic_eval.encoders.load import find_encoder
 from relic_eval.errors import ArgumentError, DataError
 from relic_eval.files import digest_file
 from relic_eval.monitor import measure, reached, read_monitor
+from relic_eval.store import read_manifest
+from reports.write import report_key
 
 DATA = {"name": "toy", "digest": "d"}
 
@@ -84,13 +91,44 @@ def test_a_collapse_is_warned_of(toy, tmp_path, capsys):
     assert all(math.isnan(broken[name]) for name in ("knn", "linear", "spread", "effective_rank"))
 
 
-def test_a_run_that_is_taken_up_writes_its_rows_anew(toy, tmp_path):
+def stopped_and_taken_up(toy, out):
     for steps in (range(0, 40, 10), range(20, 60, 10)):
-        watch = relic_eval.Monitor(tmp_path, *toy, every=10)
+        watch = relic_eval.Monitor(out, *toy, every=10)
         for step in steps:
             watch(step, Sides(step), loss=float(steps.start))
+
+
+def test_a_run_that_is_taken_up_writes_its_rows_anew(toy, tmp_path):
+    stopped_and_taken_up(toy, tmp_path)
     rows = read_monitor(tmp_path / "monitor.csv")
     assert [(row["step"], row["loss"]) for row in rows] == [(0, 0), (10, 0), (20, 20), (30, 20), (40, 20), (50, 20)]
+
+
+def events(folder):
+    """What TensorBoard itself reads: by name the steps and values, in order."""
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    read = EventAccumulator(str(folder / "tensorboard"), size_guidance={"scalars": 0}).Reload()
+    return {name: [(e.step, e.value) for e in read.Scalars(name)] for name in read.Tags()["scalars"]}
+
+
+def test_tensorboard_has_the_rows_of_the_table_once_though_the_run_was_stopped(toy, tmp_path):
+    stopped_and_taken_up(toy, tmp_path)
+    rows = read_monitor(tmp_path / "monitor.csv")
+    found = events(tmp_path)
+    assert set(found) == {"loss", "knn", "linear", "spread", "effective_rank", "n"}
+    for name, points in found.items():
+        assert [step for step, _ in points] == [0, 10, 20, 30, 40, 50]
+        assert [value for _, value in points] == pytest.approx([row[name] for row in rows], rel=1e-6)
+
+
+def test_without_tensorboard_nothing_is_written_and_nothing_said(toy, tmp_path, capsys, monkeypatch):
+    for name in [n for n in sys.modules if n.split(".")[0] == "tensorboard" or n.startswith("torch.utils.tensorboard")]:
+        monkeypatch.delitem(sys.modules, name)
+    monkeypatch.setitem(sys.modules, "tensorboard", None)  # what an import finds where it is not installed
+    relic_eval.Monitor(tmp_path, *toy, every=1)(1, Sides(3.0))
+    assert [p.name for p in tmp_path.iterdir()] == ["monitor.csv"]
+    assert capsys.readouterr() == ("", "")
 
 
 def test_what_does_not_fit_is_said(toy, tmp_path):
@@ -123,6 +161,65 @@ def test_pretraining_is_watched_and_not_changed(method, toy, tmp_path):
     assert all(0 <= row["linear"] <= 1 for row in rows)
     history = dict(map(tuple, checkpoint.read_about(watched)["history"]["loss"]))
     assert rows[2]["loss"] == pytest.approx(history[5], abs=1e-6)
+    assert [row["n"] for row in rows] == [20, 20, 20]  # a fifth of monitor_rows, by class
+    assert checkpoint.read_about(watched)["monitor"] == rows
+    assert checkpoint.read_about(plain)["monitor"] == []
+
+
+def small(changes):
+    return override(METHODS["supervised"](), {"steps": 8, "batch": 16, "side": 12, "checkpoint_every": 4} | changes)
+
+
+def test_a_run_that_was_killed_ends_with_the_rows_of_one_that_was_not(toy, tmp_path, monkeypatch):
+    config = small({"monitor_every": 2})
+    whole = pretrain(config, *toy, tmp_path / "whole", data=DATA)
+    real = Run.move
+
+    def killed(self, step, out):
+        if step == 6:  # two rows are past the checkpoint of step 4 by then
+            raise KeyboardInterrupt
+        return real(self, step, out)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Run, "move", killed)
+        with pytest.raises(KeyboardInterrupt):
+            pretrain(config, *toy, tmp_path / "parts", data=DATA)
+    assert [row["step"] for row in read_monitor(tmp_path / "parts" / "monitor.csv")] == [2, 4, 6]
+    (tmp_path / "parts" / "monitor.csv").unlink()  # the checkpoint knows the rows
+    again = pretrain(config, *toy, tmp_path / "parts", data=DATA)
+    assert (again / "checkpoint.json").read_bytes() == (whole / "checkpoint.json").read_bytes()
+    tables = [(tmp_path / name / "monitor.csv").read_bytes() for name in ("whole", "parts")]
+    assert tables[0] == tables[1]
+
+
+def test_what_is_no_number_is_left_out_of_the_checkpoint(toy, tmp_path, monkeypatch):
+    monkeypatch.setattr("relic_eval.monitor.measure", lambda *a: {"knn": math.nan, "linear": 0.5})
+    monkeypatch.setattr("relic_eval.monitor.COLLAPSED", {})
+    step = pretrain(small({"monitor_every": 8}), *toy, tmp_path, data=DATA)
+    (row,) = checkpoint.read_about(step)["monitor"]
+    assert "knn" not in row
+    assert (row["step"], row["linear"]) == (8, 0.5)
+
+
+def test_the_rows_go_into_the_store_and_change_no_key(toy, tmp_path):
+    """The same weights trained again with more measured: the store stays where it is, its record follows, so does the report."""
+    pictures, y = toy
+    for number, (pixels, label) in enumerate(zip(pictures, y, strict=True)):
+        (tmp_path / "set" / f"{label}").mkdir(parents=True, exist_ok=True)
+        Image.fromarray(pixels).save(tmp_path / "set" / f"{label}" / f"{number}.png")
+    found, keys = [], []
+    for every in (0, 4):
+        shutil.rmtree(tmp_path / "mine", ignore_errors=True)
+        pretrain(small({"monitor_every": every}), *toy, tmp_path / "mine", data=DATA)
+        (store,) = embed(find_encoder(str(tmp_path / "mine")), str(tmp_path / "set"), tmp_path / "out")
+        found.append((store, read_manifest(store)))
+        keys.append(report_key(tmp_path / "out", []))
+    (first, before), (second, after) = found
+    assert first == second
+    assert before["content"] == after["content"]
+    assert before["encoder"]["training"]["monitor"] == []
+    assert after["encoder"]["training"]["monitor"] == read_monitor(tmp_path / "mine" / "monitor.csv")
+    assert keys[0] != keys[1]
 
 
 def test_operations_are_those_of_the_convolutions():

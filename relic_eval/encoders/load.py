@@ -194,6 +194,7 @@ def _file(path: Path) -> Encoder:
         say(f"{path}: stands at step {about['step']} of {about['steps']}; these weights are embedded")
     run = step.parent if step.name.startswith("step-") else step
     training = {key: about[key] for key in ("method", "config", "step", "steps", "data", "history")}
+    training["monitor"] = about.get("monitor", [])
     digest = digest_json([about["sha256"], network, seen, _network_source()])
     return Encoder(
         run.name,

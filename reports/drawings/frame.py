@@ -78,6 +78,18 @@ def decades(low: float, high: float) -> list[float]:
     return [10.0**p for p in powers[:: 1 if len(powers) <= 6 else 2]]
 
 
+def log_ticks(low: float, high: float, most: int = 4) -> list[float]:
+    """Round numbers between two limits of a logarithmic axis: 1, 2 and 5 times the powers of ten, or fewer where there are many.
+
+    >>> log_ticks(20, 500), log_ticks(3, 4000), log_ticks(1, 9)
+    ([20.0, 50.0, 100.0, 200.0, 500.0], [10.0, 100.0, 1000.0], [1.0, 2.0, 5.0])
+    """
+    tens = range(int(np.floor(np.log10(low))), int(np.ceil(np.log10(high))) + 1)
+    every = [float(f"{f}e{p}") for p in tens for f in (1, 2, 5)]
+    within = [v for v in every if low * (1 - 1e-9) <= v <= high * (1 + 1e-9)]
+    return within if len(within) <= most + 1 else decades(low, high)
+
+
 def power(value: float) -> str:
     """A power of ten that fits beneath an axis.
 

@@ -19,15 +19,22 @@ from reports.write import write_report
 
 
 @pytest.fixture(scope="session")
-def digits_page(tmp_path_factory):
-    """Two encoders of 400 handwritten digits, four classes: the page, its run two folders above it."""
-    out, folder, digits = tmp_path_factory.mktemp("digits"), tmp_path_factory.mktemp("pictures"), load_digits()
+def digits_folder(tmp_path_factory):
+    """400 handwritten digits, four classes, as a folder of class folders."""
+    folder, digits = tmp_path_factory.mktemp("pictures"), load_digits()
     for number, name in enumerate(("nought", "one", "two", "three")):
         (folder / name).mkdir()
         for place, pixels in enumerate(digits.images[digits.target == number][:100]):
             Image.fromarray((pixels * 15).astype(np.uint8)).save(folder / name / f"{place:03}.png")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def digits_page(digits_folder, tmp_path_factory):
+    """Two encoders of these digits: the page, its run two folders above it."""
+    out = tmp_path_factory.mktemp("digits")
     for name in ("pixels", "random:thin-resnet"):
-        embed(find_encoder(name), str(folder), out)
+        embed(find_encoder(name), str(digits_folder), out)
     assert evaluate(out).failed == 0
     return write_report(out)
 
