@@ -27,6 +27,7 @@ ABOUT = {
     "history": dict,
 }
 NO_DIFFERENCE = ("checkpoint_every", "keep_every", "monitor_every", "monitor_rows")  # settings that change no number
+ADDED = {"masks": "border"}  # settings that older runs do not name, and what those did
 
 
 def latest(run: Path) -> Path | None:
@@ -63,7 +64,7 @@ def check_same(step: Path, config: Training, data: dict[str, str]) -> dict[str, 
         "version": about["version"],
         **about["config"],
     }
-    differ = [name for name in wanted if name not in NO_DIFFERENCE and wanted[name] != found.get(name)]
+    differ = [n for n in wanted if n not in NO_DIFFERENCE and wanted[n] != found.get(n, ADDED.get(n))]
     if differ:
         raise ArgumentError(
             str(step.parent),
@@ -76,7 +77,8 @@ def check_same(step: Path, config: Training, data: dict[str, str]) -> dict[str, 
 
 def _named(data: dict[str, str]) -> str:
     """A data set as people know it, with enough of its digest to tell two states of it apart."""
-    return f"{data.get('name')} ({data.get('digest', '')[:12]})"
+    masks = f", masks {data['masks'][:12]}" if "masks" in data else ""
+    return f"{data.get('name')} ({data.get('digest', '')[:12]}{masks})"
 
 
 def finished(run: Path, config: Training, data: dict[str, str]) -> Path | None:

@@ -11,14 +11,18 @@ from torch import Tensor, nn
 
 from pretrain.config import Training, method_of
 from pretrain.feed import Feed
+from pretrain.saliency.packed import Masks
 from relic_eval.encoders.modes import evaluating
 from relic_eval.errors import ArgumentError, RelicError
 
 
-def check(config: Training, images: np.ndarray, labels: np.ndarray | None) -> None:
+def check(config: Training, images: np.ndarray, labels: np.ndarray | None, masks: Masks | None = None) -> None:
     """All that pictures, labels and settings tell: sizes, classes, the number of negatives, parts of a batch."""
     if images.ndim not in (3, 4) or images.dtype != np.uint8:
         raise ArgumentError("images", "uint8 (N, H, W) or (N, H, W, C)", f"{images.dtype} {images.shape}")
+    if masks is not None and (*masks.packed.shape[:2], masks.width) != images.shape[:3]:
+        found = (*masks.packed.shape[:2], masks.width)
+        raise ArgumentError("masks", f"shape {images.shape[:3]} like the pictures", f"{found}")
     if len(images) < config.batch:
         raise ArgumentError("--set batch", f"at most {len(images)}, the pictures there are", f"{config.batch}")
     if min(images.shape[1:3]) < config.side:

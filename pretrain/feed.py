@@ -9,8 +9,10 @@ import torch
 from torch import Tensor
 
 from pretrain.batch import Batch
-from pretrain.config import Training
+from pretrain.config import MASKS, Training
 from pretrain.saliency import saliency_masks
+from pretrain.saliency.packed import Masks, pack
+from relic_eval.errors import ArgumentError
 
 CHUNK = 1 << 22  # bytes of pictures whose moments are summed together
 
@@ -21,7 +23,7 @@ class Feed:
 
     pixels: Tensor
     y: Tensor
-    mask: Tensor
+    mask: Tensor | Masks
     mean: Tensor  # (1, C, 1, 1)
     std: Tensor
 
@@ -29,23 +31,41 @@ class Feed:
         """The pictures of some rows, as fractions."""
         device = self.mean.device
         x = self.pixels[rows].to(device).to(self.mean.dtype).div_(255)
-        return Batch(x, self.y[rows].to(device), self.mask[rows].to(device) if len(self.mask) else self.mask, self.mean)
+        mask = self.mask[rows] if len(self.mask) else torch.ones(0, dtype=torch.bool)
+        return Batch(x, self.y[rows].to(device), mask.to(device), self.mean)
 
 
-def make_feed(config: Training, images: np.ndarray, labels: np.ndarray | None, device: str) -> Feed:
-    """Pictures of uint8 (N, H, W) or (N, H, W, C) and labels (N,), ready to be taken."""
+def make_feed(
+    config: Training, images: np.ndarray, labels: np.ndarray | None, device: str, masks: Masks | None = None
+) -> Feed:
+    """Pictures of uint8 (N, H, W) or (N, H, W, C) and labels (N,), ready to be taken; without `masks` they are made."""
     pixels = torch.from_numpy(np.ascontiguousarray(images))
     pixels = pixels[:, None] if pixels.ndim == 3 else pixels.permute(0, 3, 1, 2).contiguous()
     y = torch.full((len(pixels),), -1) if labels is None else torch.from_numpy(labels.astype(np.int64))
-    mask = torch.ones(0, dtype=torch.bool)
+    mask: Tensor | Masks = torch.ones(0, dtype=torch.bool)
     if hasattr(config, "p_mask"):
-        mask = saliency_masks(pixels) if config.p_mask > 0 else torch.ones(len(pixels), 1, 1, 1, dtype=torch.bool)
+        mask = torch.ones(len(pixels), 1, 1, 1, dtype=torch.bool)
+        if config.p_mask > 0:
+            mask = _made(config, images, pixels) if masks is None else masks
     # rounded to what JSON keeps, so that the encoder sees later what it was trained on
     mean, std = (
         s.mul(1e6).round().div(1e6).to(device, torch.get_default_dtype()).view(1, -1, 1, 1)
         for s in channel_moments(pixels)
     )
     return Feed(pixels, y, mask, mean, std)
+
+
+def _made(config: Training, images: np.ndarray, pixels: Tensor) -> Tensor | Masks:
+    """Masks in memory: those of the maker that the settings name."""
+    name = config.masks  # type: ignore[attr-defined]
+    if name == "border":
+        return saliency_masks(pixels)
+    if name not in MASKS:
+        hint = "Pass the masks themselves: pretrain.train.pretrain(..., masks=pretrain.saliency.packed.pack(mask_NHW))."
+        raise ArgumentError("masks", f"one of {', '.join(MASKS)} for pictures in memory", name, hint)
+    from pretrain.saliency.makers import make_masks
+
+    return pack(make_masks(name, images))
 
 
 def channel_moments(pixels: Tensor) -> tuple[Tensor, Tensor]:

@@ -18,6 +18,7 @@ from pretrain.feed import Feed, batch_rows, make_feed, step_seed
 from pretrain.methods import method
 from pretrain.norms import join_norms
 from pretrain.optim import make_optimizer, rate
+from pretrain.saliency.packed import Masks
 from pretrain.sheet import draw_views
 from pretrain.state import resume, state
 from pretrain.target import make_target, momentum, move
@@ -37,20 +38,21 @@ def pretrain(
     out: Path,
     *,
     data: dict[str, str],
+    masks: Masks | None = None,
     device: str = "cpu",
 ) -> Path:
     """Train an encoder for the steps of `config` and return the folder of its last checkpoint.
 
     `images` are uint8 (N, H, W) or (N, H, W, C); `labels` class numbers (N,), needed by supervised only; `data` holds the
-    set's name and digest. A run that is there is taken up where it stopped: batches and views of a step follow from the
+    set's name and digest; `masks` are of these pictures, and made where a method needs them and none are given. A run that is there is taken up where it stopped: batches and views of a step follow from the
     seed and the step, so the result is the same to the bit. Under torchrun every process calls this with the same
     arguments; together they do what one would do with the whole batch.
     """
     done = checkpoint.finished(out, config, data)
     if done is not None:
         return done
-    check(config, images, labels)
-    run = begin(config, images, labels, device)
+    check(config, images, labels, masks)
+    run = begin(config, images, labels, device, masks)
     watch = make_watch(config, run.feed, out)
     history: dict[str, list] = {}
     first = resume(out, run.online, run.target, run.optimizer, history)
@@ -137,10 +139,12 @@ class Run:
             move(self.target, self.online, momentum(step, self.steps, self.config.ema))  # type: ignore[attr-defined]
 
 
-def begin(config: Training, images: np.ndarray, labels: np.ndarray | None, device: str) -> Run:
+def begin(
+    config: Training, images: np.ndarray, labels: np.ndarray | None, device: str, masks: Masks | None = None
+) -> Run:
     """Networks drawn from the seed, pictures and optimiser of a run that is at its start."""
     device = ranks.start(device)
-    way, feed = method(method_of(config)), make_feed(config, images, labels, device)
+    way, feed = method(method_of(config)), make_feed(config, images, labels, device, masks)
     online = build_online(config, feed.pixels.shape[1], int(feed.y.max()) + 1).to(device)
     check_crops(config, online["encoder"], feed)
     if ranks.world() > 1:
