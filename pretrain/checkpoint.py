@@ -64,7 +64,7 @@ def check_same(step: Path, config: Training, data: dict[str, str]) -> dict[str, 
         **config_dict(type(config)()),  # a setting that is newer than the run begins as what was done before
         **about["config"],
     }
-    differ = [name for name in wanted if name not in NO_DIFFERENCE and wanted[name] != found.get(name)]
+    differ = [n for n in wanted if n not in NO_DIFFERENCE and wanted[n] != found.get(n)]
     if differ:
         raise ArgumentError(
             str(step.parent),
@@ -77,7 +77,8 @@ def check_same(step: Path, config: Training, data: dict[str, str]) -> dict[str, 
 
 def _named(data: dict[str, str]) -> str:
     """A data set as people know it, with enough of its digest to tell two states of it apart."""
-    return f"{data.get('name')} ({data.get('digest', '')[:12]})"
+    masks = f", masks {data['masks'][:12]}" if "masks" in data else ""
+    return f"{data.get('name')} ({data.get('digest', '')[:12]}{masks})"
 
 
 def finished(run: Path, config: Training, data: dict[str, str]) -> Path | None:

@@ -14,17 +14,21 @@ from torch import Tensor, nn
 from pretrain import ranks
 from pretrain.config import Training, method_of
 from pretrain.feed import Feed
+from pretrain.saliency.packed import Masks
 from pretrain.squares import Decoded, Held
 from relic_eval.encoders.modes import evaluating
 from relic_eval.errors import ArgumentError, RelicError
 
 
-def check(config: Training, pictures: Held | Decoded, labels: np.ndarray | None) -> None:
+def check(config: Training, pictures: Held | Decoded, labels: np.ndarray | None, masks: Masks | None = None) -> None:
     """All that pictures, labels and settings tell: sizes, classes, the number of negatives, parts of a batch."""
     if len(pictures) < config.batch:
         raise ArgumentError("--set batch", f"at most {len(pictures)}, the pictures there are", f"{config.batch}")
     if pictures.side < config.side:
         raise ArgumentError("--set side", f"at most {pictures.side}, the side of the pictures", f"{config.side}")
+    if masks is not None and (len(masks), *masks.sides) != (len(pictures), *pictures.sides):
+        expected = f"{len(pictures)} of {pictures.sides[0]} x {pictures.sides[1]} pixels, like the pictures"
+        raise ArgumentError("masks", expected, f"{len(masks)} of {masks.sides[0]} x {masks.sides[1]}")
     negatives = getattr(config, "negatives", 0)
     if config.batch < max(2, negatives + 1):
         raise ArgumentError(

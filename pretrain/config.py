@@ -6,12 +6,14 @@ import dataclasses
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 from relic_eval.encoders.names import check_network
 from relic_eval.errors import ArgumentError, UnknownNameError
 
 VERSION = 2  # of loop, views and methods; raise it when the same settings give other weights
+MASKS = ("border", "rbd", "spectral", "fine", "fused", "network")  # makers of saliency by name
 SOURCES = ("seen", "secondary", "recalled", "chosen")
 
 
@@ -146,6 +148,12 @@ class Relicv2(Training):
     small_area_low: float = value(0.1, "chosen", "smallest area of a small crop", TINY, 1)
     small_area_high: float = value(0.4, "chosen", "largest area of a small crop", TINY, 1)
     p_mask: float = value(0.1, "recalled", "probability that a large crop sees no background", 0, 1)
+    masks: str = value(
+        "border",
+        "chosen",
+        "what is foreground: border, rbd, spectral, fine, fused, network, or a folder of PNG masks",
+        choices=MASKS,
+    )
     sticky: str = value(
         "off", "chosen", "on: a picture that was masked stays so for later crops", choices=("off", "on")
     )
@@ -211,8 +219,11 @@ def _parsed(entry: dataclasses.Field, now: Any, given: Any) -> Any:
     if kind is str:
         if entry.name == "network":
             return check_network(found)
+        if entry.name == "masks" and (Path(found).expanduser().is_dir() or "/" in found):
+            return _folder(entry.name, found)
         if found not in entry.metadata["choices"]:
-            raise UnknownNameError(entry.name, found, entry.metadata["choices"])
+            besides = " or a folder of PNG masks" if entry.name == "masks" else ""
+            raise UnknownNameError(entry.name, found, entry.metadata["choices"], besides)
         return found
     low, high = (entry.metadata[end] for end in ("low", "high"))
     for v in found if kind is tuple else (found,):
@@ -221,6 +232,12 @@ def _parsed(entry: dataclasses.Field, now: Any, given: Any) -> Any:
             raise ArgumentError(
                 f"--set {entry.name}", least + (f" and at most {high}" if high is not None else ""), text
             )
+    return found
+
+
+def _folder(name: str, found: str) -> str:
+    if not Path(found).expanduser().is_dir():
+        raise ArgumentError(f"--set {name}", "a folder", f"nothing at {found}", "Check the path.")
     return found
 
 

@@ -13,15 +13,17 @@ from torch import Tensor
 
 from pretrain import ranks
 from pretrain.batch import Batch
-from pretrain.config import Training
+from pretrain.config import MASKS, Training
 from pretrain.saliency import saliency_masks
+from pretrain.saliency.packed import Masks
 from pretrain.squares import Decoded, Held
+from relic_eval.errors import ArgumentError
 from relic_eval.progress import track
 
 CHUNK = 1 << 22  # bytes of pictures whose moments are summed together
 MEASURED = 50_000  # pictures whose moments stand for all, where there are more
 
-Masks = Callable[[Tensor, Tensor], Tensor]  # rows (n,) and their bytes (n, C, H, W) -> masks (n, 1, H, W)
+Masked = Callable[[Tensor, Tensor], Tensor]  # rows (n,) and their bytes (n, C, H, W) -> masks (n, 1, H, W)
 
 
 @dataclass(frozen=True)
@@ -30,7 +32,7 @@ class Feed:
 
     pictures: Held | Decoded
     y: Tensor
-    masks: Masks
+    masks: Masked
     mean: Tensor  # (1, C, 1, 1)
     std: Tensor
 
@@ -47,31 +49,44 @@ def make_feed(
     pictures: Held | Decoded,
     labels: np.ndarray | None,
     device: str,
+    masks: Masks | None = None,
     known: dict[str, Any] | None = None,
 ) -> Feed:
-    """Pictures and labels (N,), ready to be taken; `known` are the moments (C,) of a run that is taken up: mean and std."""
+    """Pictures and labels (N,), ready to be taken; without `masks` they are made. `known` are the moments (C,) of a run that is taken up: mean and std."""
     y = torch.full((len(pictures),), -1) if labels is None else torch.from_numpy(labels.astype(np.int64))
     # rounded to what JSON keeps, so that the encoder sees later what it was trained on
     moments = [s.mul(1e6).round().div(1e6) for s in channel_moments(pictures, device)] if known is None else []
     if known is not None:  # not measured again
         moments = [torch.tensor(known[name], dtype=torch.float64) for name in ("mean", "std")]
     mean, std = (s.to(device, torch.get_default_dtype()).view(1, -1, 1, 1) for s in moments)
-    return Feed(pictures, y, border_masks(config, pictures), mean, std)
+    return Feed(pictures, y, batch_masks(config, pictures, masks), mean, std)
 
 
-def border_masks(config: Training, pictures: Held | Decoded) -> Masks:
-    """The masks of a batch, none for methods without them: all made now of held pictures, of others batch by batch.
+def batch_masks(config: Training, pictures: Held | Decoded, masks: Masks | None) -> Masked:
+    """The masks of a batch, none for methods without them: those that are given, or by the maker that the settings name.
 
-    A mask depends on its picture alone, so both are the same.
+    A mask by the border depends on its picture alone: those of held pictures are made now, of others batch by batch, alike.
     """
     if not hasattr(config, "p_mask"):
         return lambda rows, pixels: torch.ones(0, dtype=torch.bool)
     if config.p_mask == 0:
         return lambda rows, pixels: torch.ones(len(rows), 1, 1, 1, dtype=torch.bool)
-    if isinstance(pictures, Decoded):
+    if masks is not None:
+        return lambda rows, pixels: masks[rows]
+    name, here = config.masks, torch.arange(len(pictures))  # type: ignore[attr-defined]
+    if name == "border" and isinstance(pictures, Decoded):
         return lambda rows, pixels: saliency_masks(pixels)
-    made = torch.cat([saliency_masks(pictures.take(rows)) for rows in torch.arange(len(pictures)).split(1024)])
-    return lambda rows, pixels: made[rows]
+    if name == "border":
+        made = torch.cat([saliency_masks(pictures.take(rows)) for rows in here.split(1024)])
+        return lambda rows, pixels: made[rows]
+    if name not in MASKS or isinstance(pictures, Decoded):
+        hint = "Pass the masks themselves: pretrain.train.pretrain(..., masks=pretrain.saliency.packed.pack(mask_NHW))."
+        raise ArgumentError("masks", f"one of {', '.join(MASKS)}, for pictures in memory", name, hint)
+    from pretrain.saliency.makers import make_masks
+    from pretrain.saliency.packed import pack
+
+    stored = pack(make_masks(name, pictures.pixels.numpy()))
+    return lambda rows, pixels: stored[rows]
 
 
 def channel_moments(pictures: Held | Decoded, device: str = "cpu") -> tuple[Tensor, Tensor]:

@@ -45,8 +45,12 @@ class Held:
         return self.pixels.shape[3]
 
     @property
+    def sides(self) -> tuple[int, int]:
+        return self.pixels.shape[1], self.pixels.shape[2]
+
+    @property
     def side(self) -> int:
-        return min(self.pixels.shape[1:3])
+        return min(self.sides)
 
     def expect(self, batches: Sequence[Tensor]) -> None:
         """What will be asked for is here already."""
@@ -70,6 +74,10 @@ class Decoded:
     @property
     def channels(self) -> int:
         return self.listed.source.channels
+
+    @property
+    def sides(self) -> tuple[int, int]:
+        return self.listed.side, self.listed.side
 
     @property
     def side(self) -> int:

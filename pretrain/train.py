@@ -19,6 +19,7 @@ from pretrain.feed import Feed, batch_rows, make_feed, step_seed
 from pretrain.methods import method
 from pretrain.norms import join_norms
 from pretrain.optim import make_optimizer, rate
+from pretrain.saliency.packed import Masks
 from pretrain.sheet import draw_views
 from pretrain.squares import Decoded, Held, Listed, opened
 from pretrain.state import resume, state
@@ -39,13 +40,14 @@ def pretrain(
     out: Path,
     *,
     data: dict[str, str],
+    masks: Masks | None = None,
     device: str = "cpu",
 ) -> Path:
     """Train an encoder for the steps of `config` and return the folder of its last checkpoint.
 
     `images` are uint8 (N, H, W) or (N, H, W, C), or listed: then they are decoded while it trains, to the same numbers.
-    `labels` are class numbers (N,), needed by supervised only; `data` holds the set's name and digest. A run that is there
-    is taken up where it stopped: batches and views of a step follow from the seed and the step, so the result is the same
+    `labels` are class numbers (N,), needed by supervised only; `data` holds the set's name and digest; `masks` are of these
+    pictures, and made where a method needs them and none are given. A run that is there is taken up where it stopped: batches and views of a step follow from the seed and the step, so the result is the same
     to the bit. Under torchrun every process calls this with the same arguments; together they do what one would do with
     the whole batch. Raises DataError for a listed picture that is unreadable, when its turn comes.
     """
@@ -53,14 +55,15 @@ def pretrain(
     if done is not None:
         return done
     with opened(images) as pictures:
-        check(config, pictures, labels)
-        return _train(config, pictures, labels, out, data, device)
+        check(config, pictures, labels, masks)
+        return _train(config, pictures, labels, masks, out, data, device)
 
 
 def _train(
     config: Training,
     pictures: Held | Decoded,
     labels: np.ndarray | None,
+    masks: Masks | None,
     out: Path,
     data: dict[str, str],
     device: str,
@@ -68,7 +71,7 @@ def _train(
     """The steps that are left of a run; returns the folder of its last checkpoint."""
     before = checkpoint.latest(out)
     known = None if before is None else checkpoint.read_about(before).get("input")
-    run = begin(config, pictures, labels, device, known)
+    run = begin(config, pictures, labels, device, masks, known)
     record: dict[str, Any] = {"history": {}, "monitor": []}  # losses, and what was measured, so far
     first = resume(out, run.online, run.target, run.optimizer, record)
     watch = make_watch(config, run.feed, out, record["monitor"])
@@ -166,11 +169,12 @@ def begin(
     pictures: Held | Decoded,
     labels: np.ndarray | None,
     device: str,
+    masks: Masks | None = None,
     known: dict[str, Any] | None = None,
 ) -> Run:
-    """Networks drawn from the seed, pictures and optimiser of a run at its start; `known` as in `make_feed`."""
+    """Networks drawn from the seed, pictures and optimiser of a run at its start; `masks`, `known` as in `make_feed`."""
     device = ranks.start(device)
-    way, feed = method(method_of(config)), make_feed(config, pictures, labels, device, known)
+    way, feed = method(method_of(config)), make_feed(config, pictures, labels, device, masks, known)
     online = build_online(config, pictures.channels, int(feed.y.max()) + 1).to(device)
     check_crops(config, online["encoder"], feed)
     if ranks.world() > 1:

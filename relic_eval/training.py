@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pretrain import checkpoint
+from pretrain.config import MASKS
 from pretrain.presets import changed, explain, preset
 from relic_eval import progress
 from relic_eval.data.sources import dataset_name, dataset_splits, pictures, refuse_inside, split_digest
@@ -16,6 +17,7 @@ from relic_eval.data.tasks import pretraining_rows
 from relic_eval.errors import ArgumentError, DataError
 from relic_eval.progress import say
 from relic_eval.run import note_time
+from relic_eval.saliency import masks_of, own_masks
 
 if TYPE_CHECKING:
     import numpy as np
@@ -55,6 +57,11 @@ def train(
     refuse_inside(out, data)
     split = "train" if "train" in dataset_splits(data) else "all"
     about = {"name": dataset_name(data), "split": split, "digest": split_digest(data, split, out / "data")}
+    masks = _stored(config)
+    if masks is not None and masks not in MASKS:
+        source = pictures(data, split, out / "data")
+        rows = pretraining_rows(split, source.y_N, source.classes)
+        about["masks"] = own_masks(masks, source, rows, out / "data").digest
     run = out / "pretrain" / name
     if checkpoint.finished(run, config, about):
         say(f"pretrain {name}: already there")
@@ -94,6 +101,12 @@ def explained(method: str, changes: Mapping[str, str]) -> list[str]:
     return ["  ".join([*(text.ljust(w) for text, w in zip(row, widths, strict=False)), row[3]]) for row in rows]
 
 
+def _stored(config: Training) -> str | None:
+    """What makes the masks of a run, where they are stored; those of the border are made in the time it takes to read them."""
+    masks = config.masks if getattr(config, "p_mask", 0) > 0 else "border"  # type: ignore[attr-defined]
+    return None if masks == "border" else masks
+
+
 def _train(config: Training, data: str, run: Path, about: dict[str, str], device: str) -> None:
     from pretrain.train import pretrain
     from relic_eval.devices import device as find_device
@@ -105,8 +118,10 @@ def _train(config: Training, data: str, run: Path, about: dict[str, str], device
         hint = "A preset is for pictures of its size; --set side=N trains on smaller crops."
         raise ArgumentError("--set side", expected, f"{config.side}", hint)
     rows = pretraining_rows(about["split"], source.y_N, source.classes)
-    images = _images(source, rows, max(source.side, config.side))
-    pretrain(config, images, source.y_N[rows], run, data=about, device=find_device(device))
+    side, maker = max(source.side, config.side), _stored(config)
+    images = _images(source, rows, side)
+    masks = None if maker is None else masks_of(maker, source, rows, side, run.parent.parent)[1]
+    pretrain(config, images, source.y_N[rows], run, data=about, masks=masks, device=find_device(device))
 
 
 def _images(source: Pictures, rows: np.ndarray, side: int) -> np.ndarray | Listed:

@@ -25,6 +25,7 @@ ORDER = [
     "board",
     "encode",
     "run",
+    "saliency",
     "listing comparison library training",
     "cli __init__",
 ]
@@ -50,6 +51,7 @@ LOOK_UP = {
     "comparison",
     "listing",
     "training",
+    "saliency",
 }  # the public face: these offer what the other packages make
 
 

@@ -97,7 +97,7 @@ def folder_pictures(folder: Path, split: str, cache: Path | None = None) -> Pict
     return Pictures(
         dataset=folder_title(folder),
         split=split,
-        digest=digest_json([_digest(folder, paths, split, cache), superclasses]),
+        digest=digest_json([digest_files(folder, paths, split, cache), superclasses]),
         ids=names,
         paths=places,
         y_N=y_N,
@@ -129,7 +129,8 @@ def _warn_of_unread(folder: Path, top: Path, classes: tuple[str, ...]) -> None:
             warn(f"{top / 'superclasses.csv'} is not read: it belongs into {folder}.")
 
 
-def _digest(folder: Path, paths: list[Path], split: str, cache: Path | None) -> str:
+def digest_files(folder: Path, paths: list[Path], split: str, cache: Path | None) -> str:
+    """The digest of files by their paths within `folder`; while sizes and times stay as a note in `cache` says, it stands."""
     listing = digest_json([(str(p), (s := p.stat()).st_size, s.st_mtime_ns) for p in paths])
     note = None if cache is None else cache / f"{digest_json([str(folder.resolve()), split])[:16]}.json"
     if note is not None and (known := _known(note)).get("listing") == listing:
@@ -225,8 +226,47 @@ def open_square(path: Path, side: int) -> np.ndarray:
         raise DataError(str(error)) from None
     if max(picture.size) > LONGEST * min(picture.size):
         raise DataError(f"{picture.width} x {picture.height} pixels, more than {LONGEST} times as long as wide")
-    scale = side / min(picture.size)
-    size = (max(side, round(picture.width * scale)), max(side, round(picture.height * scale)))
-    picture = picture.resize(size, Image.Resampling.BICUBIC)
-    left, upper = (size[0] - side) // 2, (size[1] - side) // 2
-    return np.asarray(picture.crop((left, upper, left + side, upper + side)))
+    size, box = square_box(picture.size, side)
+    return np.asarray(picture.resize(size, Image.Resampling.BICUBIC).crop(box))
+
+
+def square_box(size: tuple[int, int], side: int) -> tuple[tuple[int, int], tuple[int, int, int, int]]:
+    """The size (width, height) that has `side` as its shorter side, and the box of the square in its middle.
+
+    >>> square_box((20, 10), 4)
+    ((8, 4), (2, 0, 6, 4))
+    """
+    scale = side / min(size)
+    wide, high = (max(side, round(n * scale)) for n in size)
+    left, upper = (wide - side) // 2, (high - side) // 2
+    return (wide, high), (left, upper, left + side, upper + side)
+
+
+def upright_size(path: Path) -> tuple[int, int]:
+    """Width and height in pixels of a picture as `open_square` turns it, decoding nothing of it."""
+    from PIL import ExifTags, Image
+
+    with Image.open(path, formats=FORMATS) as file:
+        turned = file.getexif().get(ExifTags.Base.Orientation) in (5, 6, 7, 8)
+        return (file.height, file.width) if turned else (file.width, file.height)
+
+
+def open_mask(path: Path, like: tuple[int, int], side: int, rounding: int) -> np.ndarray:
+    """A PNG mask as bool (side, side), True where any channel but transparency is not 0, cut as `open_square` cuts its picture.
+
+    `like` is the size of the picture. Raises DataError where the mask's sides are not in its proportion, up to `rounding` pixels.
+    """
+    from PIL import Image
+
+    with Image.open(path, formats=("PNG",)) as file:
+        values = np.asarray(file)  # of a palette the numbers, as data sets of segmentation have them
+        bands = file.getbands()
+    if values.ndim == 3:
+        values = values[..., : len(bands) - (bands[-1] in "Aa")].max(2)
+    high, wide = values.shape
+    scale = min(high, wide) / min(like)
+    if abs(wide - like[0] * scale) > rounding or abs(high - like[1] * scale) > rounding:
+        raise DataError(f"{wide} x {high} pixels for a picture of {like[0]} x {like[1]}")
+    size, box = square_box(like, side)
+    whole = Image.fromarray((values > 0).astype(np.uint8)).resize(size, Image.Resampling.NEAREST)
+    return np.asarray(whole.crop(box)) > 0

@@ -1,4 +1,4 @@
-"""Intersection over union of pixel labels, from a confusion matrix that grows image by image."""
+"""Intersection over union of pixel labels, from a confusion matrix that grows image by image, and of foreground masks."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from relic_eval.arrays import asarray, whole
 from relic_eval.errors import ArgumentError
 
 IGNORE = 255  # VOC's borders
+BETA2 = 0.3  # weight of recall in the F-measure of masks
 BLOCK = 1 << 20  # pixels counted together
 
 
@@ -77,6 +78,49 @@ def mean_iou(confusion_CC: Shaped[np.ndarray, "C C"]) -> float:
     if np.isnan(iou_C).all():
         raise ArgumentError("confusion_CC", "at least one pixel", "none", "Every pixel may have been ignored.")
     return float(np.nanmean(iou_C))
+
+
+def mask_iou(
+    true_NHW: Shaped[np.ndarray, "N H W"], predicted_NHW: Shaped[np.ndarray, "N H W"]
+) -> Float[np.ndarray, " N"]:
+    """Intersection over union of each picture's foreground; 1 where there is none, neither true nor predicted.
+
+    Raises ArgumentError for other than masks of bool of one shape.
+
+    >>> mask_iou(np.array([[[True, True, False]]]), np.array([[[False, True, True]]])).round(3)
+    array([0.333])
+    """
+    both_N, true_N, predicted_N = _overlap(true_NHW, predicted_NHW)
+    either_N = true_N + predicted_N - both_N
+    return np.divide(both_N, either_N, out=np.ones(len(both_N)), where=either_N > 0)
+
+
+def mask_f(
+    true_NHW: Shaped[np.ndarray, "N H W"], predicted_NHW: Shaped[np.ndarray, "N H W"], beta2: float = BETA2
+) -> Float[np.ndarray, " N"]:
+    """F-measure of each picture's foreground: (1 + beta2) P R / (beta2 P + R), with P precision and R recall of its pixels.
+
+    beta2 = 0.3 weighs precision more, as is usual for saliency (Achanta et al. 2009). 1 where there is no foreground, neither
+    true nor predicted; 0 where the two share no pixel. Raises ArgumentError for other than masks of bool of one shape.
+
+    >>> mask_f(np.array([[[True, True, True, False]]]), np.array([[[True, False, False, False]]])).round(3)  # P = 1, R = 1/3
+    array([0.684])
+    """
+    both_N, true_N, predicted_N = _overlap(true_NHW, predicted_NHW)
+    total_N = beta2 * true_N + predicted_N
+    return np.divide((1 + beta2) * both_N, total_N, out=np.ones(len(both_N)), where=total_N > 0)
+
+
+def _overlap(true_NHW: Any, predicted_NHW: Any) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Pixels of each picture that are both true and predicted, true, predicted."""
+    true_NHW, predicted_NHW = asarray(true_NHW), asarray(predicted_NHW)
+    for name, mask_NHW in (("true_NHW", true_NHW), ("predicted_NHW", predicted_NHW)):
+        if mask_NHW.dtype != bool or mask_NHW.ndim != 3:
+            raise ArgumentError(name, "masks (N, H, W) of bool", f"{mask_NHW.dtype} {mask_NHW.shape}")
+    if true_NHW.shape != predicted_NHW.shape:
+        raise ArgumentError("predicted_NHW", f"shape {true_NHW.shape} like true_NHW", f"{predicted_NHW.shape}")
+    both, true, predicted = (m.sum((1, 2)).astype(float) for m in (true_NHW & predicted_NHW, true_NHW, predicted_NHW))
+    return both, true, predicted
 
 
 def _classes(name: str, label_P: Any, classes: int) -> np.ndarray:

@@ -7,12 +7,13 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from jaxtyping import TypeCheckError
 from sklearn.metrics import confusion_matrix, jaccard_score
 from torchmetrics.functional.classification import multiclass_jaccard_index
 
 from relic_eval.errors import ArgumentError
 from relic_eval.metrics import segmentation
-from relic_eval.metrics.segmentation import iou, mean_iou, pixel_confusion
+from relic_eval.metrics.segmentation import iou, mask_f, mask_iou, mean_iou, pixel_confusion
 
 
 @settings(max_examples=40, deadline=None)
@@ -99,3 +100,27 @@ def test_no_pixel_has_no_mean():
         mean_iou(np.zeros((3, 3), int))
     with pytest.raises(ArgumentError, match="square matrix of counts"):
         iou(np.array([[1, -1], [0, 1]]))
+
+
+def test_masks_against_loops_over_pixels():
+    rng = np.random.default_rng(0)
+    true, predicted = rng.random((20, 5, 7)) < 0.4, rng.random((20, 5, 7)) < 0.5
+    true[0] = predicted[0] = False
+    true[1], predicted[2], predicted[3] = False, False, ~true[3]
+    for row, (a, b) in enumerate(zip(true.tolist(), predicted.tolist(), strict=True)):
+        pairs = [(t, p) for line, other in zip(a, b, strict=True) for t, p in zip(line, other, strict=True)]
+        both, either = pairs.count((True, True)), len(pairs) - pairs.count((False, False))
+        said, there = both + pairs.count((False, True)), both + pairs.count((True, False))
+        precision, recall = both / said if said else 0, both / there if there else 0
+        share = 0.3 * precision + recall
+        f = 1.3 * precision * recall / share if share else float(said == there == 0)
+        assert mask_iou(true, predicted)[row] == pytest.approx(both / either if either else 1)
+        assert mask_f(true, predicted)[row] == pytest.approx(f)
+
+
+def test_masks_that_are_none_are_refused():
+    mask = np.ones((2, 3, 3), bool)
+    with pytest.raises(ArgumentError, match=r"masks .* of bool"):
+        mask_iou(mask.astype(np.uint8), mask)
+    with pytest.raises((ArgumentError, TypeCheckError), match="predicted_NHW"):
+        mask_f(mask, mask[:1])

@@ -1,31 +1,13 @@
-"""Foreground masks without labels: what differs from the border of the picture in colour, cut by Otsu's threshold."""
+"""From saliency to masks: a threshold of each picture's own."""
 
 from __future__ import annotations
 
+import numpy as np
 import torch
 from torch import Tensor
-from torch.nn import functional as F
 
 BINS = 64
-
-
-def saliency_masks(x: Tensor, batch: int = 1024) -> Tensor:
-    """Masks (N, 1, H, W), True where the picture is foreground, of pictures (N, C, H, W): bytes, or in [0, 1].
-
-    Saliency is the distance to the mean colour of the border, smoothed; each picture has a threshold of its own.
-
-    >>> x = torch.zeros(1, 1, 9, 9); x[..., 3:6, 3:6] = 1
-    >>> saliency_masks(x)[0, 0, 4, 4].item(), saliency_masks(x)[0, 0, 0, 0].item()
-    (True, False)
-    """
-    return torch.cat([_masks(some.float().div(255) if some.dtype == torch.uint8 else some) for some in x.split(batch)])
-
-
-def _masks(x: Tensor) -> Tensor:
-    border = torch.cat([x[:, :, 0], x[:, :, -1], x[:, :, 1:-1, 0], x[:, :, 1:-1, -1]], 2)
-    away = (x - border.mean(2)[:, :, None, None]).pow(2).sum(1, keepdim=True).sqrt()
-    away = F.avg_pool2d(F.pad(away, (1, 1, 1, 1), mode="replicate"), 3, stride=1)
-    return away > otsu(away.flatten(1)).view(-1, 1, 1, 1)
+BATCH = 1024
 
 
 def otsu(values_NM: Tensor) -> Tensor:
@@ -47,3 +29,25 @@ def otsu(values_NM: Tensor) -> Tensor:
     best = (between >= between.amax(1, keepdim=True) * (1 - 1e-6)).to(values_NM)
     cut = (best * level).sum(1) / best.sum(1) + 0.5
     return low[:, 0] + cut / (BINS - 1) * (high - low)[:, 0]
+
+
+def to_masks(saliency_NHW: np.ndarray) -> np.ndarray:
+    """Masks (N, H, W) of bool, True where a picture's saliency is above its threshold of Otsu's; none is where it is flat.
+
+    >>> to_masks(np.array([[[0.1, 0.1, 0.9]]], np.float32)).tolist()
+    [[[False, False, True]]]
+    """
+    parts = []
+    for some in torch.from_numpy(np.ascontiguousarray(saliency_NHW, dtype=np.float32)).split(BATCH):
+        parts.append(some > otsu(some.flatten(1)).view(-1, 1, 1))
+    return torch.cat(parts).numpy()
+
+
+def unit(saliency_NHW: np.ndarray) -> np.ndarray:
+    """Each map moved and scaled so that it goes from 0 to 1, as float32; a flat one is 0.
+
+    >>> unit(np.array([[[2.0, 4.0, 3.0]]])).tolist(), unit(np.ones((1, 1, 2))).tolist()
+    ([[[0.0, 1.0, 0.5]]], [[[0.0, 0.0]]])
+    """
+    low, high = (end(saliency_NHW, axis=(1, 2), keepdims=True) for end in (np.min, np.max))
+    return ((saliency_NHW - low) / np.where(high > low, high - low, 1)).astype(np.float32)
