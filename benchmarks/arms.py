@@ -37,7 +37,14 @@ COMMON: dict[str, Any] = {
     "precision": "bfloat16",
     "monitor_every": 0,
 }
-RELICV2: dict[str, Any] = {"large": 4, "small": 2, "small_side": 16, "small_area_low": 0.1, "small_area_high": 0.3}
+RELICV2: dict[str, Any] = {
+    "large": 4,
+    "small": 2,
+    "small_side": 16,
+    "small_area_low": 0.1,
+    "small_area_high": 0.3,
+    "masks": "fused",
+}
 # with a GPU (`--full`): all pictures that nobody chooses or tests on, a network of the usual size, rates as they are
 FULL: dict[str, Any] = {"network": "resnet18-32px", "epochs": 100.0, "batch": 256, "monitor_every": 1000}
 # learning rate of each method: from `tune`, the best mean of linear probe and nearest neighbours on validation pictures

@@ -54,7 +54,8 @@ def one(arm: str, seed: int, device: str = "cpu", rate: float | None = None, ful
         function, curve = _untrained(config, images), []
     else:
         about = {"name": "cifar10-full", "split": f"{len(images):,} of train", "digest": digest_bytes(images.tobytes())}
-        pretrain(config, images, y_N, run, data=about, device=device)
+        masks = _masks(config, images) if getattr(config, "p_mask", 0) else None
+        pretrain(config, images, y_N, run, data=about, masks=masks, device=device)
         function = find_encoder(str(run)).build(3, "cpu")
         curve = [] if rate else read_monitor(run / "monitor.csv")
     row = {
@@ -70,6 +71,23 @@ def one(arm: str, seed: int, device: str = "cpu", rate: float | None = None, ful
         file.write(
             json.dumps({**({} if rate is None else {"tuning": True}), **({"full": True} if full else {}), **row}) + "\n"
         )
+
+
+def _masks(config: Any, images: Any) -> Any:
+    """Masks of the study's pictures: made by the first run that needs them, read by the others."""
+    import numpy as np
+
+    from pretrain.saliency.lock import alone
+    from pretrain.saliency.makers import make_masks
+    from pretrain.saliency.packed import Masks, pack
+
+    file = WORK / f"masks-{config.masks}-{len(images)}.npy"
+    with alone(WORK / "masks.lock", "waiting for the masks"):
+        if not file.exists():
+            part = file.with_suffix(".part.npy")
+            np.save(part, pack(make_masks(config.masks, images)).packed)
+            part.rename(file)
+    return Masks(np.load(file), images.shape[2])
 
 
 def _untrained(config: Any, images: Any) -> Any:
