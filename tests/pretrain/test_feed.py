@@ -12,7 +12,7 @@ from PIL import Image
 
 from pretrain import checkpoint, feed
 from pretrain.config import Byol, Relicv2, Supervised, override
-from pretrain.feed import batch_rows, border_masks, channel_moments
+from pretrain.feed import batch_masks, batch_rows, channel_moments
 from pretrain.saliency import saliency_masks
 from pretrain.squares import Held, Listed, held, opened
 from pretrain.train import begin, pretrain
@@ -200,10 +200,10 @@ def test_a_mask_depends_on_its_picture_alone(source):
     rows = torch.tensor([4, 0, 11])
     with opened(listed(source)) as decoded, opened(array(source)) as here:
         for pictures in (decoded, here):
-            masks = border_masks(settings(Relicv2()), pictures)
+            masks = batch_masks(settings(Relicv2()), pictures, None)
             assert torch.equal(masks(rows, pictures.take(rows)), whole[rows])
-            assert border_masks(settings(Relicv2(), p_mask=0), pictures)(rows, rows).shape == (3, 1, 1, 1)
-            assert len(border_masks(Byol(), pictures)(rows, rows)) == 0
+            assert batch_masks(settings(Relicv2(), p_mask=0), pictures, None)(rows, rows).shape == (3, 1, 1, 1)
+            assert len(batch_masks(Byol(), pictures, None)(rows, rows)) == 0
     assert 0 < whole.float().mean() < 1
 
 
