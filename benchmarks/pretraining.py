@@ -57,7 +57,7 @@ def one(arm: str, seed: int, device: str = "cpu", rate: float | None = None, ful
         masks = _masks(config, images) if getattr(config, "p_mask", 0) else None
         pretrain(config, images, y_N, run, data=about, masks=masks, device=device)
         function = find_encoder(str(run)).build(3, "cpu")
-        curve = [] if rate else read_monitor(run / "monitor.csv")
+        curve = read_monitor(run / "monitor.csv") if config.monitor_every else []
     row = {
         "arm": arm,
         "seed": seed,

@@ -4,6 +4,8 @@ watch = relic_eval.Monitor("runs/mine", pictures, labels, every=500)
 for step, batch in enumerate(batches):
     ...
     watch(step, encoder, images=step * 256)
+
+In Lightning the last one stands in `on_train_batch_end` of the module: self.watch(self.global_step, self.encoder).
 """
 
 from __future__ import annotations

@@ -69,6 +69,43 @@ def test_three_lines_in_anyones_loop(toy, tmp_path):
     assert reached(rows, "linear", 1.1) is None
 
 
+@pytest.mark.filterwarnings("ignore")  # Lightning's own: of workers, loggers and what torch no longer wants
+def test_three_lines_in_lightning(toy, tmp_path):
+    import pytorch_lightning as pl
+
+    class Learner(pl.LightningModule):
+        def __init__(self):
+            super().__init__()
+            self.encoder, self.head = nn.Sequential(nn.Flatten(), nn.Linear(144, 8)), nn.Linear(8, 2)
+            self.watch = relic_eval.Monitor(tmp_path, *toy, every=4)
+
+        def training_step(self, batch, number):
+            return nn.functional.cross_entropy(self.head(self.encoder(batch[0])), batch[1])
+
+        def on_train_batch_end(self, outputs, batch, number):
+            self.watch(self.global_step, self.encoder, images=self.global_step * 20, loss=outputs["loss"].item())
+
+        def configure_optimizers(self):
+            return torch.optim.Adam(self.parameters(), 0.01)
+
+    pictures, y = toy
+    data = torch.utils.data.TensorDataset(torch.from_numpy(pictures)[:, None].float() / 255, torch.from_numpy(y))
+    loader = torch.utils.data.DataLoader(data, batch_size=20)
+    quiet = {
+        "logger": False,
+        "enable_checkpointing": False,
+        "enable_progress_bar": False,
+        "enable_model_summary": False,
+    }
+    learner = Learner()
+    pl.Trainer(max_epochs=2, accelerator="cpu", **quiet).fit(learner, loader)
+    rows = read_monitor(tmp_path / "monitor.csv")
+    assert [(row["step"], row["images"]) for row in rows] == [(4, 80), (8, 160), (12, 240), (16, 320)]
+    assert rows[-1]["linear"] > 0.9
+    assert rows[-1]["loss"] < rows[0]["loss"]
+    assert learner.encoder.training
+
+
 def test_numbers_are_those_of_the_protocols(toy):
     x = Sides(3.0)(torch.from_numpy(toy[0])[:, None] / 255).detach().numpy()
     found = measure(x, toy[1], ("left", "right"))

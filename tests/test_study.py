@@ -64,10 +64,11 @@ def test_a_run_goes_from_pictures_to_a_row(data_folder, tmp_path, monkeypatch):
     monkeypatch.setitem(arms.COMMON, "batch", 16)
     monkeypatch.setattr(pretraining, "ROWS", tmp_path / "rows.jsonl")
     monkeypatch.setattr(pretraining, "WORK", tmp_path / "work")
-    for arm in ("random", "byol"):
+    for arm in ("random", "byol", "2+0 crops"):
         pretraining.one(arm, 0)
     judge.cifar.cache_clear()
-    untrained, row = pretraining.rows()
+    untrained, row, part = pretraining.rows()
+    assert (part["arm"], part["settings"]["small"], part["curve"]) == ("2+0 crops", 0, [])
     assert (row["arm"], row["seed"]) == ("byol", 0)
     assert [point["step"] for point in row["curve"]] == [50]
     changed = {f"linear {name}" for name in judge.CHANGES}
