@@ -69,6 +69,14 @@ def test_the_table_has_the_first_measurement_that_reaches_what_two_reach():
     assert title.startswith("On training pictures held out from the linear probe")
 
 
+def test_who_gets_there_with_as_many_images_is_named_together():
+    title = efficiency_section(manifests(byol=SLOW, relicv2=rows([0.4, 0.5, 0.6, 0.7], cost=2e9)))["figure"].title
+    assert title.endswith("BYOL and RELICv2 reach 70% within 2,560 images seen")
+    assert efficiency_section(manifests(byol=SLOW))["figure"].title.endswith(
+        "BYOL reaches 70% within 2,560 images seen"
+    )
+
+
 def test_a_value_that_is_given_is_taken():
     table = efficiency_section(manifests(byol=SLOW, relicv2=QUICK), 0.5)["table"]
     assert [row["cells"][0][0] for row in table["rows"]] == ["10", "20"]
@@ -187,7 +195,7 @@ def test_the_page_has_the_rows_of_the_runs_without_their_folders(monitored_page,
     level = max(
         k for k in range(0, 101, 5) if all(any(row["linear"] >= k / 100 for row in its) for its in rows.values())
     )
-    assert page.locator("#efficiency caption").inner_text().endswith(f"right on {level}% or more")
+    assert page.locator("#efficiency caption").inner_text().endswith(f"right on at least {level}%")
     table = page.locator("#efficiency tbody tr").all_inner_texts()
     assert {line.split("\t")[0].strip() for line in table} == {"BYOL", "Supervised"}
     for name, its in rows.items():
