@@ -12,7 +12,7 @@ from reports.drawings.lines import GAP, Series
 from reports.drawings.marks import line, mark
 from reports.style import Look
 
-LEFT, RIGHT, BETWEEN, TOP, FOOT = 46, 132, 18, 14, 46
+LEFT, RIGHT, BETWEEN, TOP, FOOT = 52, 132, 18, 14, 46
 WIDE, HIGH = 212, 168  # of a panel's plot
 DOTTED = 12  # points at most for each to be marked: more would touch
 

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 
 from reports.drawings.frame import log_ticks, spread
 from reports.figures.style import DIM, dot, new_figure, pen
@@ -50,6 +51,7 @@ def sample_efficiency_figure(
             axes.set_xlim(0, None)
         if level is not None and measure == "linear":
             axes.axhline(100 * level, color=DIM, lw=0.8, ls=":", zorder=0)
+        axes.yaxis.set_major_locator(MaxNLocator(6, steps=[1, 2, 5, 10]))
         axes.grid(axis="y")
         if place >= len(panels) - len(counts):
             axes.set_xlabel(TITLES[count] + unit)

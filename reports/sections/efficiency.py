@@ -15,7 +15,7 @@ from reports.drawings.multiples import Panel, multiples
 from reports.sections.figure import Figure
 from reports.style import Look, looks, short
 from reports.tables import to_csv
-from reports.words import joined, scale
+from reports.words import joined, scale, several, verb
 
 MEASURES = {"linear": "linear probe", "knn": "nearest neighbours"}
 TITLES = {"step": "steps", "images": "images seen", "views": "views seen", "flops": "FLOPs"}
@@ -114,12 +114,13 @@ def _finding(runs: Mapping[str, Rows], look: Mapping[str, Look], value: float | 
     if not took or value is None:
         return "Accuracy while encoders train, on training pictures held out from the probe"
     first, last = next(iter(took)), list(took)[-1]
-    text = f"On training pictures held out from the linear probe, {look[first].title} reaches {100 * value:.0f}%"
-    text += f" within {took[first]['images']:,} images seen"
-    if last != first:
-        times = took[last]["images"] / took[first]["images"]
-        more = f" ({times:.1f} times as many)" if times > 1 else ""
-        text += f", {look[last].title} within {took[last]['images']:,}{more}"
+    most, names = took[last]["images"], [look[name].title for name in took]
+    text = "On training pictures held out from the linear probe, "
+    if most == took[first]["images"]:
+        text += f"{several(names)} {verb(names, 'reaches', 'reach')} {100 * value:g}% within {most:,} images seen"
+    else:
+        text += f"{look[first].title} reaches {100 * value:g}% within {took[first]['images']:,} images seen"
+        text += f", {look[last].title} within {most:,} ({most / took[first]['images']:.1f} times as many)"
     cheap = min(took, key=lambda name: took[name].get("flops", math.inf))
     if took[cheap].get("flops", math.inf) < took[first].get("flops", -math.inf):
         text += f"; in FLOPs {look[cheap].title} needs the fewest"
@@ -167,7 +168,7 @@ def _table(runs: Mapping[str, Rows], look: Mapping[str, Look], value: float | No
     if not took or value is None:
         return None
     first, counts = next(iter(took)), shown_counts(runs)
-    factor, unit = scale(min((cost["flops"] for cost in took.values() if "flops" in cost), default=1), True)
+    factor, unit = scale(max((cost["flops"] for cost in took.values() if "flops" in cost), default=1), True)
     times = {**ratios(took, first), first: None}
     in_order = {name: runs[name] for name in [*took, *(n for n in runs if n not in took)]}
     heads = [TITLES[c] + unit if c == "flops" else TITLES[c].capitalize() for c in counts]

@@ -13,6 +13,7 @@ import pytest
 
 from relic_eval.encode import embed
 from relic_eval.encoders.load import find_encoder
+from relic_eval.files import digest_file
 from relic_eval.monitor import read_monitor
 from relic_eval.run import evaluate
 from relic_eval.training import train
@@ -66,6 +67,14 @@ def test_the_table_has_the_first_measurement_that_reaches_what_two_reach():
     assert "RELICv2 reaches 70% within 1,920 images seen, BYOL within 2,560 (1.3 times as many)" in title
     assert title.endswith("; in FLOPs BYOL needs the fewest")
     assert title.startswith("On training pictures held out from the linear probe")
+
+
+def test_who_gets_there_with_as_many_images_is_named_together():
+    title = efficiency_section(manifests(byol=SLOW, relicv2=rows([0.4, 0.5, 0.6, 0.7], cost=2e9)))["figure"].title
+    assert title.endswith("BYOL and RELICv2 reach 70% within 2,560 images seen")
+    assert efficiency_section(manifests(byol=SLOW))["figure"].title.endswith(
+        "BYOL reaches 70% within 2,560 images seen"
+    )
 
 
 def test_a_value_that_is_given_is_taken():
@@ -141,7 +150,8 @@ def test_a_figure_of_several_seeds_has_their_mean_where_all_have_a_row(tmp_path)
     assert figure.axes[7].get_xlabel() == "FLOPs, 10¹²"
     assert "thick: their mean" in figure.get_suptitle()
     assert "thick" not in sample_efficiency_figure({"byol": SLOW}).get_suptitle()
-    files = [[f.read_bytes() for f in save(figure, tmp_path / name)] for name in ("a", "b")]
+    again = sample_efficiency_figure({"byol": seeds, "relicv2": QUICK}, level=0.6)
+    files = [[digest_file(f) for f in save(made, tmp_path / name)] for made, name in ((figure, "a"), (again, "b"))]
     assert files[0] == files[1]
 
 
@@ -157,19 +167,19 @@ def test_a_figure_of_what_has_no_flops_leaves_them_out():
 def monitored_page(digits_folder, tmp_path_factory):
     """Two short runs on the digits, measured every fourth step, and pixels, which were never trained."""
     out = tmp_path_factory.mktemp("monitored")
-    for name, steps in (("byol", 16), ("supervised", 12)):
-        changes = {"steps": f"{steps}", "batch": "16", "side": "12", "monitor_every": "4"}
+    for name, steps in (("byol", 12), ("supervised", 8)):
+        changes = {"steps": f"{steps}", "batch": "16", "side": "12", "monitor_every": "4", "monitor_rows": "80"}
         train(name, str(digits_folder), out, name=name, changes=changes, device="cpu")
         embed(find_encoder(str(out / "pretrain" / name)), str(digits_folder), out)
     embed(find_encoder("pixels"), str(digits_folder), out)
-    assert evaluate(out, protocols=["knn", "linear-byol"]).failed == 0
+    assert evaluate(out, protocols=["knn"]).failed == 0
     return write_report(out)
 
 
 def test_the_page_has_the_rows_of_the_runs_without_their_folders(monitored_page, visit):
     out = monitored_page.parents[1]
     rows = {name: read_monitor(out / "pretrain" / name / "monitor.csv") for name in ("byol", "supervised")}
-    assert [len(r) for r in rows.values()] == [4, 3]
+    assert [len(r) for r in rows.values()] == [3, 2]
     shutil.move(out / "pretrain", out / "gone")
     (monitored_page.parent / "report.json").unlink()
     write_report(out)
@@ -185,7 +195,7 @@ def test_the_page_has_the_rows_of_the_runs_without_their_folders(monitored_page,
     level = max(
         k for k in range(0, 101, 5) if all(any(row["linear"] >= k / 100 for row in its) for its in rows.values())
     )
-    assert page.locator("#efficiency caption").inner_text().endswith(f"right on {level}% or more")
+    assert page.locator("#efficiency caption").inner_text().endswith(f"right on at least {level}%")
     table = page.locator("#efficiency tbody tr").all_inner_texts()
     assert {line.split("\t")[0].strip() for line in table} == {"BYOL", "Supervised"}
     for name, its in rows.items():
