@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from benchmarks import bootstrap, distances, neighbours, path, quickstart, similarity, slopes, training
+from benchmarks import bootstrap, distances, neighbours, path, quickstart, saliency, similarity, slopes, training
 from benchmarks.claim import Claim
 
 CLAIMS = {
@@ -24,4 +24,5 @@ CLAIMS = {
     "T3": Claim("two ranks", training.ranks),
     "T4": Claim("memory of a step", training.memory),
     "T5": Claim("loading", training.loading),
+    "S1": Claim("saliency masks", saliency.masks),
 }

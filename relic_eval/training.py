@@ -120,5 +120,5 @@ def _train(config: Training, data: str, run: Path, about: dict[str, str], device
         )
     maker, masks = _stored(config), None
     if maker is not None:
-        masks = masks_of(maker, source, rows, images.shape[1], images, run.parent.parent)[1]
+        masks = masks_of(maker, source, rows, images.shape[1], run.parent.parent)[1]
     pretrain(config, images, source.y_N[rows], run, data=about, masks=masks, device=find_device(device))

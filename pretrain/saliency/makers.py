@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import numpy as np
 
-from pretrain.saliency import connectivity, network, teachers
+from pretrain.saliency import connectivity, network, opencv, teachers
+from pretrain.saliency.border import border
 from pretrain.saliency.threshold import to_masks
 from relic_eval.errors import look_up
 from relic_eval.progress import track
@@ -15,10 +17,17 @@ from relic_eval.progress import track
 VERSION = 1  # of the makers; raise it when the same settings give other masks
 CHUNK = 64  # pictures at a time: their maps are let go of when they are masks
 
+Read = network.Read
 Maker = Callable[[np.ndarray], np.ndarray]  # uint8 (N, H, W, C) -> saliency (N, H, W) in [0, 1]
-MAKERS: dict[str, Maker] = {**teachers.TEACHERS, "fused": teachers.fused, "network": network.network}
+MAKERS: dict[str, Maker] = {
+    "border": border,
+    "rbd": connectivity.rbd,
+    "spectral": opencv.spectral,
+    "fine": opencv.fine,
+    "fused": teachers.fused,
+    "network": network.network,
+}
 SETTINGS: dict[str, dict[str, Any]] = {"rbd": connectivity.SETTINGS, "network": network.SETTINGS}
-WHOLE = ("network",)  # makers that look at all pictures together
 
 
 def make_masks(maker: str, pixels_NHWC: np.ndarray) -> np.ndarray:
@@ -27,12 +36,17 @@ def make_masks(maker: str, pixels_NHWC: np.ndarray) -> np.ndarray:
     >>> make_masks("border", np.zeros((2, 4, 4), np.uint8)).shape
     (2, 4, 4)
     """
-    make = look_up("masks", maker, MAKERS)
     pixels = pixels_NHWC[..., None] if pixels_NHWC.ndim == 3 else pixels_NHWC
-    if maker in WHOLE:
-        return to_masks(make(pixels))
-    starts = track(range(0, len(pixels), CHUNK), f"masks by {maker}, {CHUNK} pictures at a time")
-    return np.concatenate([to_masks(make(pixels[start : start + CHUNK])) for start in starts])
+    return make_masks_of(maker, lambda rows: pixels[rows], len(pixels))
+
+
+def make_masks_of(maker: str, read: Read, count: int) -> np.ndarray:
+    """The same of `count` pictures that `read(rows)` gives, CHUNK at a time, so that their pixels need not fit into memory."""
+    make = look_up("masks", maker, MAKERS)
+    if maker == "network":
+        make = partial(network.predict, network.train(read, count))
+    chunks = [np.arange(start, min(start + CHUNK, count)) for start in range(0, count, CHUNK)]
+    return np.concatenate([to_masks(make(read(rows))) for rows in track(chunks, f"masks by {maker}")])
 
 
 def maker_settings(maker: str) -> dict[str, Any]:
