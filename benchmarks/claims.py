@@ -2,7 +2,18 @@
 
 from __future__ import annotations
 
-from benchmarks import bootstrap, decoding, distances, neighbours, path, quickstart, similarity, slopes, training
+from benchmarks import (
+    bootstrap,
+    decoding,
+    distances,
+    neighbours,
+    path,
+    quickstart,
+    saliency,
+    similarity,
+    slopes,
+    training,
+)
 from benchmarks.claim import Claim
 
 CLAIMS = {
@@ -26,4 +37,5 @@ CLAIMS = {
     "T5": Claim("loading", training.loading),
     "T6": Claim("decoding while training", decoding.steps),
     "T7": Claim("torch.compile", training.compiled),
+    "S1": Claim("saliency masks", saliency.masks),
 }

@@ -121,6 +121,25 @@ def pretrain(
         print(done)
 
 
+@app.command(
+    epilog="Example: relic-eval saliency --data folder/of/class/folders --maker rbd --truth folder/of/masks\n\n"
+    "'list masks' says which makers there are; 'pretrain relicv2 --set masks=rbd' uses their masks."
+)
+def saliency(
+    data: Data = "fashion",
+    maker: Annotated[str, typer.Option(help="A maker of 'list masks', or a folder of PNG masks of your own.")] = "rbd",
+    out: Out = OUT,
+    truth: Annotated[
+        str | None, typer.Option(help="A folder of true masks (PNG, 0: background), to measure against.")
+    ] = None,
+    side: Annotated[int | None, typer.Option(help="Pixels of a side; default: the natural side of the set.")] = None,
+) -> None:
+    """Make foreground masks without labels, once; draw a sheet of them, and say how they agree with true ones."""
+    from relic_eval.saliency import show
+
+    print("\n".join(show(data, maker, out, truth=truth, side=side)))
+
+
 def _pair(text: str) -> tuple[str, str]:
     name, sign, value = text.partition("=")
     if not sign:
@@ -244,7 +263,7 @@ def leaderboard(
 @app.command("list", epilog="Example: relic-eval list protocols")
 def list_(
     what: Annotated[
-        str, typer.Argument(help="protocols, tasks, datasets, methods, encoders, settings, stores or results.")
+        str, typer.Argument(help="protocols, tasks, datasets, methods, encoders, settings, masks, stores or results.")
     ] = "protocols",
     out: Out = OUT,
 ) -> None:

@@ -50,6 +50,13 @@ def _methods(out: Path) -> list[str]:
     return [f"{name}: {(type(preset(name).config).__doc__ or '').splitlines()[0]}" for name in names()]
 
 
+def _masks(out: Path) -> list[str]:
+    from pretrain.saliency.makers import MAKERS
+
+    found = [f"{name}: {(make.__doc__ or '').splitlines()[0]}" for name, make in MAKERS.items()]
+    return [*found, "PATH: a folder of PNG masks of your own, one for each picture at the same path"]
+
+
 def _results(out: Path) -> list[str]:
     from relic_eval.results import read_results
     from reports.tables import measured_text
@@ -61,6 +68,7 @@ _LISTS = {
     "protocols": _protocols,
     "settings": _settings,
     "methods": _methods,
+    "masks": _masks,
     "tasks": lambda out: [f"{t.name}: {t.title} ({t.dataset}, {t.train} -> {t.test})" for t in TASKS.values()],
     "datasets": lambda out: [*(f"{n}: {', '.join(s)}" for n, s in SPLITS.items()), "PATH: a folder of class folders"],
     "encoders": lambda out: [*KNOWN, "FILE.npy: embeddings made elsewhere, with --labels"],

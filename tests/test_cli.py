@@ -25,7 +25,7 @@ def run(*words, code=0):
 
 
 @pytest.mark.parametrize(
-    "command", ["quickstart", "pretrain", "embed", "evaluate", "report", "leaderboard", "list", "doctor"]
+    "command", ["quickstart", "pretrain", "saliency", "embed", "evaluate", "report", "leaderboard", "list", "doctor"]
 )
 def test_help_shows_an_example(command):
     assert f"relic-eval {command}" in run(command, "--help").stdout.split("Example:")[1]

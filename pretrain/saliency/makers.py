@@ -8,7 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from pretrain.saliency import connectivity, network, teachers
+from pretrain.saliency import connectivity, network, opencv, teachers
+from pretrain.saliency.border import border
 from pretrain.saliency.threshold import to_masks
 from relic_eval.errors import look_up
 from relic_eval.progress import track
@@ -18,7 +19,14 @@ CHUNK = 64  # pictures at a time: their maps are let go of when they are masks
 
 Read = network.Read
 Maker = Callable[[np.ndarray], np.ndarray]  # uint8 (N, H, W, C) -> saliency (N, H, W) in [0, 1]
-MAKERS: dict[str, Maker] = {**teachers.TEACHERS, "fused": teachers.fused, "network": network.network}
+MAKERS: dict[str, Maker] = {
+    "border": border,
+    "rbd": connectivity.rbd,
+    "spectral": opencv.spectral,
+    "fine": opencv.fine,
+    "fused": teachers.fused,
+    "network": network.network,
+}
 SETTINGS: dict[str, dict[str, Any]] = {"rbd": connectivity.SETTINGS, "network": network.SETTINGS}
 
 

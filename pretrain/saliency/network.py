@@ -1,10 +1,11 @@
 """The maker `network`: a small fully convolutional network that learns from the makers by hand, and then from itself.
 
 In the manner of DeepUSPS (Nguyen et al. 2019, arXiv 1909.13055), with no human label and from random weights, on the pictures that it
-makes masks of. Kept: noisy masks of several makers by hand; the mean of their losses, pixel by pixel, in one network (cross-entropy is
-linear in the label, so that is the cross-entropy of the mean label); labels that move towards the network's own predictions round after
-round. Simplified: there is no network for each maker that refines it before the fusion, no conditional random field on the labels and no
+makes masks of. Kept: noisy masks of makers by hand as labels, and labels that move towards the network's own predictions round after
+round (a moving average). Simplified: the makers are fused before they are learnt from, where DeepUSPS has a network for each of four,
+refines its labels, and takes the mean of the losses against all of them; there is no conditional random field on the labels and no
 backbone that was trained before; the loss is cross-entropy and not the F-measure; pictures larger than SIDE are seen at SIDE.
+Number of steps and kind of label were chosen among six on the training half of petmask (benchmarks/README.md).
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from pretrain.saliency.teachers import TEACHERS
+from pretrain.saliency.teachers import fused
 from pretrain.saliency.threshold import to_masks
 from relic_eval.encoders.networks import initialise
 from relic_eval.progress import track
@@ -32,10 +33,12 @@ class Plan:
     """How the network is trained."""
 
     batch: int = 32
-    epochs: int = 40
-    fewest_steps: int = 300
-    most_steps: int = 1500
-    rounds: int = 5  # of as many steps each; after each but the last the labels move
+    epochs: int = 16
+    fewest_steps: int = 120
+    most_steps: int = 1000
+    moves: int = (
+        3  # of the labels, evenly over the second half: a network that knows little yet would only confirm itself
+    )
     keep: float = 0.7  # of the labels when they move; the rest is what the network says
     lr: float = 3e-3
     weight_decay: float = 1e-4
@@ -46,7 +49,7 @@ class Plan:
         """Steps for so many pictures.
 
         >>> Plan().steps(221), Plan().steps(10_000)
-        (300, 1500)
+        (120, 1000)
         """
         wanted = self.epochs * pictures // min(self.batch, pictures)
         return min(max(wanted, self.fewest_steps), self.most_steps)
@@ -88,34 +91,33 @@ def network(pixels_NHWC: np.ndarray) -> np.ndarray:
     return predict(train(lambda rows: pixels_NHWC[rows], len(pixels_NHWC)), pixels_NHWC)
 
 
-def train(read: Read, count: int) -> Net:
+def train(read: Read, count: int, plan: Plan = PLAN) -> Net:
     """A network trained on what the makers by hand say of `count` pictures that `read(rows)` gives, or of MOST of them."""
     rows = np.arange(count)
     if count > MOST:
-        rows = np.sort(np.random.default_rng(PLAN.seed).permutation(count)[:MOST])
+        rows = np.sort(np.random.default_rng(plan.seed).permutation(count)[:MOST])
     x, labels = [], []
     for chunk in track(np.array_split(rows, -(-len(rows) // 64)), "masks to learn from"):
         pixels = read(chunk)
         x.append(_seen(pixels))
-        labels.append(_reduced(torch.from_numpy(mean_mask(pixels))[:, None]))
-    return learn(torch.cat(x), torch.cat(labels))
-
-
-def mean_mask(pixels_NHWC: np.ndarray) -> np.ndarray:
-    """The share (N, H, W) of the makers by hand that call each pixel foreground."""
-    return np.stack([to_masks(make(pixels_NHWC)) for make in TEACHERS.values()]).mean(0, dtype=np.float32)
+        labels.append(_reduced(torch.from_numpy(to_masks(fused(pixels)).astype(np.float32))[:, None]))
+    return learn(torch.cat(x), torch.cat(labels), plan)
 
 
 def learn(x: Tensor, labels: Tensor, plan: Plan = PLAN) -> Net:
     """A network trained on pictures (N, 3, H, W) and labels (N, 1, H, W) in [0, 1], which move towards its predictions."""
     generator = torch.Generator().manual_seed(plan.seed)
-    net, batch, steps = Net(), min(plan.batch, len(x)), plan.steps(len(x))
+    with torch.random.fork_rng(devices=[]):  # layers draw weights that are drawn anew
+        net = Net()
     initialise(net, generator)
+    nn.init.zeros_(net.out.bias)
+    batch, steps = min(plan.batch, len(x)), plan.steps(len(x))
     optimizer = torch.optim.AdamW(net.parameters(), lr=plan.lr, weight_decay=plan.weight_decay)
     falling = torch.optim.lr_scheduler.OneCycleLR(optimizer, plan.lr, total_steps=steps, pct_start=0.1)
     order = torch.empty(0, dtype=torch.long)
+    moving = {steps // 2 + steps // 2 * move // plan.moves for move in range(plan.moves)}
     for step in track(range(steps), "network of masks"):
-        if step and step % -(-steps // plan.rounds) == 0:
+        if step in moving:
             labels = plan.keep * labels + (1 - plan.keep) * foreground(net, x)
         if len(order) < batch:
             order = torch.randperm(len(x), generator=generator)

@@ -264,8 +264,9 @@ def open_mask(path: Path, like: tuple[int, int], side: int, rounding: int) -> np
     if values.ndim == 3:
         values = values[..., : len(bands) - (bands[-1] in "Aa")].max(2)
     high, wide = values.shape
-    scale = min(high, wide) / min(like)
-    if abs(wide - like[0] * scale) > rounding or abs(high - like[1] * scale) > rounding:
+    least = max((wide - rounding) / like[0], (high - rounding) / like[1])
+    most = min((wide + rounding) / like[0], (high + rounding) / like[1])
+    if least > most:  # no one scale for both sides
         raise DataError(f"{wide} x {high} pixels for a picture of {like[0]} x {like[1]}")
     size, box = square_box(like, side)
     whole = Image.fromarray((values > 0).astype(np.uint8)).resize(size, Image.Resampling.NEAREST)

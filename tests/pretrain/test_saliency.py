@@ -12,7 +12,7 @@ from pretrain.config import MASKS
 from pretrain.saliency import connectivity as rbd
 from pretrain.saliency import saliency_masks
 from pretrain.saliency.makers import MAKERS, make_masks, maker_settings
-from pretrain.saliency.teachers import fuse
+from pretrain.saliency.teachers import TEACHERS, fuse
 from pretrain.saliency.threshold import otsu, to_masks, unit
 from relic_eval.errors import RelicError, UnknownNameError
 from relic_eval.metrics.segmentation import mask_iou
@@ -45,6 +45,7 @@ def test_a_maker_finds_discs(maker, side, channels):
 
 def test_every_name_of_the_settings_has_a_maker():
     assert set(MAKERS) == set(MASKS)
+    assert set(TEACHERS) < set(MAKERS)
     assert set(maker_settings("fused")) == {"rbd"}
 
 
