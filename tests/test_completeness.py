@@ -29,6 +29,7 @@ MODULES = sorted(
         "relic_eval/library.py",
         "relic_eval/views.py",
         "relic_eval/devices.py",
+        "relic_eval/efficiency.py",
         "relic_eval/board.py",
         "pretrain/config.py",
         "pretrain/batch.py",
