@@ -6,6 +6,7 @@ one rank's loss owes to another's rows must come back to it, which the two excha
 
 from __future__ import annotations
 
+import atexit
 import os
 from typing import Any
 
@@ -32,7 +33,17 @@ def start(device: str) -> str:
         device = f"cuda:{os.environ['LOCAL_RANK']}"
         torch.cuda.set_device(device)
     dist.init_process_group("nccl" if device.startswith("cuda") else "gloo")
+    atexit.register(stop)  # gloo's threads that are still there when a process ends may end it with an abort
     return device
+
+
+def stop() -> None:
+    """Leave the other processes.
+
+    >>> stop()
+    """
+    if dist.is_initialized():
+        dist.destroy_process_group()
 
 
 def world() -> int:
