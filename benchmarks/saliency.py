@@ -44,7 +44,7 @@ def masks(quick: bool) -> Iterator[Figure]:
         yield Figure(f"IoU of {way}", iou[0], None, "IoU", iou[0], None, note)
     names = list(found)
     best = max(MAKERS, key=lambda name: iou_MN[names.index(name)].mean())
-    pairs = [("network", other) for other in BY_HAND] + [(best, "centre ellipse")]
+    pairs = [("network", other) for other in BY_HAND] + [(best, "centre Gaussian")]
     for one, other in pairs:
         for what, values_MN in (("IoU", iou_MN), ("F", f_MN)):
             ours, peer = values_MN[names.index(one)], values_MN[names.index(other)]
@@ -54,7 +54,7 @@ def masks(quick: bool) -> Iterator[Figure]:
     for maker, (large, small) in seconds.items():
         note = f"{SMALL} pixels; {SIDE} pixels: {large:.2f} s"
         note += f"; its training on {len(train_NHWC)} pictures: {took:.0f} s" if maker == "network" else ""
-        yield Figure(f"1,000 pictures by {maker}", small, None, "s", small, None, note)
+        yield Figure(f"1,000 pictures by {maker}", small, None, "s of CPU", small, None, note)
     if not quick:
         _write(rows)
 
@@ -91,11 +91,11 @@ def blind(train_NHW: np.ndarray, shape: tuple[int, ...]) -> dict[str, np.ndarray
         score = [mask_iou(train_NHW, np.broadcast_to(one, train_NHW.shape)).mean() for one in shapes]
         return np.broadcast_to(shapes[int(np.argmax(score))], shape)
 
-    return {"full frame": np.ones(shape, bool), "centre box": best(boxes), "centre ellipse": best(ellipses)}
+    return {"full frame": np.ones(shape, bool), "centre box": best(boxes), "centre Gaussian": best(ellipses)}
 
 
 def _made(maker: str, test_NHWC: np.ndarray) -> tuple[np.ndarray, tuple[float, float]]:
-    """Masks, and seconds for 1,000 pictures of SIDE and of SMALL pixels."""
+    """Masks, and seconds of CPU for 1,000 pictures of SIDE and of SMALL pixels."""
     from pretrain.saliency.makers import make_masks
 
     small = resize(test_NHWC, SMALL)
@@ -105,25 +105,25 @@ def _made(maker: str, test_NHWC: np.ndarray) -> tuple[np.ndarray, tuple[float, f
 
 
 def _network(train_NHWC, test_NHWC, quick: bool) -> tuple[np.ndarray, tuple[float, float], float]:
-    """Masks of pictures that the network was not trained on, seconds for 1,000, and seconds of the training."""
+    """Masks of pictures that the network was not trained on, seconds of CPU for 1,000, and of the training."""
     from dataclasses import replace
 
     from pretrain.saliency import network
     from pretrain.saliency.threshold import to_masks
 
     plan = replace(network.PLAN, fewest_steps=4, most_steps=4) if quick else network.PLAN
-    began = time.perf_counter()
+    began = time.process_time()
     net = network.train(lambda rows: train_NHWC[rows], len(train_NHWC), plan)
-    took = time.perf_counter() - began
+    took = time.process_time() - began
     large, mask = _seconds(lambda: to_masks(network.predict(net, test_NHWC)), len(test_NHWC))
     small = resize(test_NHWC, SMALL)
     return mask, (large, _seconds(lambda: network.predict(net, small), len(small))[0]), took
 
 
 def _seconds(work, count: int) -> tuple[float, np.ndarray]:
-    began = time.perf_counter()
+    began = time.process_time()
     out = work()
-    return (time.perf_counter() - began) / count * 1000, out
+    return (time.process_time() - began) / count * 1000, out
 
 
 def _means(values_MN: np.ndarray) -> list[tuple[float, float, float]]:

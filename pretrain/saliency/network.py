@@ -5,7 +5,7 @@ makes masks of. Kept: noisy masks of makers by hand as labels, and labels that m
 round (a moving average). Simplified: the makers are fused before they are learnt from, where DeepUSPS has a network for each of four,
 refines its labels, and takes the mean of the losses against all of them; there is no conditional random field on the labels and no
 backbone that was trained before; the loss is cross-entropy and not the F-measure; pictures larger than SIDE are seen at SIDE.
-Number of steps and kind of label were chosen among six on the training half of petmask (benchmarks/README.md).
+Number of steps, kind of label and when labels move were chosen among ten on the training half of petmask (benchmarks/README.md).
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ class Plan:
 
     batch: int = 32
     epochs: int = 16
-    fewest_steps: int = 120
+    fewest_steps: int = 240
     most_steps: int = 1000
     moves: int = (
         3  # of the labels, evenly over the second half: a network that knows little yet would only confirm itself
@@ -49,7 +49,7 @@ class Plan:
         """Steps for so many pictures.
 
         >>> Plan().steps(221), Plan().steps(10_000)
-        (120, 1000)
+        (240, 1000)
         """
         wanted = self.epochs * pictures // min(self.batch, pictures)
         return min(max(wanted, self.fewest_steps), self.most_steps)
@@ -110,7 +110,7 @@ def learn(x: Tensor, labels: Tensor, plan: Plan = PLAN) -> Net:
     with torch.random.fork_rng(devices=[]):  # layers draw weights that are drawn anew
         net = Net()
     initialise(net, generator)
-    nn.init.zeros_(net.out.bias)
+    nn.init.zeros_(net.get_parameter("out.bias"))
     batch, steps = min(plan.batch, len(x)), plan.steps(len(x))
     optimizer = torch.optim.AdamW(net.parameters(), lr=plan.lr, weight_decay=plan.weight_decay)
     falling = torch.optim.lr_scheduler.OneCycleLR(optimizer, plan.lr, total_steps=steps, pct_start=0.1)

@@ -39,12 +39,13 @@ def learnt(pixels, noisy):
 
 def test_it_is_better_than_the_masks_it_learns_from():
     pixels, mask, noisy = squares(96)
-    found = to_masks(net.predict(learnt(pixels, noisy), pixels))
+    network = learnt(pixels, noisy)
+    found = to_masks(net.predict(network, pixels))
     theirs, ours = mask_iou(mask, noisy).mean(), mask_iou(mask, found).mean()
     assert theirs < 0.5
     assert ours > theirs + 0.3
     others, true, _ = squares(20, seed=1)  # that it has not seen
-    assert mask_iou(true, to_masks(net.predict(learnt(pixels, noisy), others))).mean() > theirs + 0.3
+    assert mask_iou(true, to_masks(net.predict(network, others))).mean() > theirs + 0.3
 
 
 def test_the_same_pictures_give_the_same_masks(monkeypatch):
