@@ -16,7 +16,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
-from benchmarks.arms import ARMS, FULL, RATES, SEEDS, TUNING_SEED, TUNING_STEPS, settings
+from benchmarks.arms import ARMS, FULL, MASKS, RATES, SEEDS, TUNING_SEED, TUNING_STEPS, settings
 
 HERE = Path(__file__).parent
 ROWS = HERE / "pretraining.jsonl"
@@ -54,7 +54,7 @@ def one(arm: str, seed: int, device: str = "cpu", rate: float | None = None, ful
         function, curve = _untrained(config, images), []
     else:
         about = {"name": "cifar10-full", "split": f"{len(images):,} of train", "digest": digest_bytes(images.tobytes())}
-        masks = _masks(config, images) if getattr(config, "p_mask", 0) else None
+        masks = _masks(images) if getattr(config, "p_mask", 0) else None
         pretrain(config, images, y_N, run, data=about, masks=masks, device=device)
         function = find_encoder(str(run)).build(3, "cpu")
         curve = read_monitor(run / "monitor.csv") if config.monitor_every else []
@@ -73,19 +73,23 @@ def one(arm: str, seed: int, device: str = "cpu", rate: float | None = None, ful
         )
 
 
-def _masks(config: Any, images: Any) -> Any:
+def _masks(images: Any) -> Any:
     """Masks of the study's pictures: made by the first run that needs them, read by the others."""
     import numpy as np
 
     from pretrain.saliency.lock import alone
-    from pretrain.saliency.makers import make_masks
+    from pretrain.saliency.makers import MAKERS
     from pretrain.saliency.packed import Masks, pack
+    from pretrain.saliency.teachers import fuse
+    from pretrain.saliency.threshold import to_masks
 
-    file = WORK / f"masks-{config.masks}-{len(images)}.npy"
+    file = WORK / f"masks-{len(images)}.npy"
     with alone(WORK / "masks.lock", "waiting for the masks"):
         if not file.exists():
+            parts = np.array_split(images, -(-len(images) // 64))
+            made = [pack(to_masks(fuse([MAKERS[maker](part) for maker in MASKS]))).packed for part in parts]
             part = file.with_suffix(".part.npy")
-            np.save(part, pack(make_masks(config.masks, images)).packed)
+            np.save(part, np.concatenate(made))
             part.rename(file)
     return Masks(np.load(file), images.shape[2])
 
