@@ -1,4 +1,4 @@
-"""The table and the figures of the pretraining study, from its rows: docs/study.md, docs/study-*.svg."""
+"""The table and the figures of the pretraining study, from its rows: docs/study.md and docs/study-*.svg."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from benchmarks.arms import ARMS, BASE
+from reports.style import title
 
 DOCS = Path(__file__).parents[1] / "docs"
 MARKS = ("<!-- table: python -m benchmarks.pretraining show -->", "<!-- end of table -->")
@@ -80,7 +81,7 @@ def table(rows: Sequence[Row]) -> str:
                 strong = "**" if abs(change) > half else ""
                 text = f" ({strong}{change:+.{digits}f}{strong} ± {half:.{digits}f})"
             cells.append(f"{o[arm].mean():.{digits}f}{text}")
-        lines.append(f"| {arm} | {len(of[0][arm])} | " + " | ".join(cells) + " |")
+        lines.append(f"| {title(arm)} | {len(of[0][arm])} | " + " | ".join(cells) + " |")
     return "\n".join(lines)
 
 
@@ -93,6 +94,6 @@ def show(rows: Sequence[Row]) -> None:
     before, _, rest = page.read_text().partition(MARKS[0])
     _, _, after = rest.partition(MARKS[1])
     page.write_text(f"{before}{MARKS[0]}\n{table(rows)}\n{MARKS[1]}{after}")
-    save(arms_figure(rows), DOCS / "study-arms")
-    save(efficiency_figure(rows), DOCS / "study-efficiency")
+    for name, figure in (("study-arms", arms_figure(rows)), ("study-efficiency", efficiency_figure(rows))):
+        next(f for f in save(figure, DOCS / name) if f.suffix == ".png").unlink()  # the page shows the SVG
     print(table(rows))

@@ -10,6 +10,7 @@ from matplotlib.figure import Figure
 from benchmarks.arms import ARMS, BASE
 from benchmarks.study import COLUMNS, half_width, spread, values
 from reports.figures.style import DIM, new_figure
+from reports.style import title
 
 OVERLAID = ("supervised", "simclr", "byol", "relic", "relicv2", "twice as wide")
 
@@ -35,7 +36,7 @@ def arms_figure(rows: Sequence[dict[str, Any]]) -> Figure:
         axes.tick_params(axis="y", length=0)
         for side in axes.spines.values():
             side.set_visible(side.spine_type == "bottom")
-    every[0].set(ylim=(len(arms) - 0.5, -0.5), yticks=range(len(arms)), yticklabels=arms)
+    every[0].set(ylim=(len(arms) - 0.5, -0.5), yticks=range(len(arms)), yticklabels=[title(arm) for arm in arms])
     figure.supxlabel(
         "Lines are 95% intervals of the mean over seeds (small dots), from the spread of seeds in all trained arms.",
         fontsize=8,

@@ -82,10 +82,9 @@ def batch_masks(config: Training, pictures: Held | Decoded, masks: Masks | None)
     if name not in MASKS or isinstance(pictures, Decoded):
         hint = "Pass the masks themselves: pretrain.train.pretrain(..., masks=pretrain.saliency.packed.pack(mask_NHW))."
         raise ArgumentError("masks", f"one of {', '.join(MASKS)}, for pictures in memory", name, hint)
-    from pretrain.saliency.makers import make_masks
-    from pretrain.saliency.packed import pack
+    from pretrain.saliency.makers import make_masks_of
 
-    stored = pack(make_masks(name, pictures.pixels.numpy()))
+    stored = make_masks_of(name, lambda some: pictures.pixels.numpy()[some], len(pictures))
     return lambda rows, pixels: stored[rows]
 
 

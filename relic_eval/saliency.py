@@ -45,6 +45,7 @@ def masks_of(masks: str, source: Pictures, rows: np.ndarray, side: int, out: Pat
     """The folder and the masks of the `rows` of `source` at a side: stored ones, or made by a maker or taken from a folder."""
     from pretrain.saliency.makers import make_masks_of
     from pretrain.saliency.own import read_own
+    from pretrain.saliency.packed import pack
     from pretrain.saliency.store import request, stored
 
     if masks in MASKS:
@@ -54,7 +55,7 @@ def masks_of(masks: str, source: Pictures, rows: np.ndarray, side: int, out: Pat
         )
     own = own_masks(masks, source, rows, out / "data")
     wanted = request("folder", source, rows, side, own.digest)
-    return stored(out, wanted, lambda: read_own(own.files, source, rows, side))
+    return stored(out, wanted, lambda: pack(read_own(own.files, source, rows, side)))
 
 
 def show(data: str, masks: str, out: Path, *, truth: str | None = None, side: int | None = None) -> list[str]:
@@ -79,13 +80,13 @@ def show(data: str, masks: str, out: Path, *, truth: str | None = None, side: in
     shown = np.unique(np.linspace(0, len(rows) - 1, SHOWN).round().astype(int))
     x = torch.from_numpy(_pixels(source, rows[shown], pixels)).permute(0, 3, 1, 2).float().div(255)
     draw_masks(x, found[torch.from_numpy(shown)], folder / "saliency.png")
-    mask_NHW = found[torch.arange(len(rows))][:, 0].numpy()
-    share_N = mask_NHW.mean((1, 2))
+    share_N = found.foreground()
     lines = [
         str(folder),
         f"foreground: {share_N.mean():.1%} of the pixels of {len(rows)} pictures; none in {(share_N == 0).sum()}, all in {(share_N == 1).sum()}",
     ]
     if true is not None:
+        mask_NHW = found[torch.arange(len(rows))][:, 0].numpy()
         lines += agreement(read_own(true.files, source, rows, pixels), mask_NHW)
     return lines
 

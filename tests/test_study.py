@@ -78,7 +78,7 @@ def test_a_run_goes_from_pictures_to_a_row(data_folder, tmp_path, monkeypatch):
     }
     assert 0.1 < row["figures"]["linear"]["value"] < 0.6
     assert untrained["figures"]["linear"] != row["figures"]["linear"]
-    assert "byol" in study.table([untrained, row])
+    assert "BYOL" in study.table([untrained, row])
 
 
 def test_the_page_shows_the_committed_rows():

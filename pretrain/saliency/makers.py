@@ -7,9 +7,11 @@ from functools import partial
 from typing import Any
 
 import numpy as np
+import torch
 
 from pretrain.saliency import connectivity, network, opencv, teachers
 from pretrain.saliency.border import border
+from pretrain.saliency.packed import Masks, together
 from pretrain.saliency.threshold import to_masks
 from relic_eval.errors import look_up
 from relic_eval.progress import track
@@ -37,16 +39,16 @@ def make_masks(maker: str, pixels_NHWC: np.ndarray) -> np.ndarray:
     (2, 4, 4)
     """
     pixels = pixels_NHWC[..., None] if pixels_NHWC.ndim == 3 else pixels_NHWC
-    return make_masks_of(maker, lambda rows: pixels[rows], len(pixels))
+    return make_masks_of(maker, lambda rows: pixels[rows], len(pixels))[torch.arange(len(pixels))][:, 0].numpy()
 
 
-def make_masks_of(maker: str, read: Read, count: int) -> np.ndarray:
-    """The same of `count` pictures that `read(rows)` gives, CHUNK at a time, so that their pixels need not fit into memory."""
+def make_masks_of(maker: str, read: Read, count: int) -> Masks:
+    """The same of `count` pictures that `read(rows)` gives, CHUNK at a time: neither pixels nor unpacked masks need fit into memory."""
     make = look_up("masks", maker, MAKERS)
     if maker == "network":
         make = partial(network.predict, network.train(read, count))
     chunks = [np.arange(start, min(start + CHUNK, count)) for start in range(0, count, CHUNK)]
-    return np.concatenate([to_masks(make(read(rows))) for rows in track(chunks, f"masks by {maker}")])
+    return together(to_masks(make(read(rows))) for rows in track(chunks, f"masks by {maker}"))
 
 
 def maker_settings(maker: str) -> dict[str, Any]:

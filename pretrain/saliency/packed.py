@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
@@ -24,6 +25,13 @@ class Masks:
         """Height and width."""
         return self.packed.shape[1], self.width
 
+    def foreground(self) -> np.ndarray:
+        """The share of each picture that is foreground, (N,)."""
+        bits_N = np.concatenate(
+            [np.bitwise_count(p).sum((1, 2)) for p in np.array_split(self.packed, -(-len(self) // 4096))]
+        )
+        return bits_N / (self.packed.shape[1] * self.width)
+
     def __getitem__(self, rows: Tensor) -> Tensor:
         """Masks (n, 1, H, W) of bool of the rows (n,), True where the picture is foreground."""
         some = np.ascontiguousarray(self.packed[rows.numpy()])
@@ -37,3 +45,13 @@ def pack(mask_NHW: np.ndarray) -> Masks:
     [[[224]]]
     """
     return Masks(np.packbits(mask_NHW, axis=2), mask_NHW.shape[2])
+
+
+def together(parts: Iterable[np.ndarray]) -> Masks:
+    """Masks (n, H, W) of bool that come part by part, packed one after another: not all need to fit into memory unpacked.
+
+    >>> len(together([np.ones((2, 4, 4), bool), np.ones((1, 4, 4), bool)]))
+    3
+    """
+    packed = [pack(part) for part in parts]
+    return Masks(np.concatenate([m.packed for m in packed]), packed[0].width)

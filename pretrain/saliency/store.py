@@ -15,7 +15,7 @@ import numpy as np
 from pretrain.saliency.extra import LIBRARIES
 from pretrain.saliency.lock import alone
 from pretrain.saliency.makers import VERSION, maker_settings
-from pretrain.saliency.packed import Masks, pack
+from pretrain.saliency.packed import Masks
 from relic_eval.data.pictures import Pictures
 from relic_eval.devices import versions
 from relic_eval.errors import DataError
@@ -58,7 +58,7 @@ def masks_folder(out: Path, wanted: MaskRequest) -> Path:
     return out / "masks" / folder_name(wanted.dataset) / name
 
 
-def stored(out: Path, wanted: MaskRequest, make: Callable[[], np.ndarray]) -> tuple[Path, Masks]:
+def stored(out: Path, wanted: MaskRequest, make: Callable[[], Masks]) -> tuple[Path, Masks]:
     """The folder and the masks of a request: read where they are there, made by `make()` and stored where not.
 
     Of several processes that ask at once one makes them. Damaged ones are warned of and made again.
@@ -93,9 +93,8 @@ def _read(folder: Path, wanted: MaskRequest) -> Masks | None:
         return None
 
 
-def _write(folder: Path, wanted: MaskRequest, mask_NHW: np.ndarray) -> None:
-    masks = pack(mask_NHW)
-    share_N = mask_NHW.mean((1, 2))
+def _write(folder: Path, wanted: MaskRequest, masks: Masks) -> None:
+    share_N = masks.foreground()
     with whole_folder(folder) as new:
         np.save(new / "masks.npy", masks.packed, allow_pickle=False)
         about: dict[str, Any] = {

@@ -19,6 +19,7 @@ from pretrain.feed import make_feed
 from pretrain.methods.relicv2 import views
 from pretrain.saliency.own import mask_files, read_own
 from pretrain.saliency.packed import pack
+from pretrain.squares import held
 from pretrain.train import pretrain
 from relic_eval.data.bundled import bundled
 from relic_eval.data.folder import open_mask, open_square, upright_size
@@ -196,7 +197,7 @@ def test_masks_are_stored_under_the_digest_of_their_files(made, own, tmp_path):
 
 def crops(masks, images, **more):
     config = override(Relicv2(), {**SETTINGS, "p_mask": 1, "pad": 0, **more})
-    feed = make_feed(config, images, None, "cpu", masks)
+    feed = make_feed(config, held(images), None, "cpu", masks)
     batch = feed.take(torch.arange(8))
     return torch.stack(views(config, batch, Draw(torch.Generator().manual_seed(0), 8))[:2])
 
@@ -210,10 +211,10 @@ def test_what_is_background_in_a_mask_is_black_in_every_large_crop(made):
 
 def test_the_feed_makes_masks_by_name_and_none_of_a_path(made):
     images, _ = pictures(str(made[0]), "train").read(np.arange(8), 32)
-    feed = make_feed(override(Relicv2(), {"masks": "rbd"}), images, None, "cpu")
+    feed = make_feed(override(Relicv2(), {"masks": "rbd"}), held(images), None, "cpu")
     assert 0.05 < feed.take(torch.arange(8)).mask.float().mean() < 0.6
     with pytest.raises(ArgumentError, match="for pictures in memory"):
-        make_feed(override(Relicv2(), {"masks": str(made[1])}), images, None, "cpu")
+        make_feed(override(Relicv2(), {"masks": str(made[1])}), held(images), None, "cpu")
 
 
 def weights(run):
@@ -251,7 +252,7 @@ def test_a_run_from_before_masks_were_a_setting_goes_on(made, tmp_path):
     file.write_text(json.dumps(about))
     assert pretrain(config, images, None, tmp_path, data={"name": "x", "digest": "y"}) == step
     with pytest.raises(ArgumentError, match="masks = rbd"):
-        pretrain(override(config, {"masks": "rbd"}), images, None, tmp_path, data={"name": "x", "digest": "y"})
+        pretrain(override(config, {"masks": "rbd"}), held(images), None, tmp_path, data={"name": "x", "digest": "y"})
 
 
 def test_masks_of_another_shape_are_refused(made, tmp_path):

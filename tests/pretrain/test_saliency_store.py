@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 import torch
 
-from pretrain.saliency.packed import pack
+from pretrain.saliency.packed import pack, together
 from pretrain.saliency.store import MaskRequest, masks_folder, read_masks, stored
 from relic_eval.errors import DataError
 from relic_eval.records import settings_key
@@ -33,7 +33,7 @@ def life(out, seconds):
         with open(out / "made", "a") as file:
             file.write(f"{os.getpid()}\n")
         time.sleep(seconds)
-        return np.eye(13, dtype=bool)[None]
+        return pack(np.eye(13, dtype=bool)[None])
 
     try:
         _, masks = stored(out, WANTED, make)
@@ -55,11 +55,13 @@ def test_packed_masks_are_those_that_were_packed(wide):
     assert found.dtype == torch.bool
     assert np.array_equal(found.numpy(), mask[rows.numpy()][:, None])
     assert len(pack(mask)) == 6
+    assert pack(mask).foreground() == pytest.approx(mask.mean((1, 2)))
+    assert np.array_equal(together([mask[:1], mask[1:]]).packed, pack(mask).packed)
 
 
 def test_masks_are_made_once_and_read_from_the_disk(tmp_path):
     mask = some()
-    folder, first = stored(tmp_path, WANTED, lambda: mask)
+    folder, first = stored(tmp_path, WANTED, lambda: pack(mask))
     again, second = stored(tmp_path, WANTED, lambda: pytest.fail("made again"))
     assert folder == again == masks_folder(tmp_path, WANTED)
     assert isinstance(second.packed, np.memmap)
@@ -80,12 +82,12 @@ def test_each_part_of_a_request_changes_the_place_but_for_the_name():
 
 
 def test_damaged_masks_are_made_again(tmp_path, capsys):
-    folder, _ = stored(tmp_path, WANTED, some)
+    folder, _ = stored(tmp_path, WANTED, lambda: pack(some()))
     file = folder / "masks.npy"
     file.write_bytes(file.read_bytes()[:-1] + b"x")
     with pytest.raises(DataError, match=r"expected the masks that masks\.json tells of"):
         read_masks(folder)
-    _, masks = stored(tmp_path, WANTED, some)
+    _, masks = stored(tmp_path, WANTED, lambda: pack(some()))
     assert np.array_equal(masks[torch.arange(5)][:, 0].numpy(), some())
     assert "It is made again" in capsys.readouterr().err
 
@@ -94,7 +96,7 @@ def test_a_maker_that_fails_leaves_nothing(tmp_path):
     with pytest.raises(ZeroDivisionError):
         stored(tmp_path, WANTED, lambda: 1 // 0)
     assert [p for p in (tmp_path / "masks").rglob("*") if p.is_file()] == []
-    stored(tmp_path, WANTED, some)
+    stored(tmp_path, WANTED, lambda: pack(some()))
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="a process is copied where it stands")
