@@ -16,10 +16,12 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
-from benchmarks.arms import ARMS, FULL, MASKS, RATES, SEEDS, TUNING_SEED, TUNING_STEPS, settings
+from benchmarks.study.arms import ARMS, FULL, MASKS, RATES, SEEDS, TUNING_SEED, TUNING_STEPS, settings
 
 HERE = Path(__file__).parent
 ROWS = HERE / "pretraining.jsonl"
+DOCS = HERE.parent / "docs"
+MARKS = ("<!-- table: python -m benchmarks.pretraining show -->", "<!-- end of table -->")
 WORK = HERE / ".study"  # checkpoints of runs under way
 METHODS = (
     "supervised",
@@ -37,7 +39,7 @@ def rows() -> list[dict[str, Any]]:
 
 def one(arm: str, seed: int, device: str = "cpu", rate: float | None = None, full: bool = False) -> None:
     """Train and judge one run, and append its row."""
-    from benchmarks.judge import cifar, judged, validated
+    from benchmarks.study.judge import cifar, judged, validated
     from pretrain.config import config_dict
     from pretrain.train import pretrain
     from relic_eval.devices import versions
@@ -120,6 +122,21 @@ def _all(jobs: list[list[str]], workers: int) -> None:
         list(pool.map(work, jobs))
 
 
+def show() -> None:
+    """Write the table of all rows into docs/study.md, and draw the figures beside it."""
+    from benchmarks.study.figures import arms_figure, efficiency_figure
+    from benchmarks.study.table import table
+    from reports.figures.style import save
+
+    made, page = rows(), DOCS / "study.md"
+    before, _, rest = page.read_text().partition(MARKS[0])
+    _, _, after = rest.partition(MARKS[1])
+    page.write_text(f"{before}{MARKS[0]}\n{table(made)}\n{MARKS[1]}{after}")
+    for name, figure in (("study-arms", arms_figure(made)), ("study-efficiency", efficiency_figure(made))):
+        next(f for f in save(figure, DOCS / name) if f.suffix == ".png").unlink()  # the page shows the SVG
+    print(table(made))
+
+
 def main() -> None:
     """Parse and call."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.pretraining", description=__doc__)
@@ -142,9 +159,7 @@ def main() -> None:
         more = ["--device", options.device, *(["--full"] if options.full else [])]
         _all([[arm, str(seed), *more] for arm, seed in asked_], options.workers)
     else:
-        from benchmarks.study import show
-
-        show(rows())
+        show()
 
 
 if __name__ == "__main__":

@@ -7,7 +7,8 @@ import json
 import numpy as np
 import torch
 
-from benchmarks import arms, judge, pretraining, study
+from benchmarks import pretraining
+from benchmarks.study import arms, judge, table
 from pretrain.config import METHODS, config_dict
 
 
@@ -27,9 +28,9 @@ def test_intervals_pool_the_spread_of_trained_arms():
     covered = []
     for _ in range(400):
         of = {f"a{i}": rng.normal(10 * i, 2.0, 3) for i in range(14)} | {"random": np.array([0.0, 50.0, 99.0])}
-        deviation, free = study.spread(of)
+        deviation, free = table.spread(of)
         assert free == 28
-        covered.append(abs((of["a3"].mean() - of["a1"].mean()) - 20) < study.half_width(deviation, free, 3, 3))
+        covered.append(abs((of["a3"].mean() - of["a1"].mean()) - 20) < table.half_width(deviation, free, 3, 3))
     assert 0.92 < np.mean(covered) < 0.98
 
 
@@ -78,13 +79,13 @@ def test_a_run_goes_from_pictures_to_a_row(data_folder, tmp_path, monkeypatch):
     }
     assert 0.1 < row["figures"]["linear"]["value"] < 0.6
     assert untrained["figures"]["linear"] != row["figures"]["linear"]
-    assert "BYOL" in study.table([untrained, row])
+    assert "BYOL" in table.table([untrained, row])
 
 
 def test_the_page_shows_the_committed_rows():
-    text = (study.DOCS / "study.md").read_text()
-    inside = text.partition(study.MARKS[0])[2].partition(study.MARKS[1])[0].strip()
-    assert inside == study.table(pretraining.rows())
+    text = (pretraining.DOCS / "study.md").read_text()
+    inside = text.partition(pretraining.MARKS[0])[2].partition(pretraining.MARKS[1])[0].strip()
+    assert inside == table.table(pretraining.rows())
     tried: dict[str, dict[float, float]] = {}
     for row in (r for r in pretraining.rows() if r.get("tuning")):
         both = row["figures"]["linear"]["value"] + row["figures"]["knn"]["value"]

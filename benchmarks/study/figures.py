@@ -7,8 +7,8 @@ from typing import Any
 
 from matplotlib.figure import Figure
 
-from benchmarks.arms import ARMS, BASE
-from benchmarks.study import COLUMNS, half_width, spread, values
+from benchmarks.study.arms import ARMS, BASE
+from benchmarks.study.table import COLUMNS, half_width, spread, values
 from reports.figures.style import DIM, new_figure
 from reports.style import title
 

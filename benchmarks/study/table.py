@@ -1,18 +1,15 @@
-"""The table and the figures of the pretraining study, from its rows: docs/study.md and docs/study-*.svg."""
+"""The table of the pretraining study, from its rows."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from benchmarks.arms import ARMS, BASE
+from benchmarks.study.arms import ARMS, BASE
 from reports.style import title
 
-DOCS = Path(__file__).parents[1] / "docs"
-MARKS = ("<!-- table: python -m benchmarks.pretraining show -->", "<!-- end of table -->")
 CORRUPTED = ("linear noise", "linear blur", "linear contrast", "linear brightness")
 # name in the table, figures that are averaged, and by what they are multiplied
 COLUMNS: tuple[tuple[str, tuple[str, ...], float], ...] = (
@@ -83,17 +80,3 @@ def table(rows: Sequence[Row]) -> str:
             cells.append(f"{o[arm].mean():.{digits}f}{text}")
         lines.append(f"| {title(arm)} | {len(of[0][arm])} | " + " | ".join(cells) + " |")
     return "\n".join(lines)
-
-
-def show(rows: Sequence[Row]) -> None:
-    """Write the table into docs/study.md and draw the figures beside it."""
-    from benchmarks.study_figures import arms_figure, efficiency_figure
-    from reports.figures.style import save
-
-    page = DOCS / "study.md"
-    before, _, rest = page.read_text().partition(MARKS[0])
-    _, _, after = rest.partition(MARKS[1])
-    page.write_text(f"{before}{MARKS[0]}\n{table(rows)}\n{MARKS[1]}{after}")
-    for name, figure in (("study-arms", arms_figure(rows)), ("study-efficiency", efficiency_figure(rows))):
-        next(f for f in save(figure, DOCS / name) if f.suffix == ".png").unlink()  # the page shows the SVG
-    print(table(rows))
