@@ -26,7 +26,9 @@ def saliency_masks(x: Tensor, batch: int = BATCH) -> Tensor:
 
 
 def border(pixels_NHWC: np.ndarray) -> np.ndarray:
-    """Distance to the mean colour of the border, smoothed, over 2: colours are at most the root of 3 apart.
+    """Distance to the mean colour of the border, smoothed.
+
+    Saliency (N, H, W) in [0, 1]: divided by 2, as colours are at most the root of 3 apart.
 
     >>> border(np.zeros((1, 4, 4, 3), np.uint8)).max()
     np.float32(0.0)

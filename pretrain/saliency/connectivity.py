@@ -47,7 +47,10 @@ class Regions:
 
 
 def rbd(pixels_NHWC: np.ndarray) -> np.ndarray:
-    """Saliency (N, H, W) of robust background detection, from 0 to 1 in each picture."""
+    """Robust background detection (Zhu et al. 2014): contrast to regions that are widely connected to the border.
+
+    Saliency (N, H, W), from 0 to 1 in each picture.
+    """
     slic = need("skimage.segmentation", "rbd").slic
     rgb2lab = need("skimage.color", "rbd").rgb2lab
     high, wide = pixels_NHWC.shape[1:3]

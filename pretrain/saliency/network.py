@@ -87,7 +87,10 @@ class Net(nn.Module):
 
 
 def network(pixels_NHWC: np.ndarray) -> np.ndarray:
-    """Saliency (N, H, W) in [0, 1] by a network that was trained on these pictures."""
+    """A small network that learns from the fused masks of these pictures, and then from itself.
+
+    Saliency (N, H, W) in [0, 1].
+    """
     return predict(train(lambda rows: pixels_NHWC[rows], len(pixels_NHWC)), pixels_NHWC)
 
 

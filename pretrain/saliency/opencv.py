@@ -10,12 +10,18 @@ from relic_eval.errors import RelicError
 
 
 def spectral(pixels_NHWC: np.ndarray) -> np.ndarray:
-    """Spectral residual (Hou and Zhang, CVPR 2007), from 0 to 1 in each picture: what is odd in the log spectrum of its greys."""
+    """Spectral residual (Hou and Zhang 2007): what is odd in the log spectrum of the greys.
+
+    Saliency (N, H, W), from 0 to 1 in each picture.
+    """
     return _opencv("StaticSaliencySpectralResidual", "spectral", pixels_NHWC)
 
 
 def fine(pixels_NHWC: np.ndarray) -> np.ndarray:
-    """Fine-grained saliency (Montabone and Soto 2010), from 0 to 1 in each picture: centre against surround at six scales."""
+    """Fine-grained saliency (Montabone and Soto 2010): centre against surround at six scales.
+
+    Saliency (N, H, W), from 0 to 1 in each picture.
+    """
     return _opencv("StaticSaliencyFineGrained", "fine", pixels_NHWC)
 
 

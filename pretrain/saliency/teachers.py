@@ -16,7 +16,10 @@ TEACHERS: dict[str, Callable[[np.ndarray], np.ndarray]] = {"border": border, "rb
 
 
 def fused(pixels_NHWC: np.ndarray) -> np.ndarray:
-    """The mean of border and rbd, each moved and scaled to go from 0 to 1 in each picture."""
+    """The mean of border and rbd, each moved and scaled to go from 0 to 1 in each picture.
+
+    Saliency (N, H, W).
+    """
     return fuse([make(pixels_NHWC) for make in TEACHERS.values()])
 
 
