@@ -16,7 +16,8 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
-from benchmarks.study.arms import ARMS, FULL, MASKS, RATES, SEEDS, TUNING_SEED, TUNING_STEPS, settings
+from benchmarks.study.arms import ARMS, MASKS, RATES, SEEDS, TUNING_SEED, TUNING_STEPS, settings
+from relic_eval.errors import look_up
 
 HERE = Path(__file__).parent
 ROWS = HERE / "pretraining.jsonl"
@@ -47,16 +48,18 @@ def one(arm: str, seed: int, device: str = "cpu", rate: float | None = None, ful
     from relic_eval.files import digest_bytes, digest_json
     from relic_eval.monitor import read_monitor
 
-    changes = FULL if full else {} if rate is None else {"steps": TUNING_STEPS, "monitor_every": 0, "lr": rate}
-    config = settings(arm, seed, **changes)
+    changes = {} if rate is None else {"steps": TUNING_STEPS, "monitor_every": 0, "lr": rate}
+    config = settings(arm, seed, full=full, **changes)
     images, y_N, _ = cifar("rest" if full else "train")
     run = WORK / f"{arm} {seed} {digest_json(config_dict(config))[:8]}".replace(" ", "-")
-    began = time.process_time()
+    began, whole = time.process_time(), not run.exists()  # the time of a run that is taken up is not known
     if arm == "random":
         function, curve = _untrained(config, images), []
     else:
         about = {"name": "cifar10-full", "split": f"{len(images):,} of train", "digest": digest_bytes(images.tobytes())}
         masks = _masks(images) if getattr(config, "p_mask", 0) else None
+        if masks is not None:
+            about["masks"] = digest_bytes(masks.packed.tobytes())
         pretrain(config, images, y_N, run, data=about, masks=masks, device=device)
         function = find_encoder(str(run)).build(3, "cpu")
         curve = read_monitor(run / "monitor.csv") if config.monitor_every else []
@@ -66,7 +69,7 @@ def one(arm: str, seed: int, device: str = "cpu", rate: float | None = None, ful
         "figures": judged(function) if rate is None else validated(function),
         "settings": config_dict(config),
         "curve": curve,
-        "cpu_seconds": round(time.process_time() - began),
+        "cpu_seconds": round(time.process_time() - began) if whole else None,
         "versions": versions(),
     }
     with open(ROWS, "a", encoding="utf-8") as file:
@@ -80,12 +83,14 @@ def _masks(images: Any) -> Any:
     import numpy as np
 
     from pretrain.saliency.lock import alone
-    from pretrain.saliency.makers import MAKERS
+    from pretrain.saliency.makers import MAKERS, VERSION, maker_settings
     from pretrain.saliency.packed import Masks, pack
     from pretrain.saliency.teachers import fuse
     from pretrain.saliency.threshold import to_masks
+    from relic_eval.files import digest_bytes, digest_json
 
-    file = WORK / f"masks-{len(images)}.npy"
+    made_by = {maker: maker_settings(maker) for maker in MASKS}
+    file = WORK / f"masks-{digest_json([made_by, VERSION, digest_bytes(images.tobytes())])[:16]}.npy"
     with alone(WORK / "masks.lock", "waiting for the masks"):
         if not file.exists():
             parts = np.array_split(images, -(-len(images) // 64))
@@ -107,9 +112,10 @@ def _untrained(config: Any, images: Any) -> Any:
 
 
 def _all(jobs: list[list[str]], workers: int) -> None:
+    """Each in a process of its own; the exit code says whether all ended well."""
     more = {"OMP_NUM_THREADS": "1"}
 
-    def work(words: list[str]) -> None:
+    def work(words: list[str]) -> int:
         done = subprocess.run(
             [sys.executable, "-m", "benchmarks.pretraining", "one", *words],
             env={**os.environ, **more},
@@ -117,9 +123,11 @@ def _all(jobs: list[list[str]], workers: int) -> None:
             text=True,
         )
         print(*words, "done" if done.returncode == 0 else f"failed: {done.stderr[-400:]}", flush=True)
+        return done.returncode
 
     with ThreadPoolExecutor(workers) as pool:
-        list(pool.map(work, jobs))
+        if any(pool.map(work, jobs)):
+            raise SystemExit(1)
 
 
 def show() -> None:
@@ -135,6 +143,8 @@ def show() -> None:
     for name, figure in (("study-arms", arms_figure(made)), ("study-efficiency", efficiency_figure(made))):
         next(f for f in save(figure, DOCS / name) if f.suffix == ".png").unlink()  # the page shows the SVG
     print(table(made))
+    if any(row.get("full") for row in made):
+        print(table(made, full=True))
 
 
 def main() -> None:
@@ -154,6 +164,8 @@ def main() -> None:
         asked = [(arm, rate) for arm in METHODS for rate in RATES if (arm, rate) not in there]
         _all([[arm, str(TUNING_SEED), "--rate", str(rate)] for arm, rate in asked], options.workers)
     elif options.what == "run":
+        for arm in options.words:
+            look_up("arm", arm, ARMS)
         there = {(r["arm"], r["seed"]) for r in rows() if not r.get("tuning") and options.full == r.get("full", False)}
         asked_ = [(arm, seed) for seed in SEEDS for arm in options.words or ARMS if (arm, seed) not in there]
         more = ["--device", options.device, *(["--full"] if options.full else [])]

@@ -43,8 +43,7 @@ def masks(quick: bool) -> Iterator[Figure]:
         note = f"95% {iou[1]:.3f} to {iou[2]:.3f}; F {f[0]:.3f}, {f[1]:.3f} to {f[2]:.3f}"
         yield Figure(f"IoU of {way}", iou[0], None, "IoU", iou[0], None, note)
     names = list(found)
-    best = max(MAKERS, key=lambda name: iou_MN[names.index(name)].mean())
-    pairs = [("network", other) for other in BY_HAND] + [(best, "centre Gaussian")]
+    pairs = [("network", other) for other in (*BY_HAND, "centre Gaussian")]
     for one, other in pairs:
         for what, values_MN in (("IoU", iou_MN), ("F", f_MN)):
             ours, peer = values_MN[names.index(one)], values_MN[names.index(other)]

@@ -33,7 +33,8 @@ def start(device: str) -> str:
         device = f"cuda:{os.environ['LOCAL_RANK']}"
         torch.cuda.set_device(device)
     dist.init_process_group("nccl" if device.startswith("cuda") else "gloo")
-    atexit.register(stop)  # gloo's threads that are still there when a process ends may end it with an abort
+    if dist.get_backend() == "gloo":  # its threads that are still there when a process ends may end it with an abort
+        atexit.register(stop)
     return device
 
 

@@ -35,7 +35,9 @@ def make_watch(config: Training, feed: Feed, out: Path, rows: list[dict[str, flo
     some = np.random.default_rng([config.seed, 1]).permutation(len(feed.pictures))[: config.monitor_rows]
     pictures = feed.pictures.take(torch.from_numpy(some)).permute(0, 2, 3, 1).numpy()
     monitor = Monitor(out, pictures, feed.y[some].numpy(), every=config.monitor_every)
-    monitor.rows = monitor.rows or list(rows)  # a table that was moved away is written anew
+    monitor.rows = list(
+        rows
+    )  # those of the checkpoint: a table of steps that were lost, or of another run, is written anew
     cost = 0.0
 
     def watch(step: int, online: nn.ModuleDict, crops: list[Tensor], terms: dict[str, Tensor]) -> None:

@@ -132,7 +132,9 @@ def saliency(
     truth: Annotated[
         str | None, typer.Option(help="A folder of true masks (PNG, 0: background), to measure against.")
     ] = None,
-    side: Annotated[int | None, typer.Option(help="Pixels of a side; default: the natural side of the set.")] = None,
+    side: Annotated[
+        int | None, typer.Option(help="Of a large crop, as pretrain --set side=N has it.  [default: 28]")
+    ] = None,
 ) -> None:
     """Make foreground masks without labels, once; draw a sheet of them, and say how they agree with true ones."""
     from relic_eval.saliency import show

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -45,7 +46,7 @@ def masks_of(masks: str, source: Pictures, rows: np.ndarray, side: int, out: Pat
     """The folder and the masks of the `rows` of `source` at a side: stored ones, or made by a maker or taken from a folder."""
     from pretrain.saliency.makers import make_masks_of
     from pretrain.saliency.own import read_own
-    from pretrain.saliency.packed import pack
+    from pretrain.saliency.packed import together
     from pretrain.saliency.store import request, stored
 
     if masks in MASKS:
@@ -55,7 +56,7 @@ def masks_of(masks: str, source: Pictures, rows: np.ndarray, side: int, out: Pat
         )
     own = own_masks(masks, source, rows, out / "data")
     wanted = request("folder", source, rows, side, own.digest)
-    return stored(out, wanted, lambda: pack(read_own(own.files, source, rows, side)))
+    return stored(out, wanted, lambda: together(read_own(own.files, source, rows, side)))
 
 
 def show(data: str, masks: str, out: Path, *, truth: str | None = None, side: int | None = None) -> list[str]:
@@ -74,7 +75,7 @@ def show(data: str, masks: str, out: Path, *, truth: str | None = None, side: in
     dataset_name(data)
     source = pictures(data, split, out / "data")
     rows = pretraining_rows(split, source.y_N, source.classes)
-    pixels = source.side if side is None else config.side
+    pixels = max(source.side, config.side)  # as pretraining takes them
     true = None if truth is None else own_masks(truth, source, rows, out / "data")
     folder, found = masks_of(masks, source, rows, pixels, out)
     shown = np.unique(np.linspace(0, len(rows) - 1, SHOWN).round().astype(int))
@@ -86,19 +87,26 @@ def show(data: str, masks: str, out: Path, *, truth: str | None = None, side: in
         f"foreground: {share_N.mean():.1%} of the pixels of {len(rows)} pictures; none in {(share_N == 0).sum()}, all in {(share_N == 1).sum()}",
     ]
     if true is not None:
-        mask_NHW = found[torch.arange(len(rows))][:, 0].numpy()
-        lines += agreement(read_own(true.files, source, rows, pixels), mask_NHW)
+        lines += agreement(read_own(true.files, source, rows, pixels), found)
     return lines
 
 
-def agreement(true_NHW: np.ndarray, predicted_NHW: np.ndarray) -> list[str]:
+def agreement(true: Iterable[np.ndarray], found: Masks) -> list[str]:
     """Mean IoU and F-measure with 95% intervals over pictures (10,000 bootstrap samples), a line each.
 
-    >>> agreement(np.ones((20, 2, 2), bool), np.ones((20, 2, 2), bool))[0]
+    >>> from pretrain.saliency.packed import pack
+    >>> agreement([np.ones((20, 2, 2), bool)], pack(np.ones((20, 2, 2), bool)))[0]
     'IoU: 1.000 (95% interval 1.000 to 1.000)'
     """
-    values_2N = np.stack([mask_iou(true_NHW, predicted_NHW), mask_f(true_NHW, predicted_NHW)])
-    low_2, high_2 = interval(paired_bootstrap(values_2N[:, None], np.zeros(len(true_NHW), int)))
+    import torch
+
+    parts, start = [], 0
+    for true_NHW in true:
+        mask_NHW = found[torch.arange(start, start + len(true_NHW))][:, 0].numpy()
+        parts.append(np.stack([mask_iou(true_NHW, mask_NHW), mask_f(true_NHW, mask_NHW)]))
+        start += len(true_NHW)
+    values_2N = np.concatenate(parts, 1)
+    low_2, high_2 = interval(paired_bootstrap(values_2N[:, None], np.zeros(values_2N.shape[1], int)))
     return [
         f"{name}: {mean:.3f} (95% interval {low:.3f} to {high:.3f})"
         for name, mean, low, high in zip(("IoU", "F (beta2 = 0.3)"), values_2N.mean(1), low_2, high_2, strict=True)

@@ -12,26 +12,33 @@ from benchmarks.study import arms, judge, table
 from pretrain.config import METHODS, config_dict
 
 
-def test_arms_differ_from_the_whole_in_one_point():
-    base = config_dict(arms.settings(arms.BASE, 0))
+@pytest.mark.parametrize("full", [False, True])
+def test_arms_differ_from_the_whole_in_one_point(full):
+    base = config_dict(arms.settings(arms.BASE, 0, full=full))
     for arm, (method, changes) in arms.ARMS.items():
-        config = config_dict(arms.settings(arm, 0))
+        config = config_dict(arms.settings(arm, 0, full=full))
         if method == arms.BASE:
-            assert {n for n in base if base[n] != config[n]} - {"monitor_every"} == set(changes)
-        shared = set(base) & set(config) - {"lr", "monitor_every", *changes}
-        assert {n for n in shared if n in arms.COMMON and base[n] != config[n]} == set(), arm
+            assert {n for n in base if base[n] != config[n]} - {"monitor_every"} == set(changes), arm
+        own = {"lr", "monitor_every", *changes, *({"epochs"} if "steps" in changes else {})}
+        shared = (set(base) & set(config) & {*arms.COMMON, *(arms.FULL if full else {})}) - own
+        assert {n for n in shared if base[n] != config[n]} == set(), arm
     assert {method for method, _ in arms.ARMS.values()} == set(METHODS)
 
 
-def test_intervals_pool_the_spread_of_trained_arms():
+def test_intervals_cover_what_they_say_where_methods_differ_in_spread():
     rng = np.random.default_rng(0)
-    covered = []
-    for _ in range(400):
-        of = {f"a{i}": rng.normal(10 * i, 2.0, 3) for i in range(14)} | {"random": np.array([0.0, 50.0, 99.0])}
-        deviation, free = table.spread(of)
-        assert free == 28
-        covered.append(abs((of["a3"].mean() - of["a1"].mean()) - 20) < table.half_width(deviation, free, 3, 3))
-    assert 0.92 < np.mean(covered) < 0.98
+    family = [arm for arm, (method, _) in arms.ARMS.items() if method == arms.BASE]
+    covered: dict[str, list[bool]] = {"no masks": [], "byol": [], "relic": []}
+    for _ in range(600):
+        of = {arm: rng.normal(0, 1.0, 3) for arm in family}
+        of |= {"byol": rng.normal(0, 8.0, 3), "relic": rng.normal(0, 0.3, 3)}
+        found = table.means(of)
+        assert found["no masks"].free == 2 * len(family)
+        for arm, hits in covered.items():
+            half = table.half_width(found[arm], found[arms.BASE])
+            hits.append(abs(found[arm].value - found[arms.BASE].value) < half)
+    for arm, hits in covered.items():
+        assert 0.925 < np.mean(hits) < 0.985, arm
 
 
 def test_a_shifted_picture_is_the_padded_one_moved():
@@ -93,5 +100,6 @@ def test_the_page_shows_the_committed_rows():
     assert all(set(of) == set(arms.RATES) for of in tried.values())
     assert {method: max(of, key=of.__getitem__) for method, of in tried.items()} == arms.CHOSEN
     for row in (r for r in pretraining.rows() if not r.get("tuning")):
-        config = json.loads(json.dumps(config_dict(arms.settings(row["arm"], row["seed"]))))
+        settings = arms.settings(row["arm"], row["seed"], full=row.get("full", False))
+        config = json.loads(json.dumps(config_dict(settings)))
         assert row["settings"] == {n: config[n] for n in row["settings"]}, row["arm"]

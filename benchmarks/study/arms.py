@@ -46,7 +46,8 @@ RELICV2: dict[str, Any] = {
     "masks": "fused",
 }
 # with a GPU (`--full`): all pictures that nobody chooses or tests on, a network of the usual size, rates as they are
-FULL: dict[str, Any] = {"network": "resnet18-32px", "epochs": 100.0, "batch": 256, "monitor_every": 1000}
+FULL: dict[str, Any] = {"network": "resnet18-32px", "epochs": 100.0, "batch": 256}
+WIDE = {"network": "resnet18-2x-32px"}  # of the arm that is twice as wide
 # Of RELICv2's pictures: by the mean of all makers by hand. The runs' settings say `fused`, which had these four when the study began
 # and has the first two now; the masks are given to `pretrain` as they are.
 MASKS = ("border", "rbd", "spectral", "fine")
@@ -72,10 +73,13 @@ ARMS: dict[str, tuple[str, dict[str, Any]]] = {
 }
 
 
-def settings(arm: str, seed: int, **changes: Any) -> Training:
+def settings(arm: str, seed: int, *, full: bool = False, **changes: Any) -> Training:
     """What an arm trains with."""
     method, its = ARMS[arm]
-    base = RELICV2 if method == "relicv2" else {}
-    rate = {"lr": CHOSEN[method]} if method in CHOSEN else {}
-    every = {"monitor_every": 50} if arm in MONITORED else {}
-    return override(METHODS[method](), {**COMMON, **every, **base, **rate, **its, "seed": seed, **changes})
+    chosen: dict[str, Any] = {**COMMON, **(RELICV2 if method == BASE else {}), "lr": CHOSEN[method], "seed": seed}
+    if full:
+        chosen |= FULL
+        its = WIDE if "network" in its else {"epochs": 0.0, **its} if "steps" in its else its
+    if arm in MONITORED:
+        chosen["monitor_every"] = 1000 if full else 50
+    return override(METHODS[method](), {**chosen, **its, **changes})

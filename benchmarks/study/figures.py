@@ -8,7 +8,7 @@ from typing import Any
 from matplotlib.figure import Figure
 
 from benchmarks.study.arms import ARMS, BASE
-from benchmarks.study.table import COLUMNS, half_width, spread, values
+from benchmarks.study.table import COLUMNS, half_width, means, values
 from reports.figures.style import DIM, new_figure
 from reports.style import title
 
@@ -21,12 +21,11 @@ def arms_figure(rows: Sequence[dict[str, Any]]) -> Figure:
     figure, every = new_figure(3, 8.4, 2 * (0.9 + 0.2 * len(arms)), 2, sharey=True)
     for axes, (name, figures, by) in zip(every, COLUMNS, strict=True):
         of = values(rows, figures, by)
-        deviation, free = spread(of)
+        known = means(of)
         for place, arm in enumerate(arms):
-            mean, half = of[arm].mean(), half_width(deviation, free, len(of[arm]))
+            mean, half = known[arm].value, half_width(known[arm])
             colour = "#d55e00" if arm == BASE else "#7f7f7f" if arm == "random" else "#0072b2"
-            if arm != "random":
-                axes.plot([mean - half, mean + half], [place, place], color=colour, lw=1.4)
+            axes.plot([mean - half, mean + half], [place, place], color=colour, lw=1.4)
             axes.plot(of[arm], [place] * len(of[arm]), ".", color=colour, ms=3, alpha=0.7)
             axes.plot(mean, place, "o", color=colour, ms=5)
         if BASE in of:
@@ -38,7 +37,7 @@ def arms_figure(rows: Sequence[dict[str, Any]]) -> Figure:
             side.set_visible(side.spine_type == "bottom")
     every[0].set(ylim=(len(arms) - 0.5, -0.5), yticks=range(len(arms)), yticklabels=[title(arm) for arm in arms])
     figure.supxlabel(
-        "Lines are 95% intervals of the mean over seeds (small dots), from the spread of seeds in all trained arms.",
+        "Lines are 95% intervals of the mean over seeds (small dots); arms of RELICv2 share the spread of theirs.",
         fontsize=8,
         x=0.01,
         ha="left",

@@ -52,10 +52,11 @@ def make_masks_of(maker: str, read: Read, count: int) -> Masks:
 
 
 def maker_settings(maker: str) -> dict[str, Any]:
-    """What decides the masks of a maker besides its code, and what decides those of its teachers.
+    """What decides the masks of a maker besides its code: its own settings, and which teachers it has and theirs.
 
     >>> maker_settings("border"), sorted(maker_settings("network"))
-    ({}, ['network', 'rbd'])
+    ({}, ['network', 'rbd', 'teachers'])
     """
-    parts = {maker, *(teachers.TEACHERS if maker in ("fused", "network") else ())}
-    return {name: known for name, known in SETTINGS.items() if name in parts}
+    taught = list(teachers.TEACHERS) if maker in ("fused", "network") else []
+    found = {name: known for name, known in SETTINGS.items() if name in (maker, *taught)}
+    return {**found, "teachers": taught} if taught else found

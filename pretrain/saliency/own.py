@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +13,7 @@ from relic_eval.data.pictures import Pictures
 from relic_eval.errors import DataError
 from relic_eval.progress import track
 
+CHUNK = 256  # masks that are in memory at a time
 ROUNDING = 1  # pixels that a side may be off
 
 
@@ -44,35 +46,38 @@ def digest_own(folder: Path, files: list[Path], split: str, cache: Path | None) 
     return digest_files(folder.expanduser(), files, split, cache)
 
 
-def read_own(files: list[Path], source: Pictures, rows: np.ndarray, side: int) -> np.ndarray:
-    """Masks (n, side, side) of bool: 0 is background, all else foreground; resized and cropped as the pictures are.
+def read_own(files: list[Path], source: Pictures, rows: np.ndarray, side: int) -> Iterator[np.ndarray]:
+    """Masks of bool, (n, side, side) at a time: 0 is background, all else foreground; resized and cropped as the pictures are.
 
     Resized by nearest neighbour. Raises DataError, naming the first and counting them, for files that cannot be read, masks
     whose sides are not in proportion to their picture's (up to a pixel), and masks none of which has both fore- and background.
     """
-    out, problems = np.zeros((len(files), side, side), bool), []
-    for place, (row, file) in enumerate(zip(rows, track(files, "masks"), strict=True)):
-        try:
-            bundled = source.dataset in SPLITS  # squares in memory
-            size = (source.side, source.side) if bundled else upright_size(Path(str(source.paths[row])))
-            out[place] = open_mask(file, size, side, ROUNDING)
-        except (OSError, ValueError, SyntaxError, OverflowError, MemoryError, DataError) as error:
-            problems.append((file, error))
+    problems: list[tuple[Path, Exception]] = []
+    both, last = False, np.zeros((0, side, side), bool)
+    chunks = [np.arange(start, min(start + CHUNK, len(files))) for start in range(0, len(files), CHUNK)]
+    for places in track(chunks, "masks"):
+        last = np.zeros((len(places), side, side), bool)
+        for number, place in enumerate(places):
+            try:
+                last[number] = open_mask(files[place], _size(source, rows[place]), side, ROUNDING)
+            except (OSError, ValueError, SyntaxError, OverflowError, MemoryError, DataError) as error:
+                problems.append((files[place], error))
+        both = both or bool((last.any((1, 2)) & ~last.all((1, 2))).any())
+        if not problems:
+            yield last
     if problems:
         file, why = problems[0]
-        raise _wrong(
-            file, "a mask that fits its picture", f"{why} ({len(problems)} of {len(files)} do not fit)", "Mend them."
-        )
-    flat_N = out.all((1, 2)) | ~out.any((1, 2))
-    if flat_N.all():
-        kind = "foreground" if out[0].any() else "background"
-        raise _wrong(
-            files[0],
-            "foreground and background",
-            f"{kind} only, and no mask of {len(files)} has both",
-            "0 is background, anything else foreground.",
-        )
-    return out
+        count = f"{len(problems)} of {len(files)} do not fit"
+        raise _wrong(file, "a mask that fits its picture", f"{why} ({count})", "Mend them.")
+    if not both:
+        kind = "foreground" if last.any() else "background"
+        received = f"{kind} only, and no mask of {len(files)} has both"
+        raise _wrong(files[0], "foreground and background", received, "0 is background, anything else foreground.")
+
+
+def _size(source: Pictures, row: int) -> tuple[int, int]:
+    """Width and height of a picture; bundled ones are squares in memory."""
+    return (source.side, source.side) if source.dataset in SPLITS else upright_size(Path(str(source.paths[row])))
 
 
 def _wrong(file: Path, expected: str, received: str, hint: str) -> DataError:

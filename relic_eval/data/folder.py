@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import csv
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -209,6 +210,21 @@ def _eight_bit(picture: Image) -> Image:
     return picture.convert("RGB")
 
 
+@contextmanager
+def _opened(path: Path, formats: tuple[str, ...]) -> Iterator[Image]:
+    """A picture file of one of these formats; DataError for more pixels than Pillow calls safe."""
+    from PIL import Image
+
+    try:
+        with Image.open(path, formats=formats) as file:
+            # Pillow warns here and refuses twice as many only; filters that make warnings errors are no thread's own
+            if Image.MAX_IMAGE_PIXELS and file.width * file.height > Image.MAX_IMAGE_PIXELS:
+                raise DataError(f"{file.width} x {file.height} pixels, more than {Image.MAX_IMAGE_PIXELS}")
+            yield file
+    except (Image.DecompressionBombWarning, Image.DecompressionBombError) as error:
+        raise DataError(str(error)) from None
+
+
 def open_square(path: Path, side: int) -> np.ndarray:
     """A picture file as uint8 RGB (side, side, 3): upright, shorter side resized to `side` (bicubic), centre cropped.
 
@@ -216,14 +232,8 @@ def open_square(path: Path, side: int) -> np.ndarray:
     """
     from PIL import Image, ImageOps
 
-    try:
-        with Image.open(path, formats=FORMATS) as file:
-            # Pillow warns here and refuses twice as many only; filters that make warnings errors are no thread's own
-            if Image.MAX_IMAGE_PIXELS and file.width * file.height > Image.MAX_IMAGE_PIXELS:
-                raise DataError(f"{file.width} x {file.height} pixels, more than {Image.MAX_IMAGE_PIXELS}")
-            picture = _eight_bit(ImageOps.exif_transpose(file))
-    except (Image.DecompressionBombWarning, Image.DecompressionBombError) as error:
-        raise DataError(str(error)) from None
+    with _opened(path, FORMATS) as file:
+        picture = _eight_bit(ImageOps.exif_transpose(file))
     if max(picture.size) > LONGEST * min(picture.size):
         raise DataError(f"{picture.width} x {picture.height} pixels, more than {LONGEST} times as long as wide")
     size, box = square_box(picture.size, side)
@@ -244,9 +254,9 @@ def square_box(size: tuple[int, int], side: int) -> tuple[tuple[int, int], tuple
 
 def upright_size(path: Path) -> tuple[int, int]:
     """Width and height in pixels of a picture as `open_square` turns it, decoding nothing of it."""
-    from PIL import ExifTags, Image
+    from PIL import ExifTags
 
-    with Image.open(path, formats=FORMATS) as file:
+    with _opened(path, FORMATS) as file:
         turned = file.getexif().get(ExifTags.Base.Orientation) in (5, 6, 7, 8)
         return (file.height, file.width) if turned else (file.width, file.height)
 
@@ -258,7 +268,7 @@ def open_mask(path: Path, like: tuple[int, int], side: int, rounding: int) -> np
     """
     from PIL import Image
 
-    with Image.open(path, formats=("PNG",)) as file:
+    with _opened(path, ("PNG",)) as file:
         values = np.asarray(file)  # of a palette the numbers, as data sets of segmentation have them
         bands = file.getbands()
     if values.ndim == 3:

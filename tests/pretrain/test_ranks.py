@@ -42,6 +42,7 @@ def launched(code, tmp_path, *arguments):
         capture_output=True,
         text=True,
         check=False,
+        timeout=400,
     )
     assert done.returncode == 0, done.stderr[-3000:]
     return done

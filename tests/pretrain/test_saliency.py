@@ -46,7 +46,7 @@ def test_a_maker_finds_discs(maker, side, channels):
 def test_every_name_of_the_settings_has_a_maker():
     assert set(MAKERS) == set(MASKS)
     assert set(TEACHERS) < set(MAKERS)
-    assert set(maker_settings("fused")) == {"rbd"}
+    assert set(maker_settings("fused")) == {"rbd", "teachers"}
 
 
 def test_an_unknown_maker_gets_the_nearest_name():

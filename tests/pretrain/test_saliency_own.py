@@ -65,7 +65,7 @@ def own(made, tmp_path):
 def read(made, folder):
     source = pictures(str(made[0]), "train")
     rows = np.arange(len(source))
-    return read_own(mask_files(folder, source, rows), source, rows, 32)
+    return np.concatenate(list(read_own(mask_files(folder, source, rows), source, rows, 32)))
 
 
 def test_masks_lie_on_their_pictures(made):
@@ -98,7 +98,7 @@ def test_a_turned_picture_has_a_mask_as_it_is_seen(tmp_path):
             mask.paste(1, (0, 0, 10, 40))
             mask.save(tmp_path / "masks" / name / f"{number}.png")
     source = pictures(str(tmp_path / "data"), "all")
-    masks = read_own(mask_files(tmp_path / "masks", source, np.arange(6)), source, np.arange(6), 16)
+    (masks,) = read_own(mask_files(tmp_path / "masks", source, np.arange(6)), source, np.arange(6), 16)
     assert masks[:, :, :8].all()
     assert not masks[:, :, 8:].any()
 
@@ -125,7 +125,7 @@ def test_masks_of_bundled_pictures(tmp_path):
         file = tmp_path / f"{name}.png"
         file.parent.mkdir(parents=True, exist_ok=True)
         Image.fromarray(np.eye(8, dtype=np.uint8)).save(file)
-    masks = read_own(mask_files(tmp_path, source, rows), source, rows, 8)
+    (masks,) = read_own(mask_files(tmp_path, source, rows), source, rows, 8)
     assert np.array_equal(masks, np.eye(8, dtype=bool)[None].repeat(3, 0))
 
 
@@ -287,6 +287,28 @@ def test_the_command_from_pictures_to_a_sheet(made, tmp_path):
     assert sorted(p.name for p in made[0].iterdir()) == ["test", "train"]  # nothing is written among the pictures
 
 
+def test_the_command_shows_the_masks_that_pretraining_uses(made, tmp_path):
+    """At the side that pretraining takes pictures at: the larger of its own and the set's."""
+    for data, side, there in ((str(made[0]), 32, 64), ("digits", 12, 12)):
+        place = show(data, "fused", tmp_path / "out", side=side)[0]
+        changes = {"masks": "fused", "side": f"{side}", "small_side": "8", "steps": "1", "batch": "12"}
+        train("relicv2", data, tmp_path / "out", name=f"m-{there}", changes=changes)
+        folders = list(Path(place).parent.iterdir())
+        assert [str(f) for f in folders if f.is_dir()] == [place]
+        assert json.loads((Path(place) / "masks.json").read_text())["request"]["side"] == there
+
+
+def test_a_folder_of_masks_may_move(made, tmp_path):
+    """A run knows masks by what is in them: another path to the same ones takes it up."""
+    changes = {"steps": "1", "batch": "12", "side": "32", "masks": str(made[1])}
+    first = train("relicv2", str(made[0]), tmp_path, name="own", changes=changes)
+    moved = shutil.copytree(made[1], tmp_path / "moved")
+    assert train("relicv2", str(made[0]), tmp_path, name="own", changes={**changes, "masks": str(moved)}) == first
+    Image.new("L", SIZES[0], 1).save(next(iter(sorted(moved.rglob("*.png")))))
+    with pytest.raises(ArgumentError, match="masks"):
+        train("relicv2", str(made[0]), tmp_path, name="own", changes={**changes, "masks": str(moved)})
+
+
 def test_masks_do_not_go_among_the_pictures(made):
     with pytest.raises(ArgumentError, match="outside of the data"):
         show(str(made[0]), "border", made[0] / "out")
@@ -297,7 +319,7 @@ def test_agreement_is_the_mean_with_an_interval_over_pictures():
     true, predicted = rng.random((2, 60, 6, 6)) < 0.5
     both = (true & predicted).sum((1, 2)) / (true | predicted).sum((1, 2))
     means = [both[rng.integers(0, 60, 60)].mean() for _ in range(4000)]
-    words = agreement(true, predicted)[0].replace(")", "").split()
+    words = agreement([true[:7], true[7:]], pack(predicted))[0].replace(")", "").split()
     assert float(words[1]) == pytest.approx(both.mean(), abs=6e-4)
     for found, expected in zip((words[4], words[6]), np.percentile(means, [2.5, 97.5]), strict=True):
         assert float(found) == pytest.approx(expected, abs=4e-3)
