@@ -61,7 +61,7 @@ def test_the_table_has_the_first_measurement_that_reaches_what_two_reach():
     cells = {row["title"]: row["cells"] for row in table["rows"]}
     assert cells["RELICv2"] == [("30", ""), ("1,920", ""), ("3,840", ""), ("5.76", "")]
     assert cells["BYOL"] == [("40", "×1.33"), ("2,560", "×1.33"), ("5,120", "×1.33"), ("2.56", "×0.44")]
-    assert cells["simclr"] == []
+    assert cells["SimCLR"] == []
     assert table["rows"][-1]["best"] == 0.4
     title = section["figure"].title
     assert "RELICv2 reaches 70% within 1,920 images seen, BYOL within 2,560 (1.3 times as many)" in title
