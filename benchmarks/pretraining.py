@@ -24,13 +24,8 @@ ROWS = HERE / "pretraining.jsonl"
 DOCS = HERE.parent / "docs"
 MARKS = ("<!-- table: python -m benchmarks.pretraining show -->", "<!-- end of table -->")
 WORK = HERE / ".study"  # checkpoints of runs under way
-METHODS = (
-    "supervised",
-    "simclr",
-    "byol",
-    "relic",
-    "no masks",
-)  # a learning rate each; RELICv2's is chosen without masks
+# a learning rate each; RELICv2's is chosen without masks
+METHODS = ("supervised", "simclr", "byol", "relic", "no masks")
 
 
 def rows() -> list[dict[str, Any]]:

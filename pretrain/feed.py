@@ -52,11 +52,14 @@ def make_feed(
     masks: Masks | None = None,
     known: dict[str, Any] | None = None,
 ) -> Feed:
-    """Pictures and labels (N,), ready to be taken; without `masks` they are made. `known` are the moments (C,) of a run that is taken up: mean and std."""
+    """Pictures and labels (N,), ready to be taken; without `masks` they are made.
+
+    `known` are the moments (C,) of a run that is taken up, mean and std: they are not measured again.
+    """
     y = torch.full((len(pictures),), -1) if labels is None else torch.from_numpy(labels.astype(np.int64))
-    # rounded to what JSON keeps, so that the encoder sees later what it was trained on
-    moments = [s.mul(1e6).round().div(1e6) for s in channel_moments(pictures, device)] if known is None else []
-    if known is not None:  # not measured again
+    if known is None:  # rounded to what JSON keeps, so that the encoder sees later what it was trained on
+        moments = [s.mul(1e6).round().div(1e6) for s in channel_moments(pictures, device)]
+    else:
         moments = [torch.tensor(known[name], dtype=torch.float64) for name in ("mean", "std")]
     mean, std = (s.to(device, torch.get_default_dtype()).view(1, -1, 1, 1) for s in moments)
     return Feed(pictures, y, batch_masks(config, pictures, masks), mean, std)

@@ -77,9 +77,8 @@ class _Normalise(torch.autograd.Function):
         # w / s * (g - mean(g) - xhat * mean(g * xhat)), gathered into one factor of g, one of x and a constant
         of_x_VC = -weight * scale_VC**2 * sums_VC
         constant_VC = -weight * scale_VC * shifts_VC - of_x_VC * means_VC
-        by_x = _scaled(
-            x, of_x_VC, constant_VC
-        )  # lies in memory as x does: the convolutions before it want channels last
+        # lies in memory as x does: the convolutions before it want channels last
+        by_x = _scaled(x, of_x_VC, constant_VC)
         for b, g, factor_C in zip(by_x.chunk(views), gradient.chunk(views), weight * scale_VC, strict=True):
             b.addcmul_(g, _across(factor_C, g))
         return by_x.to(context.given), by_weight_VC.sum(0), by_bias_VC.sum(0), None, None

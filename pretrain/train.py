@@ -47,9 +47,9 @@ def pretrain(
 
     `images` are uint8 (N, H, W) or (N, H, W, C), or listed: then they are decoded while it trains, to the same numbers.
     `labels` are class numbers (N,), needed by supervised only; `data` holds the set's name and digest; `masks` are of these
-    pictures, and made where a method needs them and none are given. A run that is there is taken up where it stopped: batches and views of a step follow from the seed and the step, so the result is the same
-    to the bit. Under torchrun every process calls this with the same arguments; together they do what one would do with
-    the whole batch. Raises DataError for a listed picture that is unreadable, when its turn comes.
+    pictures, and made where a method needs them and none are given. A run that is there is taken up where it stopped:
+    batches and views of a step follow from the seed and the step, so the result is the same to the bit. Under torchrun every
+    process calls this with the same arguments; together they do what one would do with the whole batch. Raises DataError for a listed picture that is unreadable, when its turn comes.
     """
     done = checkpoint.finished(out, config, data)
     if done is not None:

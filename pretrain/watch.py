@@ -24,7 +24,8 @@ Watch = Callable[[int, nn.ModuleDict, list[Tensor], dict[str, Tensor]], None]
 def make_watch(config: Training, feed: Feed, out: Path, rows: list[dict[str, float]]) -> Watch:
     """What is called after each step with (step, online network, crops, losses); it writes `monitor.csv` beside the checkpoints.
 
-    What it measures is put after `rows` too, for the checkpoint, without what is no number. Labels are read to measure only. Raises ArgumentError where there are none.
+    What it measures is put after `rows` too, for the checkpoint, without what is no number. Labels are read to measure only.
+    Raises ArgumentError where there are none.
     """
     if not config.monitor_every or ranks.rank():
         return lambda step, online, crops, terms: None
@@ -35,9 +36,8 @@ def make_watch(config: Training, feed: Feed, out: Path, rows: list[dict[str, flo
     some = np.random.default_rng([config.seed, 1]).permutation(len(feed.pictures))[: config.monitor_rows]
     pictures = feed.pictures.take(torch.from_numpy(some)).permute(0, 2, 3, 1).numpy()
     monitor = Monitor(out, pictures, feed.y[some].numpy(), every=config.monitor_every)
-    monitor.rows = list(
-        rows
-    )  # those of the checkpoint: a table of steps that were lost, or of another run, is written anew
+    # those of the checkpoint: a table of steps that were lost, or of another run, is written anew
+    monitor.rows = list(rows)
     cost = 0.0
 
     def watch(step: int, online: nn.ModuleDict, crops: list[Tensor], terms: dict[str, Tensor]) -> None:

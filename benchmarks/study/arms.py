@@ -14,16 +14,8 @@ SEEDS = (0, 1, 2)
 TUNING_SEED = 9  # of the runs that choose the learning rate; no seed of the study
 RATES = (1e-3, 2.5e-3, 6e-3, 1.5e-2)
 TUNING_STEPS = 200
-MONITORED = (
-    "random",
-    "supervised",
-    "simclr",
-    "byol",
-    "relic",
-    "relicv2",
-    "no masks",
-    "twice as wide",
-)  # every 50 steps
+# every 50 steps
+MONITORED = ("random", "supervised", "simclr", "byol", "relic", "relicv2", "no masks", "twice as wide")
 BASE = "relicv2"  # the arm that the ablations change in one point
 
 COMMON: dict[str, Any] = {

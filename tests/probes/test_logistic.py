@@ -368,14 +368,11 @@ def test_a_start_of_another_problem_is_refused(digits, start, words):
 
 @pytest.mark.parametrize("memory", [1 << 40, 1])  # at hand, and read in blocks
 def test_large_penalties_reach_small_gradients_in_float32(memory):
-    """Eigenvectors of float32 are orthonormal to 1e-6 alone: a penalty on rotated weights would be another one outside.
-
-    One thread sums in another order than two and ends at 2.1e-7.
-    """
+    """Eigenvectors of float32 are orthonormal to 1e-6 alone: a penalty on rotated weights would be another one outside."""
     rng = np.random.default_rng(0)
     y = rng.integers(0, 10, 1500)
     x = (rng.normal(size=(1500, 600)) + 2 * rng.normal(size=(10, 600))[y]).astype("f") ** 2
-    path = fit_path(x, y, penalties=(3e4, 1e5, 1e6), tol=4e-7, max_memory=memory)
+    path = fit_path(x, y, penalties=(3e4, 1e5, 1e6), tol=2e-7, max_memory=memory)
     assert path.converged_SL.all(), path.gradient_SL
 
 
