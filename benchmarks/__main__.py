@@ -11,6 +11,8 @@ import platform
 from pathlib import Path
 from typing import Any
 
+import torch
+
 from benchmarks.claim import Figure
 from benchmarks.claims import CLAIMS
 from relic_eval.devices import versions
@@ -45,13 +47,14 @@ def main() -> None:
 
 
 def _line(name: str, work: str, figure: Figure) -> dict[str, Any]:
+    gpu = [torch.cuda.get_device_name()] if torch.cuda.is_available() else []
     rounded = {k: float(f"{v:.4g}") if isinstance(v, float) else v for k, v in dataclasses.asdict(figure).items()}
     return {
         "id": name,
         "work": work,
         **rounded,
         "met": figure.met,
-        "machine": f"{platform.machine()}, {os.cpu_count()} cores",
+        "machine": ", ".join([platform.machine(), f"{os.cpu_count()} cores", *gpu]),
         "versions": versions(),
         "date": datetime.date.today().isoformat(),
     }

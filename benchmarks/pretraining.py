@@ -49,19 +49,19 @@ def one(arm: str, seed: int, device: str = "cpu", rate: float | None = None, ful
     run = WORK / f"{arm} {seed} {digest_json(config_dict(config))[:8]}".replace(" ", "-")
     began, whole = time.process_time(), not run.exists()  # the time of a run that is taken up is not known
     if arm == "random":
-        function, curve = _untrained(config, images), []
+        function, curve = _untrained(config, images, device), []
     else:
         about = {"name": "cifar10-full", "split": f"{len(images):,} of train", "digest": digest_bytes(images.tobytes())}
         masks = _masks(images) if getattr(config, "p_mask", 0) else None
         if masks is not None:
             about["masks"] = digest_bytes(masks.packed.tobytes())
         pretrain(config, images, y_N, run, data=about, masks=masks, device=device)
-        function = find_encoder(str(run)).build(3, "cpu")
+        function = find_encoder(str(run)).build(3, device)
         curve = read_monitor(run / "monitor.csv") if config.monitor_every else []
     row = {
         "arm": arm,
         "seed": seed,
-        "figures": judged(function) if rate is None else validated(function),
+        "figures": judged(function, device) if rate is None else validated(function, device),
         "settings": config_dict(config),
         "curve": curve,
         "cpu_seconds": round(time.process_time() - began) if whole else None,
@@ -96,19 +96,20 @@ def _masks(images: Any) -> Any:
     return Masks(np.load(file), images.shape[2])
 
 
-def _untrained(config: Any, images: Any) -> Any:
+def _untrained(config: Any, images: Any, device: str) -> Any:
     """The network as it is drawn, behind the moments of the pictures."""
     from pretrain.feed import make_feed
     from pretrain.squares import held
     from relic_eval.encoders.networks import build_network
 
-    feed, network = make_feed(config, held(images), None, "cpu"), build_network(config.network, 3, config.seed).eval()
+    feed, network = make_feed(config, held(images), None, device), build_network(config.network, 3, config.seed).eval()
+    network.to(device)
     return lambda x: network((x - feed.mean) / feed.std)
 
 
 def _all(jobs: list[list[str]], workers: int) -> None:
     """Each in a process of its own; the exit code says whether all ended well."""
-    more = {"OMP_NUM_THREADS": "1"}
+    more = {"OMP_NUM_THREADS": f"{max(1, (os.cpu_count() or 1) // workers)}"}
 
     def work(words: list[str]) -> int:
         done = subprocess.run(

@@ -23,6 +23,7 @@ from benchmarks.features import pictures_of
 from pretrain.config import Relicv2, override
 from pretrain.squares import held
 from pretrain.train import Run, begin
+from relic_eval.devices import device
 
 SHAPE = {
     "large": 4,
@@ -52,7 +53,7 @@ def pictures(count: int) -> np.ndarray:
 def step(quick: bool) -> Iterator[Figure]:
     """T1: the whole step (load, views, forward, backward, update) against the same on ready-made views."""
     batch = 32 if quick else 256
-    run = begin(settings(batch), held(pictures(4 * batch)), None, "cpu")
+    run = begin(settings(batch), held(pictures(4 * batch)), None, device())
     ready = run.views(0, run.parts[0])
     place = Path(tempfile.gettempdir())
 
@@ -79,7 +80,7 @@ def views(quick: bool) -> Iterator[Figure]:
 
     batch, batches = (32, 2) if quick else (256, 16)
     images = pictures(batch * batches)
-    run = begin(settings(batch), held(images), None, "cpu")
+    run = begin(settings(batch), held(images), None, device())
     recipe = SwaVTransform(
         crop_sizes=(32, 16),
         crop_counts=(4, 2),
@@ -113,7 +114,7 @@ def views(quick: bool) -> Iterator[Figure]:
 
 
 def ranks(quick: bool) -> Iterator[Figure]:
-    """T3: two ranks of one thread each, against one process of two threads, the same batch."""
+    """T3: two ranks of one thread each on the CPU, against one process of two threads, the same batch."""
     words = [str(32 if quick else 256), str(2 if quick else 8)]
     launcher = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
     more = {"OMP_NUM_THREADS": "1", "TORCH_DISABLE_SHARE_RDZV_TCP_STORE": "1"}
@@ -126,9 +127,8 @@ def ranks(quick: bool) -> Iterator[Figure]:
 
 
 def _rate(words: list[str], more: dict[str, str]) -> float:
-    done = subprocess.run(
-        [sys.executable, *words], check=True, capture_output=True, text=True, env={**os.environ, **more}
-    )
+    environment = {**os.environ, **more, "CUDA_VISIBLE_DEVICES": ""}
+    done = subprocess.run([sys.executable, *words], check=True, capture_output=True, text=True, env=environment)
     return float(json.loads(done.stdout.strip().splitlines()[-1])["rate"])
 
 
@@ -136,9 +136,8 @@ def memory(quick: bool) -> Iterator[Figure]:
     """T4: what a RELICv2 step holds above its start, against BYOL's loss on the same views."""
     batch = str(32 if quick else 256)
     ours, peer = (_held(batch, way) for way in ("relicv2", "byol"))
-    yield Figure(
-        "largest resident set above the start; peer: BYOL on as many views", ours, peer, "MiB", ours / peer, "<= 1.1"
-    )
+    what = "largest resident set above the start" if device() == "cpu" else "most memory of the GPU at once"
+    yield Figure(f"{what}; peer: BYOL on as many views", ours, peer, "MiB", ours / peer, "<= 1.1")
 
 
 def _held(batch: str, way: str) -> float:
@@ -151,7 +150,7 @@ def _held(batch: str, way: str) -> float:
 def loading(quick: bool) -> Iterator[Figure]:
     """T5: taking the pictures of a batch out of 50,000, against the whole step."""
     batch = 32 if quick else 256
-    run = begin(settings(batch), held(pictures(1000 if quick else 50_000)), None, "cpu")
+    run = begin(settings(batch), held(pictures(1000 if quick else 50_000)), None, device())
     rows = torch.randperm(len(run.feed.pictures), generator=torch.Generator().manual_seed(0))[:batch]
     run.learn(0)
     ours, peer = in_turns(lambda: run.feed.take(rows), lambda: run.learn(0), 2 if quick else 7)
@@ -162,10 +161,8 @@ def compiled(quick: bool) -> Iterator[Figure]:
     """T7: the step with a compiled encoder, against the step as it is; what compiling takes is in the note."""
     batch, images = (32, pictures(128)) if quick else (256, pictures(1024))
     for precision in ("float32",) if quick else ("float32", "bfloat16"):
-        runs = {
-            way: begin(override(settings(batch), {"compile": way, "precision": precision}), held(images), None, "cpu")
-            for way in ("on", "off")
-        }
+        ways = {w: override(settings(batch), {"compile": w, "precision": precision}) for w in ("on", "off")}
+        runs = {way: begin(config, held(images), None, device()) for way, config in ways.items()}
         took = timed(partial(runs["on"].learn, 0))[0]
         runs["off"].learn(0)
         ours, peer = in_turns(partial(runs["on"].learn, 1), partial(runs["off"].learn, 1), 1 if quick else 5)
@@ -188,6 +185,9 @@ def _measure(run: Run, batch: int, steps: int) -> dict[str, float]:
     from pretrain import ranks as processes
 
     def most() -> int:
+        """KiB so far."""
+        if device() == "cuda" and processes.world() == 1:
+            return torch.cuda.max_memory_allocated() >> 10
         return int(Path("/proc/self/status").read_text().partition("VmHWM:")[2].split()[0])
 
     before, place = most(), Path(tempfile.gettempdir())
@@ -209,7 +209,7 @@ if __name__ == "__main__":
     from types import SimpleNamespace
 
     size, count = int(sys.argv[1]), int(sys.argv[2])
-    made = begin(settings(size), held(pictures(4 * size)), None, "cpu")
+    made = begin(settings(size), held(pictures(4 * size)), None, device())
     if sys.argv[3:] == ["byol"]:
         made = replace(made, way=SimpleNamespace(views=made.way.views, loss=_byol))  # type: ignore[arg-type]
     if int(os.environ.get("RANK", "0")) == 0:

@@ -75,22 +75,22 @@ CHANGES: dict[str, Callable[[Tensor, torch.Generator], Tensor]] = {
 }
 
 
-def judged(function: Function) -> dict[str, dict[str, Any]]:
+def judged(function: Function, device: str = "cpu") -> dict[str, dict[str, Any]]:
     """Every figure of an encoder, by name: value, low, high, n.
 
     `linear` and `knn` fit on the training pictures that it was trained on, choose on others and test on the test pictures,
     untouched and changed; the distance ratio is of the test pictures, the purity of pets4.
     """
-    train, valid, test = (_embedded(function, *cifar(split)) for split in ("train", "valid", "test"))
+    train, valid, test = (_embedded(function, device, *cifar(split)) for split in ("train", "valid", "test"))
     found: dict[str, Measurement] = {}
     for name, protocol in (("linear", "linear-byol"), ("knn", "knn")):
         found[name] = PROTOCOLS[protocol](train, valid, test).rows[0]
     for number, (name, change) in enumerate(CHANGES.items()):
-        rows = _embedded(function, *cifar("test"), change=change, seed=number)
+        rows = _embedded(function, device, *cifar("test"), change=change, seed=number)
         found[f"linear {name}"] = PROTOCOLS["linear-byol"](train, valid, rows).rows[0]
     found["distance ratio"] = PROTOCOLS["discriminability"](test).rows[0]
     found["effective rank"] = next(r for r in PROTOCOLS["spectrum"](test).rows if r.metric == "effective_rank")
-    blocks = {row.metric: row for row in Blocks(preset="pets4")(_embedded(function, *pets())).rows}
+    blocks = {row.metric: row for row in Blocks(preset="pets4")(_embedded(function, device, *pets())).rows}
     found |= {
         "purity": blocks["purity"],
         "purity by chance": blocks["purity_null"],
@@ -99,9 +99,9 @@ def judged(function: Function) -> dict[str, dict[str, Any]]:
     return {name: _short(row) for name, row in found.items()}
 
 
-def validated(function: Function) -> dict[str, dict[str, Any]]:
+def validated(function: Function, device: str = "cpu") -> dict[str, dict[str, Any]]:
     """What settings are chosen by: a linear probe fitted and chosen on the training pictures, tested on `valid`."""
-    train, valid = _embedded(function, *cifar("train")), _embedded(function, *cifar("valid"))
+    train, valid = (_embedded(function, device, *cifar(split)) for split in ("train", "valid"))
     fit, choose = train.take(np.arange(TRAIN) < TRAIN - VALID), train.take(np.arange(TRAIN) >= TRAIN - VALID)
     return {
         name: _short(PROTOCOLS[p](fit, choose, valid).rows[0])
@@ -116,6 +116,7 @@ def _short(row: Measurement) -> dict[str, Any]:
 
 def _embedded(
     function: Function,
+    device: str,
     pixels: np.ndarray,
     y_N: np.ndarray,
     classes: tuple[str, ...],
@@ -128,5 +129,5 @@ def _embedded(
             x = some.permute(0, 3, 1, 2).float() / 255
             if change:
                 x = (change(x, generator).clamp(0, 1) * 255).round() / 255  # as a file would keep it
-            parts.append(function(x).float().numpy())
+            parts.append(function(x.to(device)).float().cpu().numpy())
     return Embeddings(np.concatenate(parts), y_N, classes)
