@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
+from itertools import zip_longest
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -12,6 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from pretrain import checkpoint, ranks
+from pretrain.ahead import Ahead
 from pretrain.batch import Batch
 from pretrain.checks import check, check_compiler, check_crops, refuse_nan
 from pretrain.config import VERSION, Training, config_dict, method_of, steps_of
@@ -124,6 +127,7 @@ class Run:
     optimizer: torch.optim.Optimizer
     steps: int
     parts: list[slice]  # of the whole batch; more than one where gradients are accumulated
+    ahead: Ahead | None = None  # makes the views of the next part, where there is a GPU to keep busy
 
     def rows(self, step: int, part: slice) -> Tensor:
         """The rows of a part of a step's batch."""
@@ -142,10 +146,14 @@ class Run:
         ahead = range(step, min(step + 2, self.steps))  # threads decode the next step's while this one computes
         self.feed.pictures.expect([self.rows(number, part) for number in ahead for part in self.parts])
         sums: list[Tensor] = []
-        for part in self.parts:
-            batch, draw, crops = self.views(step, part)
+        order = [(step, part) for part in self.parts] + [(step + 1, self.parts[0])] * (step + 1 < self.steps)
+        for now, then in zip_longest(order[: len(self.parts)], order[1:]):
+            make = partial(self.views, *now)
+            batch, draw, crops = self.ahead.take(f"{now}", make) if self.ahead else make()
             with torch.autocast(crops[0].device.type, torch.bfloat16, enabled=self.config.precision == "bfloat16"):
                 terms = self.way.loss(self.config, crops, batch, self.online, self.target, draw)
+            if self.ahead and then:
+                self.ahead.begin(f"{then}", partial(self.views, *then))
             (terms["loss"] / len(self.parts)).backward()
             sums.append(torch.stack([term.detach() for term in terms.values()]))
         ranks.average_gradients(self.online)
@@ -187,7 +195,8 @@ def begin(
                 side["encoder"].compile(dynamic=False)  # when it first runs; names and weights stay as they are
     optimizer = make_optimizer(online, config.optimizer, config.lr, config.weight_decay)
     parts = ranks.parts(ranks.share(config.batch), config.accumulate)
-    return Run(config, way, feed, online, target, optimizer, steps_of(config, len(pictures)), parts)
+    ahead = Ahead() if device.startswith("cuda") and isinstance(pictures, Held) else None
+    return Run(config, way, feed, online, target, optimizer, steps_of(config, len(pictures)), parts, ahead)
 
 
 def build_online(config: Training, channels: int, classes: int) -> nn.ModuleDict:

@@ -7,6 +7,8 @@ import importlib.util
 import os
 import subprocess
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -95,6 +97,23 @@ def device(name: str = "auto") -> str:
         raise ArgumentError("device", "a CUDA device", "none that torch can see", "Use --device cpu.")
     torch.use_deterministic_algorithms(True, warn_only=True)
     return "cuda" if name == "auto" else name
+
+
+@contextmanager
+def float32() -> Iterator[None]:
+    """Convolutions of float32 on CUDA in float32: cuDNN's default rounds what is multiplied to ten bits, and features by a thousandth.
+
+    >>> with float32():
+    ...     pass
+    """
+    import torch
+
+    before = torch.backends.cudnn.allow_tf32
+    torch.backends.cudnn.allow_tf32 = False
+    try:
+        yield
+    finally:
+        torch.backends.cudnn.allow_tf32 = before
 
 
 def tensor(array: np.ndarray) -> Tensor:

@@ -15,7 +15,7 @@ from relic_eval.data.pictures import Pictures
 from relic_eval.data.sources import dataset_name, dataset_splits, pictures, refuse_inside, split_digest
 from relic_eval.data.views import augmented, recipe_digest, use_views
 from relic_eval.devices import device as find_device
-from relic_eval.devices import versions
+from relic_eval.devices import float32, versions
 from relic_eval.encoders.load import Encoder, find_encoder, renamed
 from relic_eval.errors import ArgumentError, DataError
 from relic_eval.files import digest_bytes
@@ -237,7 +237,7 @@ def encode_batch(function: Any, pixels_NHWC: np.ndarray, channels: int, device: 
         weights = x.new_tensor([0.2989, 0.5870, 0.1140]).view(1, 3, 1, 1)
         x = x.expand(-1, 3, -1, -1) if channels == 3 else (x * weights).sum(1, keepdim=True)
     try:
-        with torch.inference_mode():
+        with torch.inference_mode(), float32():
             features = function(x)
     except Exception as error:
         error.add_note(

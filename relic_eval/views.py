@@ -89,8 +89,16 @@ def make_view(x: Tensor, recipe: Recipe, draw: Draw) -> Tensor:
 
 def _change(x: Tensor, rows: Tensor, operation: Callable[[Tensor], Tensor]) -> None:
     if len(rows):
-        rows = rows.to(x.device)
-        x[rows] = operation(x[rows])
+        _put(x, rows, operation(x[rows.to(x.device)]))
+
+
+def _put(x: Tensor, rows: Tensor, some: Tensor) -> None:
+    """x[rows] = some, for different rows: on CUDA without the sort by which torch makes such an assignment deterministic."""
+    if x.device.type == "cpu":
+        x[rows] = some
+        return
+    place = torch.full((len(x),), -1).index_copy_(0, rows, torch.arange(len(rows))).to(x.device)
+    torch.where((place < 0).view(-1, 1, 1, 1), x, some[place.clamp_min(0)], out=x)
 
 
 def random_crop(x: Tensor, side: int, area: tuple[float, float], ratio: float, flip: float, draw: Draw) -> Tensor:
@@ -117,9 +125,11 @@ def random_crop(x: Tensor, side: int, area: tuple[float, float], ratio: float, f
     halvings = (torch.log2(longest / side) + 0.25).floor().clamp_min(0).long()
     out = x.new_empty(n, x.shape[1], side, side)
     for level in range(int(halvings.max()) + 1):
-        rows = (halvings == level).nonzero()[:, 0].to(x.device)
+        rows = (halvings == level).nonzero()[:, 0]
+        here = slice(None) if len(rows) == n else rows.to(x.device)
         if len(rows):
-            out[rows] = F.grid_sample(x[rows], grid[rows], mode="bilinear", padding_mode="border", align_corners=False)
+            some = F.grid_sample(x[here], grid[here], mode="bilinear", padding_mode="border", align_corners=False)
+            _put(out, rows, some)
         x = F.adaptive_avg_pool2d(x, (-(-x.shape[2] // 2), -(-x.shape[3] // 2)))
     return out
 
@@ -136,16 +146,24 @@ def colour(x: Tensor, rows: Tensor, strengths: tuple[float, float, float, float]
     by_brightness, by_contrast, by_saturation, by_hue = strengths
     middle = 0.0 if additive else 1.0
     ends = ((middle - by_brightness, middle + by_brightness), *((1 - s, 1 + s) for s in (by_contrast, by_saturation)))
-    amounts = [draw.uniform(low, high).to(x).view(-1, 1, 1, 1) for low, high in (*ends, (-by_hue, by_hue))]
-    order = draw.orders(4)[rows]
+    amount_4N = torch.stack([draw.uniform(low, high) for low, high in (*ends, (-by_hue, by_hue))])
+    order_M4 = draw.orders(4)[rows]
     ways = (_add if additive else _multiply, _contrast, _saturate, _turn)
+    # at each place pictures of one operation lie together: they are gathered once, and no index leaves the CPU for each
+    sort_4M = order_M4.argsort(dim=0, stable=True).mT
+    back_4M = sort_4M.argsort(1)
+    between = [back_4M[place].gather(0, sort_4M[place + 1]) for place in range(3)]
+    from_5M = torch.stack([sort_4M[0], *between, back_4M[3]]).to(x.device)
+    ends_44 = torch.stack([(order_M4 == number).sum(0) for number in range(4)], 1).cumsum(1).tolist()
+    amount_4M = amount_4N[order_M4.mT.gather(1, sort_4M), rows[sort_4M]].to(x)
+    some = x[rows.to(x.device)]
     for place in range(4):
+        some, begin = some[from_5M[place]], 0
         for number, (way, strength) in enumerate(zip(ways, strengths, strict=True)):
-            if strength == 0 or (number > 1 and x.shape[1] != 3):
-                continue
-            some = rows[order[:, place] == number].to(x.device)
-            if len(some):
-                x[some] = way(x[some], amounts[number][some]).clamp_(0, 1)
+            here, begin = slice(begin, ends_44[place][number]), ends_44[place][number]
+            if here.start < here.stop and strength != 0 and (number < 2 or x.shape[1] == 3):
+                some[here] = way(some[here], amount_4M[place, here].view(-1, 1, 1, 1)).clamp_(0, 1)
+    _put(x, rows, some[from_5M[4]])
 
 
 def _add(x: Tensor, amount: Tensor) -> Tensor:

@@ -18,7 +18,7 @@ from pretrain.squares import Listed, held
 from pretrain.train import begin, pretrain
 from relic_eval import Monitor
 from relic_eval.data.bundled import bundled
-from relic_eval.devices import device
+from relic_eval.devices import device, float32
 from relic_eval.encode import embed
 from relic_eval.encoders.load import find_encoder
 from relic_eval.files import digest_file
@@ -47,9 +47,8 @@ def digits():
 
 
 @pytest.fixture(autouse=True)
-def single_precision(monkeypatch):
-    """Convolutions in float32: by default cuDNN rounds what it multiplies to ten bits."""
-    monkeypatch.setattr(torch.backends.cudnn, "allow_tf32", False)
+def same_bytes():
+    """What every command asks torch for."""
     device("cuda")
 
 
@@ -71,7 +70,8 @@ def test_two_steps_are_those_of_the_cpu(method, optimizer, fashion, tmp_path):
     config = override(METHODS[method](), {"batch": "64", "optimizer": optimizer, "lr": "0.001", "solarise": "0"})
     runs = [begin(config, held(images), y, d) for d in ("cpu", "cuda")]
     for step in range(2):
-        (here, _), (there, _) = (run.learn(step) for run in runs)
+        with float32():
+            (here, _), (there, _) = (run.learn(step) for run in runs)
         for name, term in here.items():
             torch.testing.assert_close(there[name].cpu(), term, rtol=1e-3, atol=1e-4)
         for mine, other in zip(*(run.online.parameters() for run in runs), strict=True):
