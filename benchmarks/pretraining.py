@@ -22,7 +22,11 @@ from relic_eval.errors import look_up
 HERE = Path(__file__).parent
 ROWS = HERE / "pretraining.jsonl"
 DOCS = HERE.parent / "docs"
-MARKS = ("<!-- table: python -m benchmarks.pretraining show -->", "<!-- end of table -->")
+SHOW = "table: python -m benchmarks.pretraining show"
+# of either table on the page: --full or not
+MARKS = {
+    full: (f"<!-- {SHOW}{more} -->", f"<!-- end of table{more} -->") for full, more in ((False, ""), (True, ", --full"))
+}
 WORK = HERE / ".study"  # checkpoints of runs under way
 # a learning rate each; RELICv2's is chosen without masks
 METHODS = ("supervised", "simclr", "byol", "relic", "no masks")
@@ -133,14 +137,15 @@ def show() -> None:
     from reports.figures.style import save
 
     made, page = rows(), DOCS / "study.md"
-    before, _, rest = page.read_text().partition(MARKS[0])
-    _, _, after = rest.partition(MARKS[1])
-    page.write_text(f"{before}{MARKS[0]}\n{table(made)}\n{MARKS[1]}{after}")
+    text = page.read_text()
+    for full, (first, last) in MARKS.items():
+        before, _, rest = text.partition(f"{first}\n")
+        _, _, after = rest.partition(last)
+        text = f"{before}{first}\n{table(made, full)}\n{last}{after}"
+        print(table(made, full))
+    page.write_text(text)
     for name, figure in (("study-arms", arms_figure(made)), ("study-efficiency", efficiency_figure(made))):
         next(f for f in save(figure, DOCS / name) if f.suffix == ".png").unlink()  # the page shows the SVG
-    print(table(made))
-    if any(row.get("full") for row in made):
-        print(table(made, full=True))
 
 
 def main() -> None:

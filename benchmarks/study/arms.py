@@ -37,7 +37,7 @@ RELICV2: dict[str, Any] = {
     "small_area_high": 0.3,
     "masks": "fused",
 }
-# with a GPU (`--full`): all pictures that nobody chooses or tests on, a network of the usual size, rates as they are
+# with a GPU (`--full`): all pictures that nobody chooses by or tests on, a network of the usual size, rates as they are
 FULL: dict[str, Any] = {"network": "resnet18-32px", "epochs": 10.0, "batch": 256}
 WIDE = {"network": "resnet18-2x-32px"}  # of the arm that is twice as wide
 # Of RELICv2's pictures: by the mean of all makers by hand. The runs' settings say `fused`, which had these four when the study began
