@@ -18,7 +18,7 @@ from pretrain.squares import Listed, held
 from pretrain.train import begin, pretrain
 from relic_eval import Monitor
 from relic_eval.data.bundled import bundled
-from relic_eval.devices import device, float32
+from relic_eval.devices import device
 from relic_eval.encode import embed
 from relic_eval.encoders.load import find_encoder
 from relic_eval.files import digest_file
@@ -52,6 +52,14 @@ def same_bytes():
     device("cuda")
 
 
+@pytest.fixture
+def double_precision():
+    """In single precision gradients of few pictures differ by a hundredth: a pixel more or less is rectified."""
+    torch.set_default_dtype(torch.float64)
+    yield
+    torch.set_default_dtype(torch.float32)
+
+
 @pytest.mark.parametrize("channels", [1, 3])
 @pytest.mark.parametrize("pad", [0.0, 0.125])
 def test_views_are_those_of_the_cpu(channels, pad):
@@ -65,18 +73,17 @@ def test_views_are_those_of_the_cpu(channels, pad):
 
 @pytest.mark.parametrize("optimizer", ["adamw", "lars"])
 @pytest.mark.parametrize("method", sorted(METHODS))
-def test_two_steps_are_those_of_the_cpu(method, optimizer, fashion, tmp_path):
+def test_two_steps_are_those_of_the_cpu(method, optimizer, fashion, tmp_path, double_precision):
     images, y = fashion
-    config = override(METHODS[method](), {"batch": "64", "optimizer": optimizer, "lr": "0.001", "solarise": "0"})
+    config = override(METHODS[method](), {"batch": "64", "optimizer": optimizer, "lr": "0.001"})
     runs = [begin(config, held(images), y, d) for d in ("cpu", "cuda")]
     for step in range(2):
-        with float32():
-            (here, _), (there, _) = (run.learn(step) for run in runs)
+        (here, _), (there, _) = (run.learn(step) for run in runs)
         for name, term in here.items():
-            torch.testing.assert_close(there[name].cpu(), term, rtol=1e-3, atol=1e-4)
+            torch.testing.assert_close(there[name].cpu(), term, rtol=1e-6, atol=1e-9)
         for mine, other in zip(*(run.online.parameters() for run in runs), strict=True):
             if mine.grad is not None:
-                assert (other.grad.cpu() - mine.grad).norm() < 0.01 * mine.grad.norm() + 1e-5
+                assert (other.grad.cpu() - mine.grad).norm() < 1e-4 * mine.grad.norm() + 1e-9
         for run in runs:
             run.move(step, tmp_path)
 
