@@ -54,7 +54,7 @@ def same_bytes():
 
 @pytest.fixture
 def double_precision():
-    """In single precision gradients of few pictures differ by a hundredth: a pixel more or less is rectified."""
+    """In single precision the rounding of either moves gradients of so few pictures by some hundredths."""
     torch.set_default_dtype(torch.float64)
     yield
     torch.set_default_dtype(torch.float32)
