@@ -9,7 +9,6 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Callable, Iterator
-from functools import partial
 from itertools import count
 from pathlib import Path
 from statistics import median
@@ -77,6 +76,12 @@ def step(quick: bool) -> Iterator[Figure]:
     yield Figure(f"{batch} pictures, 4 + 2 crops; peer: on ready-made views", ours, peer, "s", ours / peer, "<= 1.15")
 
 
+def in_order(run: Run) -> Callable[[], Any]:
+    """One step after another, as a run takes them: the views of the next one may be made ahead."""
+    numbers = count()
+    return lambda: run.learn(next(numbers))
+
+
 def repeated(times: int, work: Callable[[], Any]) -> Callable[[], None]:
     """The same several times."""
 
@@ -122,7 +127,9 @@ def views(quick: bool) -> Iterator[Figure]:
     mine, peer = in_turns(ours, theirs, 1 if quick else 3)
     here, there = (6 * batch * batches / t for t in (mine, peer))
     yield Figure("views a second; peer: lightly, two workers", here, there, "1/s", here / there, ">= 4")
-    learning = timed(lambda: run.learn(0))[0]
+    learn = in_order(run)
+    learn()
+    learning = timed(learn)[0]
     whole = learning - mine / batches + peer / batches
     yield Figure("whole step; peer: with lightly's views", learning, whole, "s", whole / learning, None)
 
@@ -166,8 +173,9 @@ def loading(quick: bool) -> Iterator[Figure]:
     batch = 32 if quick else 256
     run = begin(settings(batch), held(pictures(1000 if quick else 50_000)), None, device())
     rows = torch.randperm(len(run.feed.pictures), generator=torch.Generator().manual_seed(0))[:batch]
-    run.learn(0)
-    ours, peer = in_turns(lambda: run.feed.take(rows), lambda: run.learn(0), 2 if quick else 7)
+    learn = in_order(run)
+    learn()
+    ours, peer = in_turns(lambda: run.feed.take(rows), learn, 2 if quick else 7)
     yield Figure("a batch of 50,000 pictures; peer: the step", ours, peer, "s", ours / peer, "<= 0.05")
 
 
@@ -176,10 +184,10 @@ def compiled(quick: bool) -> Iterator[Figure]:
     batch, images = (32, pictures(128)) if quick else (256, pictures(1024))
     for precision in ("float32",) if quick else ("float32", "bfloat16"):
         ways = {w: override(settings(batch), {"compile": w, "precision": precision}) for w in ("on", "off")}
-        runs = {way: begin(config, held(images), None, device()) for way, config in ways.items()}
-        took = timed(partial(runs["on"].learn, 0))[0]
-        runs["off"].learn(0)
-        ours, peer = in_turns(partial(runs["on"].learn, 1), partial(runs["off"].learn, 1), 1 if quick else 5)
+        on, off = (in_order(begin(ways[way], held(images), None, device())) for way in ("on", "off"))
+        took = timed(on)[0]
+        off()
+        ours, peer = in_turns(on, off, 1 if quick else 5)
         note = f"the first step, which compiles, {took:.0f} s"
         yield Figure(f"{precision}; peer: not compiled", ours, peer, "s", ours / peer, None, note)
 
