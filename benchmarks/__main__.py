@@ -11,8 +11,6 @@ import platform
 from pathlib import Path
 from typing import Any
 
-import torch
-
 from benchmarks.claim import Figure
 from benchmarks.claims import CLAIMS
 from relic_eval.devices import versions
@@ -47,6 +45,8 @@ def main() -> None:
 
 
 def _line(name: str, work: str, figure: Figure) -> dict[str, Any]:
+    import torch  # after relic_eval, which says how threads wait
+
     gpu = [torch.cuda.get_device_name()] if torch.cuda.is_available() else []
     rounded = {k: float(f"{v:.4g}") if isinstance(v, float) else v for k, v in dataclasses.asdict(figure).items()}
     return {

@@ -68,6 +68,7 @@ def one(arm: str, seed: int, device: str = "cpu", rate: float | None = None, ful
         "figures": judged(function, device) if rate is None else validated(function, device),
         "settings": config_dict(config),
         "curve": curve,
+        "device": device,
         "cpu_seconds": round(time.process_time() - began) if whole else None,
         "versions": versions(),
     }
@@ -111,9 +112,9 @@ def _untrained(config: Any, images: Any, device: str) -> Any:
     return lambda x: network((x - feed.mean) / feed.std)
 
 
-def _all(jobs: list[list[str]], workers: int) -> None:
+def _all(jobs: list[list[str]], workers: int, threads: int = 1) -> None:
     """Each in a process of its own; the exit code says whether all ended well."""
-    more = {"OMP_NUM_THREADS": f"{max(1, (os.cpu_count() or 1) // workers)}"}
+    more = {"OMP_NUM_THREADS": f"{threads}"}
 
     def work(words: list[str]) -> int:
         done = subprocess.run(
@@ -170,7 +171,9 @@ def main() -> None:
         there = {(r["arm"], r["seed"]) for r in rows() if not r.get("tuning") and options.full == r.get("full", False)}
         asked_ = [(arm, seed) for seed in SEEDS for arm in options.words or ARMS if (arm, seed) not in there]
         more = ["--device", options.device, *(["--full"] if options.full else [])]
-        _all([[arm, str(seed), *more] for arm, seed in asked_], options.workers)
+        # rows of the CPU are of one thread; beside a GPU threads only judge
+        threads = 1 if options.device == "cpu" else max(1, (os.cpu_count() or 1) // options.workers)
+        _all([[arm, str(seed), *more] for arm, seed in asked_], options.workers, threads)
     else:
         show()
 

@@ -9,7 +9,8 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Callable, Iterator
-from itertools import count
+from concurrent.futures import wait
+from itertools import count, islice
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -20,6 +21,7 @@ from PIL import Image
 
 from benchmarks.claim import Figure, in_turns, timed
 from benchmarks.features import pictures_of
+from pretrain.checks import refuse_nan
 from pretrain.config import Relicv2, override
 from pretrain.squares import held
 from pretrain.train import Run, begin
@@ -56,23 +58,28 @@ def step(quick: bool) -> Iterator[Figure]:
     run = begin(settings(batch), held(pictures(4 * batch)), None, device())
     ready = run.views(0, run.parts[0])
     place, numbers = Path(tempfile.gettempdir()), count()
+    times = 1 if device() == "cpu" or quick else 10  # a step of a GPU is short
 
     def whole() -> None:
-        number = next(numbers)
-        run.learn(number)
-        run.move(number, place)
+        for number in islice(numbers, times):
+            terms, _ = run.learn(number)
+            refuse_nan(terms, number, place)
+            run.move(number, place)
+        if run.ahead:  # what a thread has begun for the next step is waited for on our clock
+            wait(run.ahead.coming.values())
 
     def on_ready_views() -> None:
         batch_, draw, crops = ready
-        run.optimizer.zero_grad(set_to_none=True)
-        run.way.loss(run.config, crops, batch_, run.online, run.target, draw)["loss"].backward()
-        run.move(1, place)
+        for number in range(times):
+            run.optimizer.zero_grad(set_to_none=True)
+            terms = run.way.loss(run.config, crops, batch_, run.online, run.target, draw)
+            terms["loss"].backward()
+            refuse_nan(terms, number, place)
+            run.move(number, place)
 
     whole()
     on_ready_views()
-    times = 1 if device() == "cpu" or quick else 10  # a step of a GPU is short
-    turns = in_turns(repeated(times, whole), repeated(times, on_ready_views), 1 if quick else 7)
-    ours, peer = (seconds / times for seconds in turns)
+    ours, peer = (seconds / times for seconds in in_turns(whole, on_ready_views, 1 if quick else 7))
     yield Figure(f"{batch} pictures, 4 + 2 crops; peer: on ready-made views", ours, peer, "s", ours / peer, "<= 1.15")
 
 
@@ -80,16 +87,6 @@ def in_order(run: Run) -> Callable[[], Any]:
     """One step after another, as a run takes them: the views of the next one may be made ahead."""
     numbers = count()
     return lambda: run.learn(next(numbers))
-
-
-def repeated(times: int, work: Callable[[], Any]) -> Callable[[], None]:
-    """The same several times."""
-
-    def all_of_them() -> None:
-        for _ in range(times):
-            work()
-
-    return all_of_them
 
 
 def views(quick: bool) -> Iterator[Figure]:

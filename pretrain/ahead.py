@@ -30,6 +30,11 @@ class Ahead:
         self.coming.clear()
         self.coming[name] = self.pool.submit(make)
 
+    def end(self) -> None:
+        """End the thread; what was begun and not taken is dropped."""
+        self.pool.shutdown(cancel_futures=True)
+        self.coming.clear()
+
     def take(self, name: Hashable, make: Callable[[], Any]) -> Any:
         """What was begun under that name, or made now."""
         begun = self.coming.pop(name, None)

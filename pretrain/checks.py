@@ -26,6 +26,9 @@ def check(config: Training, pictures: Held | Decoded, labels: np.ndarray | None,
         raise ArgumentError("--set batch", f"at most {len(pictures)}, the pictures there are", f"{config.batch}")
     if pictures.side < config.side:
         raise ArgumentError("--set side", f"at most {pictures.side}, the side of the pictures", f"{config.side}")
+    if getattr(config, "small", 0) and config.small_side > config.side:  # type: ignore[attr-defined]
+        expected = f"at most {config.side}, the side of the large crops"
+        raise ArgumentError("--set small_side", expected, f"{config.small_side}")  # type: ignore[attr-defined]
     if masks is not None and (len(masks), *masks.sides) != (len(pictures), *pictures.sides):
         expected = f"{len(pictures)} of {pictures.sides[0]} x {pictures.sides[1]} pixels, like the pictures"
         raise ArgumentError("masks", expected, f"{len(masks)} of {masks.sides[0]} x {masks.sides[1]}")

@@ -56,7 +56,10 @@ class Training:
         0.1, "chosen", "share of the steps in which the learning rate rises; a cosine to 0 follows", 0, 1
     )
     precision: str = value(
-        "float32", "chosen", "of products in the networks; losses are float32", choices=("float32", "bfloat16")
+        "float32",
+        "chosen",
+        "of products in the networks (float32 may be TF32 on CUDA); losses are float32",
+        choices=("float32", "bfloat16"),
     )
     compile: str = value("off", "chosen", "torch.compile of the encoder: off or on", choices=("off", "on"))
     clip: float = value(0.0, "chosen", "largest norm of all gradients together; 0: not clipped", 0)

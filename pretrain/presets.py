@@ -92,7 +92,10 @@ _PUBLISHED: dict[str, tuple[str, Sourced]] = {
             "side": (224, "recalled"),
             "area_low": (0.08, "recalled"),
             "pad": (0.0, "recalled"),
-            "blur": ((1.0, 0.1), "chosen"),  # which of BYOL's two recipes a crop gets is not stated: in turn
+            # Which of BYOL's two recipes a crop gets is not stated. In turn, small crops too, every pair of neighbours differs as
+            # BYOL's pair does; one recipe for all (blur=0.5) would leave most pairs without the difference that BYOL and its code
+            # train on. `large` and `small` crops are numbered through, so of 4 + 2 crops three get each.
+            "blur": ((1.0, 0.1), "chosen"),
             "solarise": ((0.0, 0.2), "chosen"),
             "hidden": (4096, "recalled"),
             "out": (256, "recalled"),

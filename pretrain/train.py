@@ -75,6 +75,16 @@ def _train(
     before = checkpoint.latest(out)
     known = None if before is None else checkpoint.read_about(before).get("input")
     run = begin(config, pictures, labels, device, masks, known)
+    try:
+        return _steps(run, pictures, out, data)
+    finally:
+        if run.ahead:
+            run.ahead.end()
+
+
+def _steps(run: Run, pictures: Held | Decoded, out: Path, data: dict[str, str]) -> Path:
+    """Take them, and keep what the settings ask for."""
+    config = run.config
     record: dict[str, Any] = {"history": {}, "monitor": []}  # losses, and what was measured, so far
     first = resume(out, run.online, run.target, run.optimizer, record)
     watch = make_watch(config, run.feed, out, record["monitor"])

@@ -9,7 +9,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -108,12 +108,22 @@ def float32() -> Iterator[None]:
     """
     import torch
 
-    before = torch.backends.cudnn.allow_tf32
-    torch.backends.cudnn.allow_tf32 = False
+    if not torch.cuda.is_available():
+        yield
+        return
+    place: Any = torch.backends.cudnn
+    name: str = "allow_tf32"
+    exact: Any = False
+    try:
+        before = getattr(place, name)
+    except RuntimeError:  # somebody set the switch by its newer name, after which torch refuses to read this one
+        place, name, exact = place.conv, "fp32_precision", "ieee"
+        before = getattr(place, name)
+    setattr(place, name, exact)
     try:
         yield
     finally:
-        torch.backends.cudnn.allow_tf32 = before
+        setattr(place, name, before)
 
 
 def tensor(array: np.ndarray) -> Tensor:

@@ -22,6 +22,7 @@ import numpy as np
 
 from relic_eval.arrays import asarray, class_numbers, whole
 from relic_eval.data.tasks import Task, split_task
+from relic_eval.devices import float32
 from relic_eval.efficiency import reached
 from relic_eval.encoders.modes import evaluating
 from relic_eval.errors import ArgumentError, DataError
@@ -82,7 +83,7 @@ class Monitor:
         tensors = [*encoder.parameters(), *encoder.buffers()] if isinstance(encoder, torch.nn.Module) else []
         device = tensors[0].device if tensors else torch.device("cpu")
         parts = []
-        with evaluating(encoder), torch.inference_mode():
+        with evaluating(encoder), torch.inference_mode(), float32():
             for start in range(0, len(self.pictures), self.batch):
                 x = torch.from_numpy(self.pictures[start : start + self.batch]).to(device)
                 parts.append(

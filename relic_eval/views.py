@@ -93,10 +93,20 @@ def _change(x: Tensor, rows: Tensor, operation: Callable[[Tensor], Tensor]) -> N
 
 
 def _put(x: Tensor, rows: Tensor, some: Tensor) -> None:
-    """x[rows] = some, for different rows: on CUDA without the sort by which torch makes such an assignment deterministic."""
+    """x[rows] = some, for one row or more, each once."""
     if x.device.type == "cpu":
         x[rows] = some
-        return
+    else:
+        put_by_gathering(x, rows, some)
+
+
+def put_by_gathering(x: Tensor, rows: Tensor, some: Tensor) -> None:
+    """The same on CUDA, without the sort by which torch makes such an assignment deterministic.
+
+    >>> x = torch.zeros(3, 1, 1, 1); put_by_gathering(x, torch.tensor([2, 0]), torch.tensor([5.0, 7.0]).view(2, 1, 1, 1))
+    >>> x.flatten().tolist()
+    [7.0, 0.0, 5.0]
+    """
     place = torch.full((len(x),), -1).index_copy_(0, rows, torch.arange(len(rows))).to(x.device)
     torch.where((place < 0).view(-1, 1, 1, 1), x, some[place.clamp_min(0)], out=x)
 
@@ -148,6 +158,8 @@ def colour(x: Tensor, rows: Tensor, strengths: tuple[float, float, float, float]
     ends = ((middle - by_brightness, middle + by_brightness), *((1 - s, 1 + s) for s in (by_contrast, by_saturation)))
     amount_4N = torch.stack([draw.uniform(low, high) for low, high in (*ends, (-by_hue, by_hue))])
     order_M4 = draw.orders(4)[rows]
+    if not len(rows):
+        return
     ways = (_add if additive else _multiply, _contrast, _saturate, _turn)
     # at each place pictures of one operation lie together: they are gathered once, and no index leaves the CPU for each
     sort_4M = order_M4.argsort(dim=0, stable=True).mT

@@ -31,6 +31,16 @@ def test_help_shows_an_example(command):
     assert f"relic-eval {command}" in run(command, "--help").stdout.split("Example:")[1]
 
 
+def test_explain_prints_every_setting_with_its_source():
+    lines = run("pretrain", "relicv2-imagenet-1000ep", "--set", "tau=0.1", "--explain").stdout.splitlines()
+    assert lines[0].split()[:3] == ["setting", "value", "source"]
+    rows = {line.split()[0]: line.split() for line in lines[1:]}
+    assert rows["tau"][1] == "0.1"
+    assert rows["large"][1:3] == ["4", "recalled"]
+    assert {"negatives", "p_mask", "invariance_grad", "small_invariance", "sticky", "background"} <= set(rows)
+    assert all({"seen", "secondary", "recalled", "chosen", "yours"} & set(row) for row in rows.values())
+
+
 @pytest.mark.parametrize(
     ("words", "code", "text"),
     [

@@ -10,6 +10,7 @@ import torch
 from torch import Generator
 from torchvision.transforms.v2 import functional as TF
 
+from relic_eval import views
 from relic_eval.views import Draw, Recipe, blur, colour, from_hsv, greyscale, make_view, random_crop, to_hsv
 
 
@@ -190,3 +191,54 @@ def test_the_same_seed_gives_the_same_view_and_another_does_not(x):
     one, again, other = (make_view(x, Recipe(side=8), draw(6, s)) for s in (0, 0, 1))
     assert torch.equal(one, again)
     assert not torch.equal(one, other)
+
+
+class Fixed:
+    """Draws what it was told to, in turn."""
+
+    def __init__(self, *values):
+        self.values = [torch.tensor(v) for v in values]
+
+    def uniform(self, low, high):
+        return self.values.pop(0)
+
+
+@pytest.mark.parametrize("turned", [False, True])
+def test_a_box_is_cut_and_resized_as_torchvision_does(turned):
+    """Boxes (top, left, height, width) at whole pixels; at its edge ours sees the picture beyond the box, torchvision does not."""
+    boxes = [(0, 0, 6, 8), (3, 2, 9, 8), (4, 4, 8, 8), (6, 1, 6, 9)]
+    x = torch.rand(4, 3, 12, 12, generator=Generator().manual_seed(0))
+    top, left, height, width = torch.tensor(boxes).double().T
+    place = [(2 * left / (12 - width) - 1).tolist(), (2 * top / (12 - height) - 1).tolist()]
+    sizes = [(width * height / 144).tolist(), (width / height).log().tolist()]
+    found = random_crop(x, 10, (0, 1), 2.0, 0.5, Fixed(*sizes, *place, [0.0 if turned else 1.0] * 4))
+    for picture, box, crop in zip(x, boxes, found, strict=True):
+        expected = TF.resized_crop(picture, *box, [10, 10], antialias=False)
+        expected = TF.horizontal_flip(expected) if turned else expected
+        torch.testing.assert_close(crop[:, 1:-1, 1:-1], expected[:, 1:-1, 1:-1], atol=1e-5, rtol=0)
+
+
+def test_contrast_is_torchvisions_of_each_channel(x):
+    numbers = draw(6)
+    found, _ = coloured(x, 0.0, 0.5, 0.0, 0.0), numbers.uniform(0, 1)
+    factors = numbers.uniform(0.5, 1.5)
+    for place, factor in enumerate(factors.tolist()):
+        expected = torch.cat([TF.adjust_contrast(channel[None], factor) for channel in x[place]])
+        torch.testing.assert_close(found[place], expected, atol=1e-5, rtol=0)
+
+
+def test_the_kernel_of_the_blur_is_a_tenth_of_the_side():
+    x = torch.rand(3, 1, 64, 64, generator=Generator().manual_seed(0))
+    sigma = torch.tensor([0.3, 1.1, 2.0])
+    for picture, s, found in zip(x, sigma.tolist(), blur(x, sigma), strict=True):
+        torch.testing.assert_close(found, TF.gaussian_blur(picture, [7, 7], [s, s]), atol=1e-5, rtol=0)
+
+
+@pytest.mark.parametrize("count", [1, 2, 9])
+@pytest.mark.parametrize("share", [0.0, 0.5, 1.0])
+def test_a_gpus_way_of_putting_rows_gives_the_same_views(count, share, monkeypatch):
+    x = torch.rand(count, 3, 40, 40, generator=Generator().manual_seed(0))
+    recipe = Recipe(16, jitter=share, greyscale=share, blur=share, solarise=share)
+    expected = make_view(x.clone(), recipe, draw(count))
+    monkeypatch.setattr(views, "_put", views.put_by_gathering)
+    torch.testing.assert_close(make_view(x.clone(), recipe, draw(count)), expected, atol=0, rtol=0)

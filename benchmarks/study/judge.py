@@ -14,6 +14,7 @@ from torch import Tensor
 from torchvision.transforms.v2 import functional as tv
 
 from benchmarks.features import pictures_of
+from relic_eval.devices import float32
 from relic_eval.evaluators.blocks import Blocks
 from relic_eval.evaluators.table import PROTOCOLS
 from relic_eval.records import Embeddings, Measurement
@@ -124,7 +125,7 @@ def _embedded(
     seed: int = 0,
 ) -> Embeddings:
     generator, parts = torch.Generator().manual_seed(seed), []
-    with torch.inference_mode():
+    with torch.inference_mode(), float32():
         for some in torch.from_numpy(pixels).split(500):
             x = some.permute(0, 3, 1, 2).float() / 255
             if change:

@@ -1,11 +1,11 @@
 """The maker `network`: a small fully convolutional network that learns from the makers by hand, and then from itself.
 
-In the manner of DeepUSPS (Nguyen et al. 2019, arXiv 1909.13055), with no human label and from random weights, on the pictures that it
-makes masks of. Kept: noisy masks of makers by hand as labels, and labels that move towards the network's own predictions round after
+In the manner of DeepUSPS (Nguyen et al. 2019, arXiv 1909.13055), with no human label in training and from random weights, on the
+pictures that it makes masks of. Kept: noisy masks of makers by hand as labels, and labels that move towards the network's own predictions round after
 round (a moving average). Simplified: the makers are fused before they are learnt from, where DeepUSPS has a network for each of four,
 refines its labels, and takes the mean of the losses against all of them; there is no conditional random field on the labels and no
 backbone that was trained before; the loss is cross-entropy and not the F-measure; pictures larger than SIDE are seen at SIDE.
-Number of steps, kind of label and when labels move were chosen among ten on the training half of petmask (benchmarks/README.md).
+The makers that are fused, number of steps, kind of label and when labels move were chosen by the true masks of the training half of petmask (benchmarks/README.md).
 """
 
 from __future__ import annotations

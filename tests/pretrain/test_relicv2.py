@@ -65,6 +65,15 @@ def test_equal_embeddings_give_log_of_one_plus_negatives():
     assert terms["invariance"].item() == pytest.approx(0, abs=1e-6)
 
 
+def test_the_divergence_is_0_where_both_sides_agree_and_above_it_where_not():
+    """Views that a network does not tell apart, large and small: no pair has anything to exchange."""
+    (x, y), _, candidates = made(views=2, large=1)
+    same = relicv2_loss([x, x, x], [x, x], candidates, tau=0.3, alpha=1.0, beta=1.0)
+    assert same["invariance"].item() == pytest.approx(0, abs=1e-6)
+    other = relicv2_loss([x, x, y], [x, x], candidates, tau=0.3, alpha=1.0, beta=1.0)
+    assert other["invariance"].item() > 1e-3
+
+
 def test_all_negatives_without_invariance_is_infonce():
     online, target, _ = made(views=1, large=1)
     everyone = sample_candidates(draw(6, 1), 5)

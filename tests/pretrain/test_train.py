@@ -2,22 +2,28 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import shutil
+import threading
 
 import numpy as np
 import pytest
 import torch
+from torch.nn import functional as F
 
-from pretrain import checkpoint
-from pretrain.batch import crop
+from pretrain import checkpoint, train
+from pretrain.ahead import Ahead
+from pretrain.batch import Batch, crop
+from pretrain.checks import refuse_nan
 from pretrain.config import METHODS, Byol, Relicv2, Supervised, override
 from pretrain.feed import batch_rows
+from pretrain.methods import method as find_method
 from pretrain.methods.byol import regression
 from pretrain.presets import preset
 from pretrain.saliency import saliency_masks
-from pretrain.target import momentum
-from pretrain.train import pretrain
+from pretrain.target import make_target, momentum
+from pretrain.train import build_online, pretrain
 from relic_eval.data.bundled import bundled
 from relic_eval.encoders.load import find_encoder
 from relic_eval.errors import ArgumentError, DataError, RelicError, UnknownNameError
@@ -182,6 +188,7 @@ def test_weights_that_changed_are_found_and_the_step_before_goes_on(fashion, tmp
         ("byol", {"side": "64"}, "at most 28"),
         ("relicv2", {"accumulate": "2"}, "1 for relicv2, whose negatives are the rest of the batch"),
         ("simclr", {"accumulate": "2"}, "1 for simclr"),
+        ("relicv2", {"small_side": "32"}, "at most 28, the side of the large crops"),
         ("byol", {"accumulate": "3"}, "parts of two pictures or more of 64"),
         ("byol", {"accumulate": "64"}, "parts of two pictures or more of 64"),
     ],
@@ -201,6 +208,69 @@ def test_a_loss_that_is_no_number_stops_the_run_and_keeps_the_checkpoint(fashion
     with pytest.raises(RelicError, match="expected finite losses, received loss"):
         pretrain(config, *fashion, tmp_path / "run", data=DATA)
     assert checkpoint.latest(tmp_path / "run") is not None
+
+
+def test_the_terms_that_are_no_numbers_are_named(tmp_path):
+    terms = {"loss": torch.tensor(torch.nan), "contrastive": torch.tensor(1.0), "invariance": torch.tensor(torch.inf)}
+    with pytest.raises(RelicError, match=r"step 3: .* received loss = nan and invariance = inf"):
+        refuse_nan(terms, 3, tmp_path)
+
+
+@pytest.mark.parametrize("method", ["byol", "relic", "simclr", "supervised"])
+def test_a_method_compares_the_right_views_through_the_right_networks(method):
+    """Each loss as a whole, written out from the networks; the target has other weights than the online network."""
+    lightly, way = pytest.importorskip("lightly.loss"), find_method(method)
+    config = METHODS[method]()
+    shapes = {name: v for name, v in {"hidden": 16, "out": 8, "negatives": 0}.items() if hasattr(config, name)}
+    config = override(config, {"batch": 8, **shapes})
+    generator = torch.Generator().manual_seed(0)
+    crops, y = [torch.rand(8, 1, 28, 28, generator=generator) for _ in range(2)], torch.arange(8) % 3
+    online = build_online(config, 1, 3)
+    target = make_target(online, way.averaged(config))
+    with torch.no_grad():
+        for p in target.parameters():
+            p.add_(0.1 * torch.randn(p.shape, generator=generator))
+    batch = Batch(torch.rand(8, 1, 28, 28), y, torch.ones(0), torch.zeros(1, 1, 1, 1))
+    found = way.loss(config, crops[: 1 if method == "supervised" else 2], batch, online, target, Draw(generator, 8))
+
+    def through(side):
+        return [side["projector"](side["encoder"](x)) for x in crops]
+
+    if method == "supervised":
+        expected = F.cross_entropy(online["classifier"](online["encoder"](crops[0])), y)
+    elif method == "simclr":
+        expected = lightly.NTXentLoss(temperature=config.tau)(*through(online))
+    else:
+        (p0, p1), (z0, z1) = [online["predictor"](p) for p in through(online)], through(target)
+        if method == "byol":  # |u - v|^2 = 2 - 2 cos
+            expected = sum(2 + 2 * lightly.NegativeCosineSimilarity()(*pair) for pair in ((p0, z1), (p1, z0)))
+        else:
+            one, two = (
+                (F.normalize(p, dim=1) @ F.normalize(z, dim=1).T / config.tau).softmax(1)
+                for p, z in ((p0, z1), (p1, z0))
+            )
+            likelihood = -(one.diag().log().mean() + two.diag().log().mean()) / 2
+            apart = sum((a * (a / b).log()).sum(1).mean() for a, b in ((one, two), (two, one))) / 2
+            expected = likelihood + config.alpha * apart
+    torch.testing.assert_close(found["loss"], expected, rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize(("method", "more"), [("relicv2", {}), ("byol", {"accumulate": "2"})])
+def test_views_that_a_thread_makes_ahead_change_nothing(method, more, fashion, tmp_path, monkeypatch):
+    """As on a GPU. The thread ends with the run."""
+    config, made = override(METHODS[method](), {**SMALL, **more}), []
+    plain = pretrain(config, *fashion, tmp_path / "plain", data=DATA)
+    real = train.begin
+
+    def begin(*arguments):
+        made.append(dataclasses.replace(real(*arguments), ahead=Ahead()))
+        return made[0]
+
+    monkeypatch.setattr(train, "begin", begin)
+    threaded = pretrain(config, *fashion, tmp_path / "threaded", data=DATA)
+    first, second = (digest_file(end / "checkpoint.safetensors") for end in (plain, threaded))
+    assert first == second
+    assert not [t for t in threading.enumerate() if t.name.startswith("ahead")]
 
 
 def test_weights_that_are_no_numbers_never_become_a_checkpoint(fashion, tmp_path):
@@ -291,6 +361,7 @@ def test_momentum_rises_to_one():
     values = [momentum(step, 100, 0.95) for step in range(101)]
     assert values == sorted(values)
     assert (values[0], values[-1]) == (0.95, 1.0)
+    assert momentum(25, 100, 0.95) == pytest.approx(1 - 0.05 * (2**-0.5 + 1) / 2)  # cos(pi / 4)
 
 
 def test_masks_find_clothes(fashion):
