@@ -55,8 +55,8 @@ def _command(folder: str, quick: bool) -> list[str]:
 
 
 def _resident(code: str) -> float:
-    """GB that a program held at its largest (Linux counts in kB)."""
-    ask = "\nimport resource; print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)"
+    """GB that a program held at its largest (Linux counts in kB; `ru_maxrss` would begin with what this process held)."""
+    ask = "\nprint(open('/proc/self/status').read().partition('VmHWM:')[2].split()[0])"
     done = subprocess.run([sys.executable, "-c", code + ask], check=True, capture_output=True, text=True)
     return int(done.stdout.split()[-1]) / 2**20
 

@@ -27,7 +27,7 @@ from pretrain.sheet import draw_views
 from pretrain.squares import Decoded, Held, Listed, opened
 from pretrain.state import resume, state
 from pretrain.target import make_target, momentum, move
-from pretrain.watch import make_watch
+from pretrain.watch import make_watch, write_losses
 from relic_eval.devices import versions
 from relic_eval.encoders.networks import build_network, initialise
 from relic_eval.progress import track
@@ -119,6 +119,7 @@ def _steps(run: Run, pictures: Held | Decoded, out: Path, data: dict[str, str]) 
         if (step + 1) % config.checkpoint_every == 0 or step + 1 == run.steps:
             last = checkpoint.place(out, step + 1)
             if ranks.rank() == 0:
+                write_losses(out, record["history"], config.batch)
                 tensors = state(run.online, run.target, run.optimizer)
                 checkpoint.save(out, step + 1, tensors, {**about, **record}, config.keep_every)
             ranks.wait()

@@ -53,6 +53,18 @@ def make_watch(config: Training, feed: Feed, out: Path, rows: list[dict[str, flo
     return watch
 
 
+def write_losses(out: Path, history: dict[str, list[list[float]]], batch: int) -> None:
+    """`losses.csv`: the loss and its terms at the steps at which they were noted, and the pictures taken by then."""
+    from relic_eval.monitor import write_monitor
+
+    names = ["loss", *sorted(set(history) - {"loss"})]
+    rows = [
+        {"step": step + 1, "images": (step + 1) * batch, **{name: history[name][place][1] for name in names}}
+        for place, (step, _) in enumerate(history["loss"])
+    ]
+    write_monitor(out / "losses.csv", rows)
+
+
 class Seen(nn.Module):
     """An encoder behind what it saw in training: pictures of its side, about the mean colour."""
 

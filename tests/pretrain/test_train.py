@@ -62,6 +62,11 @@ def test_a_resumed_run_ends_with_the_same_bytes(method, fashion, tmp_path, monke
     digests = [digest_file(step / "checkpoint.safetensors") for step in (again, whole)]
     assert digests[0] == digests[1]
     assert json.loads((again / "checkpoint.json").read_text()) == json.loads((whole / "checkpoint.json").read_text())
+    tables = [(tmp_path / name / "losses.csv").read_text() for name in ("whole", "parts")]
+    assert tables[0] == tables[1]
+    first, *rows = tables[0].splitlines()
+    assert first.startswith("step,images,loss")
+    assert [row.split(",")[:2] for row in rows] == [["1", "32"], ["6", "192"]]  # noted every five steps, and at the end
     features = find_encoder(str(tmp_path / "whole")).build(1, "cpu")(torch.rand(2, 1, 28, 28))
     assert features.shape == (2, 128)
 
