@@ -58,6 +58,8 @@ def test_twenty_kills_change_nothing(tmp_path):
     assert whole.returncode == 0
     found = [digest_file(checkpoint.latest(tmp_path / run) / "checkpoint.safetensors") for run in ("killed", "whole")]
     assert found[0] == found[1]
-    assert (
-        len(list((tmp_path / "killed").iterdir())) == checkpoint.KEEP + 1
-    )  # and views.png: nothing is left of what was cut off
+    steps = [f"step-{STEPS['steps'] - before:08d}" for before in range(checkpoint.KEEP)]
+    left = {place.name for place in (tmp_path / "killed").iterdir()}
+    assert left == {*steps, "views.png", "losses.csv"}  # nothing of what was cut off
+    tables = [(tmp_path / run / "losses.csv").read_bytes() for run in ("killed", "whole")]
+    assert tables[0] == tables[1]
