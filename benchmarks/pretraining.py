@@ -1,7 +1,7 @@
 """The pretraining study: python -m benchmarks.pretraining tune | run [ARM...] | one ARM SEED | show
 
 `run` makes each (arm, seed) that has no row in pretraining.jsonl, two at a time with a thread each; one that was stopped goes on. Nothing
-depends on the order. With a GPU `run --device cuda --workers 1 --full` trains ResNet-18 on 48,000 pictures for 10 epochs.
+depends on the order. With a GPU `run --device cuda --workers 5 --full` trains ResNet-18 on 48,000 pictures for 10 epochs.
 """
 
 from __future__ import annotations

@@ -35,6 +35,15 @@ def board_folder(tmp_path_factory):
 
 
 @pytest.fixture(scope="session")
+def fashion():
+    """400 of the bundled test pictures, uint8 (400, 28, 28, 1), and their class numbers."""
+    from relic_eval.data.bundled import bundled
+
+    source = bundled("fashion", "test")
+    return source.read(np.arange(0, 2000, 5), 28)[0], source.y_N[::5]
+
+
+@pytest.fixture(scope="session")
 def data_folder():
     """The folder of real image sets that RELIC_EVAL_DATA names; skips where there is none, except in CI."""
     place = os.environ.get("RELIC_EVAL_DATA")

@@ -35,12 +35,6 @@ SMALL = {"steps": "6", "batch": "32", "checkpoint_every": "3"}
 
 
 @pytest.fixture(scope="module")
-def fashion():
-    source = bundled("fashion", "test")
-    return source.read(np.arange(0, 2000, 5), 28)[0], source.y_N[::5]
-
-
-@pytest.fixture(scope="module")
 def digits():
     x, y = load_digits(return_X_y=True)
     return x[:700].astype("f"), y[:700]

@@ -24,7 +24,6 @@ from pretrain.presets import preset
 from pretrain.saliency import saliency_masks
 from pretrain.target import make_target, momentum
 from pretrain.train import build_online, pretrain
-from relic_eval.data.bundled import bundled
 from relic_eval.encoders.load import find_encoder
 from relic_eval.errors import ArgumentError, DataError, RelicError, UnknownNameError
 from relic_eval.files import digest_file
@@ -32,12 +31,6 @@ from relic_eval.views import Draw
 
 DATA = {"name": "fashion", "digest": "d"}
 SMALL = {"steps": "6", "batch": "32", "checkpoint_every": "3"}
-
-
-@pytest.fixture(scope="module")
-def fashion():
-    source = bundled("fashion", "test")
-    return source.read(np.arange(0, 2000, 5), 28)[0], source.y_N[::5]
 
 
 @pytest.mark.parametrize("method", sorted(METHODS))
