@@ -21,7 +21,7 @@ from relic_eval.errors import ArgumentError, DataError
 from relic_eval.files import digest_bytes
 from relic_eval.intake import refuse_twins
 from relic_eval.progress import say, track, warn
-from relic_eval.records import EncodeRequest, ViewRequest, settings_key
+from relic_eval.records import EncodeRequest, Transform, ViewRequest, settings_key
 from relic_eval.store import (
     complete,
     finish,
@@ -79,7 +79,7 @@ def embed(
             dataset=dataset_name(data),
             split=split,
             data=digest,
-            resolution=encoder.side or 0,
+            resolution=encoder.transform.side if encoder.transform else 0,
             batch=batch,
             device=device,
             on_error=on_error,
@@ -126,14 +126,14 @@ def _warn_of_another_state(encoder: Encoder, request: EncodeRequest) -> None:
 def _encode(
     encoder: Encoder, source: Pictures, request: EncodeRequest, path: Path, view: ViewRequest | None = None
 ) -> None:
-    channels, side = encoder.channels or source.channels, encoder.side or source.side
+    channels, transform = encoder.channels or source.channels, encoder.transform or Transform(source.side)
     device = find_device(request.device)
     function = encoder.build(channels, device)
 
     def features(pixels: np.ndarray) -> np.ndarray:
         return encode_batch(function, pixels, channels, device)
 
-    rows_a_part = part_rows(features(source.read(np.arange(1), side)[0]).shape[1])
+    rows_a_part = part_rows(features(source.read(np.arange(1), transform)[0]).shape[1])
     problems: dict[int, str] = {}
     for number, start in enumerate(range(0, len(source), rows_a_part)):
         rows = np.arange(start, min(start + rows_a_part, len(source)))
@@ -141,7 +141,7 @@ def _encode(
             problems.update(_left_out(path, number, source, rows))
         else:
             name = f"{view.view}" if view else "whole"
-            problems.update(_encode_part(features, source, request, path, number, rows, side, name))
+            problems.update(_encode_part(features, source, request, path, number, rows, transform, name))
     lacking = sorted({source.classes[source.y_N[r]] for r in problems if _none_left(source, problems, source.y_N[r])})
     if lacking:
         raise DataError(f"{source.split}: expected a readable picture of every class, received none of {lacking[0]!r}.")
@@ -162,6 +162,7 @@ def _encode(
         "superclasses": None if source.superclasses is None else list(source.superclasses),
         "unreadable": sorted(problems.values()),
         "absent": [[row, int(source.y_N[row])] for row in sorted(problems)],
+        **_about_task(source),
     }
     wanted = view or request
     asked = {"key": settings_key(wanted), "request": dataclasses.asdict(wanted), "versions": versions()}
@@ -175,7 +176,7 @@ def _encode_part(
     path: Path,
     number: int,
     rows: np.ndarray,
-    side: int,
+    transform: Transform,
     view: str,
 ) -> dict[int, str]:
     """Write a part; returns what is wrong with the pictures that are left out, by row."""
@@ -184,7 +185,7 @@ def _encode_part(
     starts = range(0, len(rows), request.batch)
     for place in track(starts, f"embed {request.encoder} {source.dataset} {source.split}", unit="batch"):
         part = rows[place : place + request.batch]
-        pixels, wrong = source.read(part, side)
+        pixels, wrong = source.read(part, transform)
         if wrong and request.on_error == "fail":
             raise DataError(
                 f"expected readable pictures, received {len(wrong)} in this batch that are not: {'; '.join([*wrong.values()][:3])}. "
@@ -208,10 +209,22 @@ def _encode_part(
         source.superclasses,
         view,
         np.array(shas)[kept_N],
-        np.full(len(kept), side, np.int32),
+        np.full(len(kept), transform.side, np.int32),
     )
     write_part(path, number, x_ND[kept_N], table)
     return problems
+
+
+def _about_task(source: Pictures) -> dict[str, Any]:
+    """What a set says of its own task, where that is not what any set has."""
+    valid_N, labels_NC = source.valid_N, source.labels_NC
+    said = {
+        "title": source.title,
+        "metric": "" if source.metric == "top1" else source.metric,
+        "valid": [] if valid_N is None else np.flatnonzero(valid_N).tolist(),
+        "labels": [] if labels_NC is None else [np.flatnonzero(its_C).tolist() for its_C in labels_NC],
+    }
+    return {name: value for name, value in said.items() if value}
 
 
 def _none_left(source: Pictures, problems: dict[int, str], label: int) -> bool:

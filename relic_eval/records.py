@@ -52,15 +52,40 @@ class Embeddings:
     ids: np.ndarray | None = None  # (N,) str: the same picture has the same id in every encoder's store
     absent_M2: np.ndarray | None = None  # place in the whole listing and class number of pictures that were left out
     views: tuple[np.ndarray, ...] = ()  # (N, D) each: the same images, augmented; only where a measure asked for them
+    valid_N: np.ndarray | None = (
+        None  # (N,) bool: of training rows, those that the data set itself keeps for validation
+    )
+    labels_NC: np.ndarray | None = None  # (N, C) bool, of a set whose pictures may have several classes
 
     def __len__(self) -> int:
         return len(self.x_ND)
 
     def take(self, rows: np.ndarray) -> Embeddings:
         """The rows with these indices (or this mask), in this order."""
-        ids = None if self.ids is None else self.ids[rows]
+        their: dict[str, Any] = {
+            n: None if (a := getattr(self, n)) is None else a[rows] for n in ("ids", "valid_N", "labels_NC")
+        }
         views = tuple(v_ND[rows] for v_ND in self.views)
-        return dataclasses.replace(self, x_ND=self.x_ND[rows], y_N=self.y_N[rows], ids=ids, absent_M2=None, views=views)
+        return dataclasses.replace(self, x_ND=self.x_ND[rows], y_N=self.y_N[rows], absent_M2=None, views=views, **their)
+
+
+@dataclass(frozen=True)
+class Transform:
+    """How a picture becomes the square that an encoder sees: shorter side to `resize`, then the centre of `side` pixels.
+
+    >>> Transform(224, resize=256).shorter, Transform(224).shorter
+    (256, 224)
+    """
+
+    side: int
+    resize: int = 0  # 0: `side`, so that nothing but the longer side is cut
+    interpolation: str = "bicubic"  # a name of Pillow's: nearest, bilinear, bicubic, lanczos, box or hamming
+    squash: bool = False  # both sides to `resize`, whatever the proportion
+
+    @property
+    def shorter(self) -> int:
+        """Pixels of the shorter side before the square is cut."""
+        return self.resize or self.side
 
 
 @dataclass(frozen=True)

@@ -62,7 +62,7 @@ def plan(
         known[name] = [
             task
             for dataset, splits in sets.items()
-            for task in tasks_of(dataset, set(splits), all(map(_has_superclasses, splits.values())))
+            for task in tasks_of(dataset, set(splits), all(map(_has_superclasses, splits.values())), *_said(splits))
             if task.name == dataset or task.name not in datasets  # another set may be called like our superclasses
         ]
     _check_names("encoder", encoders, known)
@@ -86,6 +86,12 @@ def plan(
         or (not protocols and _by_default(protocol, place[(encoder, task.dataset, task.test)].path))
         if _applies(task, protocol)
     ]
+
+
+def _said(splits: dict[str, Path]) -> tuple[str, str]:
+    """The title and the metric that a set gives its task."""
+    data = read_manifest(splits.get("test") or min(splits.values()))["data"]
+    return str(data.get("title", "")), str(data.get("metric", "top1"))
 
 
 def _by_default(protocol: str, test: Path) -> bool:
@@ -212,6 +218,7 @@ def cell_key(job: Job, manifests: dict[Path, dict[str, Any]]) -> str:
         (m["content"], m["data"]["digest"]) for path, m in manifests.items() if path not in (job.train, job.test)
     ]
     rows = [task.level, task.valid_share, task.seed, job.train == job.test]
+    rows += [m["data"][name] for m in both for name in ("valid", "labels") if m["data"].get(name)]
     classes = task.block_classes if job.protocol == "blocks" else ()
     return digest_json([contents, rows, classes, job.protocol, evaluator.version, dataclasses.asdict(evaluator)])
 

@@ -238,13 +238,22 @@ def read_store(path: Path) -> Embeddings:
     column = {name: np.concatenate([t[name] for t in tables]) for name in ("id", "label")}
     data = manifest["data"]
     superclasses = tuple(data["superclasses"]) if data.get("superclasses") else None
+    absent_M2 = np.array(data["absent"], np.int64).reshape(-1, 2)
+    there = np.setdiff1d(np.arange(len(x_ND) + len(absent_M2)), absent_M2[:, 0])  # places in the whole listing
+    labels_NC = None
+    if data.get("labels"):
+        labels_NC = np.zeros((len(there) + len(absent_M2), len(data["classes"])), bool)
+        for row, its in enumerate(data["labels"]):
+            labels_NC[row, its] = True
     return Embeddings(
         x_ND,
         column["label"].astype(np.int64),
         tuple(data["classes"]),
         superclasses,
         column["id"].astype(str),
-        np.array(data["absent"], np.int64).reshape(-1, 2),
+        absent_M2,
+        valid_N=np.isin(there, data["valid"]) if data.get("valid") else None,
+        labels_NC=None if labels_NC is None else labels_NC[there],
     )
 
 

@@ -21,7 +21,7 @@ ROOT = Path(__file__).parents[1]
 
 
 def test_every_protocol_has_its_heading():
-    text = (ROOT / "docs" / "evaluators.md").read_text()
+    text = (ROOT / "docs" / "protocols.md").read_text()
     assert sorted(", ".join(re.findall(r"^## (.+)$", text, re.M)).split(", ")) == sorted(PROTOCOLS)
 
 

@@ -7,14 +7,15 @@ import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, BinaryIO
 
 import numpy as np
 
-from relic_eval.data.pictures import Pictures
+from relic_eval.data.pictures import Pictures, as_transform
 from relic_eval.errors import DataError
 from relic_eval.files import digest_file, digest_json, read_json, write_json
 from relic_eval.progress import warn
+from relic_eval.records import Transform
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -183,8 +184,9 @@ def _is_class(folder: Path, name: str) -> bool:
     return any((folder / split / name).is_dir() for split in ("train", *TEST_FOLDERS))
 
 
-def _read(paths: list[Path], rows: np.ndarray, side: int) -> tuple[np.ndarray, Mapping[int, str]]:
-    pixels, problems = np.zeros((len(paths), side, side, 3), np.uint8), {}
+def _read(paths: list[Path], rows: np.ndarray, side: int | Transform) -> tuple[np.ndarray, Mapping[int, str]]:
+    wide = as_transform(side).side
+    pixels, problems = np.zeros((len(paths), wide, wide, 3), np.uint8), {}
     for place, (path, row) in enumerate(zip(paths, rows, strict=True)):
         try:
             pixels[place] = open_square(path, side)
@@ -211,7 +213,7 @@ def _eight_bit(picture: Image) -> Image:
 
 
 @contextmanager
-def _opened(path: Path, formats: tuple[str, ...]) -> Iterator[Image]:
+def _opened(path: Path | BinaryIO, formats: tuple[str, ...]) -> Iterator[Image]:
     """A picture file of one of these formats; DataError for more pixels than Pillow calls safe."""
     from PIL import Image
 
@@ -225,8 +227,8 @@ def _opened(path: Path, formats: tuple[str, ...]) -> Iterator[Image]:
         raise DataError(str(error)) from None
 
 
-def open_square(path: Path, side: int) -> np.ndarray:
-    """A picture file as uint8 RGB (side, side, 3): upright, shorter side resized to `side` (bicubic), centre cropped.
+def open_square(path: Path | BinaryIO, side: int | Transform) -> np.ndarray:
+    """A picture file as uint8 RGB (side, side, 3): upright, shorter side resized (bicubic, or as a Transform says), centre cropped.
 
     Transparency is dropped, as torchvision's loader does: what counts is the colour under it.
     """
@@ -236,18 +238,22 @@ def open_square(path: Path, side: int) -> np.ndarray:
         picture = _eight_bit(ImageOps.exif_transpose(file))
     if max(picture.size) > LONGEST * min(picture.size):
         raise DataError(f"{picture.width} x {picture.height} pixels, more than {LONGEST} times as long as wide")
-    size, box = square_box(picture.size, side)
-    return np.asarray(picture.resize(size, Image.Resampling.BICUBIC).crop(box))
+    asked = as_transform(side)
+    size, box = square_box((1, 1) if asked.squash else picture.size, asked.side, asked.shorter)
+    return np.asarray(picture.resize(size, Image.Resampling[asked.interpolation.upper()]).crop(box))
 
 
-def square_box(size: tuple[int, int], side: int) -> tuple[tuple[int, int], tuple[int, int, int, int]]:
-    """The size (width, height) that has `side` as its shorter side, and the box of the square in its middle.
+def square_box(
+    size: tuple[int, int], side: int, shorter: int | None = None
+) -> tuple[tuple[int, int], tuple[int, int, int, int]]:
+    """The size (width, height) that has `shorter` (or `side`) as its shorter side, and the box of the square in its middle.
 
-    >>> square_box((20, 10), 4)
-    ((8, 4), (2, 0, 6, 4))
+    >>> square_box((20, 10), 4), square_box((20, 10), 4, 6)
+    (((8, 4), (2, 0, 6, 4)), ((12, 6), (4, 1, 8, 5)))
     """
-    scale = side / min(size)
-    wide, high = (max(side, round(n * scale)) for n in size)
+    shorter = shorter or side
+    scale = shorter / min(size)
+    wide, high = (max(shorter, round(n * scale)) for n in size)
     left, upper = (wide - side) // 2, (high - side) // 2
     return (wide, high), (left, upper, left + side, upper + side)
 

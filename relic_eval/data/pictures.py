@@ -7,14 +7,19 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from relic_eval.errors import ArgumentError
 from relic_eval.files import digest_json
+from relic_eval.records import Transform
 
 SHIFT = 1 / 7  # of the side: 4 of 28 pixels
 
 
 @dataclass(frozen=True)
 class Pictures:
-    """A labelled split. `read(rows, side)` gives uint8 pixels (n, side, side, channels) and, by row, why one was unreadable."""
+    """A labelled split. `read(rows, side)` gives uint8 pixels (n, side, side, channels) and, by row, why one was unreadable.
+
+    Instead of a side it takes a Transform, where the shorter side is not resized to just that or not by a cubic.
+    """
 
     dataset: str
     split: str
@@ -26,7 +31,13 @@ class Pictures:
     superclasses: tuple[str, ...] | None
     side: int  # the natural side in pixels
     channels: int  # 1 grey, 3 RGB
-    read: Callable[[np.ndarray, int], tuple[np.ndarray, Mapping[int, str]]]
+    read: Callable[[np.ndarray, int | Transform], tuple[np.ndarray, Mapping[int, str]]]
+    title: str = ""  # what people call the set; empty: `dataset`
+    metric: str = "top1"  # of its task: top1, mean_per_class or map11 (11-point mean average precision)
+    valid_N: np.ndarray | None = (
+        None  # (N,) bool: rows that the set itself keeps for validation; None: drawn from each class
+    )
+    labels_NC: np.ndarray | None = None  # (N, C) bool, where a picture may have several classes; y_N is then the first
 
     def __len__(self) -> int:
         return len(self.y_N)
@@ -51,26 +62,45 @@ def from_array(
     pixels_NHWC = images[..., None] if images.ndim == 3 else images
     names = np.array([f"{dataset}/{split}/{row}" for row in range(len(images))])
 
-    def read(rows: np.ndarray, side: int) -> tuple[np.ndarray, Mapping[int, str]]:
+    def read(rows: np.ndarray, side: int | Transform) -> tuple[np.ndarray, Mapping[int, str]]:
         return resize(pixels_NHWC[rows], side), {}
 
     side, channels = pixels_NHWC.shape[1], pixels_NHWC.shape[3]
     return Pictures(dataset, split, digest, names, names, y_N, classes, superclasses, side, channels, read)
 
 
-def resize(pixels_NHWC: np.ndarray, side: int) -> np.ndarray:
-    """Squares of another side, bicubic with antialiasing, a whole batch at a time; unchanged where the side fits.
+def as_transform(side: int | Transform) -> Transform:
+    """A side alone means: the shorter side to it, by a cubic.
+
+    >>> as_transform(8)
+    Transform(side=8, resize=0, interpolation='bicubic', squash=False)
+    """
+    return side if isinstance(side, Transform) else Transform(side)
+
+
+def resize(pixels_NHWC: np.ndarray, side: int | Transform) -> np.ndarray:
+    """Squares of another side, with antialiasing, a whole batch at a time; unchanged where the side fits.
 
     >>> resize(np.full((1, 8, 8, 1), 7, np.uint8), 4).ravel()[0]
     np.uint8(7)
+    >>> resize(np.zeros((1, 8, 8, 1), np.uint8), Transform(6, resize=10)).shape
+    (1, 6, 6, 1)
     """
-    if pixels_NHWC.shape[1:3] == (side, side):
-        return pixels_NHWC
+    asked = as_transform(side)
+    full, start = asked.shorter, (asked.shorter - asked.side) // 2
+    cut = slice(start, start + asked.side)
+    if pixels_NHWC.shape[1:3] == (full, full):
+        return pixels_NHWC[:, cut, cut]
     import torch
 
     x = torch.from_numpy(np.ascontiguousarray(pixels_NHWC)).permute(0, 3, 1, 2).float()
-    x = torch.nn.functional.interpolate(x, size=(side, side), mode="bicubic", antialias=True)
-    return x.round().clamp(0, 255).byte().permute(0, 2, 3, 1).numpy()
+    if asked.interpolation in ("bicubic", "bilinear"):
+        x = torch.nn.functional.interpolate(x, size=(full, full), mode=asked.interpolation, antialias=True)
+    elif asked.interpolation == "nearest":
+        x = torch.nn.functional.interpolate(x, size=(full, full), mode="nearest-exact")
+    else:
+        raise ArgumentError("interpolation", "bicubic, bilinear or nearest for pictures in memory", asked.interpolation)
+    return x[:, :, cut, cut].round().clamp(0, 255).byte().permute(0, 2, 3, 1).numpy()
 
 
 def shifted(pictures: Pictures, *, seed: int = 0) -> Pictures:
@@ -82,8 +112,9 @@ def shifted(pictures: Pictures, *, seed: int = 0) -> Pictures:
     """
     share_N2 = np.random.default_rng(seed).uniform(-1, 1, (len(pictures), 2))
 
-    def read(rows: np.ndarray, side: int) -> tuple[np.ndarray, Mapping[int, str]]:
+    def read(rows: np.ndarray, side: int | Transform) -> tuple[np.ndarray, Mapping[int, str]]:
         pixels, problems = pictures.read(rows, side)
+        side = as_transform(side).side
         reach = round(side * SHIFT)
         step_N2 = np.floor((share_N2[rows] + 1) / 2 * (2 * reach + 1)).astype(int) - reach
         padded = np.pad(pixels, ((0, 0), (reach, reach), (reach, reach), (0, 0)))

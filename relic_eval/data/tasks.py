@@ -23,6 +23,7 @@ class Task:
     level: str = "class"  # or "superclass"
     valid_share: float = 0.2  # of the training rows of each class
     seed: int = 0
+    metric: str = "top1"  # or mean_per_class, map11
     block_classes: tuple[str, ...] = ()  # for the neighbour block matrix; empty: the first MOST_BLOCKS by superclass
 
 
@@ -39,7 +40,9 @@ TASKS = {
 }
 
 
-def tasks_of(dataset: str, splits: set[str], superclasses: bool = False) -> tuple[Task, ...]:
+def tasks_of(
+    dataset: str, splits: set[str], superclasses: bool = False, title: str = "", metric: str = "top1"
+) -> tuple[Task, ...]:
     """The tasks of a data set: those in the table, or one over all its classes and, where it has them, one over superclasses.
 
     >>> [t.name for t in tasks_of("fashion", {"train", "test"})]
@@ -51,10 +54,10 @@ def tasks_of(dataset: str, splits: set[str], superclasses: bool = False) -> tupl
     if known:
         return tuple(t for t in known if {t.train, t.test} <= splits)
     halves = ("train", "test") if {"train", "test"} <= splits else (min(splits),) * 2
-    task = Task(dataset, dataset, dataset, *halves)
+    task = Task(dataset, title or dataset, dataset, *halves, metric=metric)
     if not superclasses:
         return (task,)
-    above = dataclasses.replace(task, name=f"{dataset}-super", title=f"{dataset}, superclasses", level="superclass")
+    above = dataclasses.replace(task, name=f"{dataset}-super", title=f"{task.title}, superclasses", level="superclass")
     return (task, above)
 
 
@@ -85,11 +88,12 @@ def split_task(task: Task, train: Embeddings, test: Embeddings) -> tuple[Embeddi
     >>> [len(part) for part in split_task(Task("t", "t", "d", train="all", test="all"), e, e)]
     [6, 2, 2]
     """
-    if task.train == task.test:
+    if task.train == task.test:  # whole sets keep no rows for validation themselves
         valid_N, test_N = _marks_of_all(train, (task.valid_share, task.valid_share), task.seed)
         parts = (train.take(~(valid_N | test_N)), train.take(valid_N), train.take(test_N))
     else:
-        (valid_N,) = _marks_of_all(train, (task.valid_share,), task.seed)
+        own_N = train.valid_N
+        valid_N = _marks_of_all(train, (task.valid_share,), task.seed)[0] if own_N is None else own_N
         parts = (train.take(~valid_N), train.take(valid_N), named_alike(test, train))
     if task.level == "superclass":
         return tuple(to_superclasses(part) for part in parts)  # type: ignore[return-value]

@@ -13,11 +13,11 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from relic_eval.data.pictures import Pictures
+from relic_eval.data.pictures import Pictures, as_transform
 from relic_eval.errors import DataError
 from relic_eval.files import digest_json, read_record, write_json
 from relic_eval.progress import warn
-from relic_eval.records import Embeddings
+from relic_eval.records import Embeddings, Transform
 from relic_eval.store import read_manifest, read_store
 
 if TYPE_CHECKING:
@@ -38,11 +38,12 @@ def augmented(source: Pictures, view: int, seed: int = 0) -> Pictures:
     ((2, 8, 8, 1), True)
     """
 
-    def read(rows: np.ndarray, side: int) -> tuple[np.ndarray, Mapping[int, str]]:
+    def read(rows: np.ndarray, asked_side: int | Transform) -> tuple[np.ndarray, Mapping[int, str]]:
         import torch
 
         from relic_eval.views import Draw, make_view
 
+        side = as_transform(asked_side).side  # a view is a crop of its own, of the whole square
         out, problems = np.empty((len(rows), side, side, source.channels), np.uint8), {}
         asked = set(rows.tolist())
         for group in np.unique(rows // GROUP).tolist():

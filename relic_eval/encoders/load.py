@@ -16,7 +16,7 @@ from relic_eval.encoders.names import check_network
 from relic_eval.errors import ArgumentError, DataError, NewerError, UnknownNameError
 from relic_eval.files import Shape, differing, digest_file, digest_json
 from relic_eval.progress import say
-from relic_eval.records import read_versioned
+from relic_eval.records import Transform, read_versioned
 
 KNOWN = ("pixels", "random:thin-resnet", "file:RUN")
 ABOUT = {
@@ -37,13 +37,14 @@ ABOUT = {
 class Encoder:
     """A name for people, a digest of all that it computes, and how to build it for pictures of so many channels on a device.
 
-    What `build(channels, device)` gives takes pictures (N, C, H, W) in [0, 1] on that device to features (N, D).
+    What `build(channels, device)` gives takes pictures (N, C, H, W) in [0, 1] on that device to features (N, D). Of a
+    network it is a fresh module in evaluation mode, so that it can be trained further; see encoders/wrapped.py.
     """
 
     name: str
     digest: str
     build: Callable[[int, str], Callable[[Any], Any]]
-    side: int | None = None  # what it wants to see; None: the natural side of the data
+    transform: Transform | None = None  # what it wants to see; None: the natural side of the data
     channels: int | None = None
     kind: str = "callable"
     training: dict[str, Any] | None = None
@@ -79,7 +80,8 @@ def from_callable(
     'mean'
     """
     known = digest_json(["callable", name, digest, channels])
-    return Encoder(name, known, lambda channels, device: function, side=side, channels=channels)
+    transform = None if side is None else Transform(side)
+    return Encoder(name, known, lambda channels, device: function, transform=transform, channels=channels)
 
 
 def from_module(
@@ -121,9 +123,9 @@ def _random(name: str) -> Encoder:
 
     def build(channels: int, device: str) -> Callable[[Any], Any]:
         from relic_eval.encoders.networks import build_network
+        from relic_eval.encoders.wrapped import Wrapped
 
-        module = build_network(network, channels, seed=0).eval().to(device)
-        return lambda x: module((x - 0.5) / 0.25)
+        return Wrapped(build_network(network, channels, seed=0), (0.5,), (0.25,)).eval().to(device)
 
     known = "random" if network == "thin-resnet" else f"random-{network.removeprefix('timm:')}"
     return Encoder(known, digest, build, kind=name)
@@ -173,10 +175,10 @@ def _file(path: Path) -> Encoder:
     network, seen = about["network"], about["input"]
 
     def build(channels: int, device: str) -> Callable[[Any], Any]:
-        import torch
         from safetensors.torch import load_file
 
         from relic_eval.encoders.networks import build_network
+        from relic_eval.encoders.wrapped import Wrapped
 
         file = step / "checkpoint.safetensors"
         check_weights(step, about["sha256"])
@@ -186,9 +188,7 @@ def _file(path: Path) -> Encoder:
         if missing:
             raise ArgumentError(str(file), f"the weights of {network['name']}", f"a difference in {sorted(missing)[0]}")
         module.load_state_dict(weights)
-        module.to(device)
-        mean, std = (torch.tensor(seen[name], device=device).view(1, -1, 1, 1) for name in ("mean", "std"))
-        return lambda x: module((x - mean) / std)
+        return Wrapped(module, seen["mean"], seen["std"]).eval().to(device)
 
     if about["step"] < about["steps"]:
         say(f"{path}: stands at step {about['step']} of {about['steps']}; these weights are embedded")
@@ -200,7 +200,7 @@ def _file(path: Path) -> Encoder:
         run.name,
         digest,
         build,
-        seen["size"],
+        Transform(seen["size"]),
         network["channels"],
         f"file:{network['name']}",
         training,
