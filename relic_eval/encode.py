@@ -37,6 +37,9 @@ from relic_eval.store import (
 )
 from relic_eval.tables import read_table, write_table
 
+# Pictures that a CPU is given at once, in pixels: 8 of 224 x 224. An EfficientNet-Lite0 takes 40 ms a picture then and 75 ms
+# where 64 go through together, whose activations no cache holds; at 96 pixels 32 are as good as any.
+CPU_PIXELS = 8 * 224 * 224
 THUMBNAIL = 64  # longest side kept; smaller pictures stay as they are
 
 
@@ -132,8 +135,13 @@ def _encode(
     device = find_device(request.device)
     function = encoder.build(channels, device)
 
+    at_once = request.batch if device != "cpu" else min(request.batch, max(1, CPU_PIXELS // transform.side**2))
+
     def features(pixels: np.ndarray) -> np.ndarray:
-        return encode_batch(function, pixels, channels, device)
+        pieces = (pixels[start : start + at_once] for start in range(0, len(pixels), at_once))
+        made = [encode_batch(function, piece, channels, device) for piece in pieces]
+        _refuse_other_widths(made)
+        return np.concatenate(made)
 
     if view or has_part(path, 0) or len(source) < 4:
         dims = features(source.read(np.arange(1), transform)[0]).shape[1]
@@ -207,8 +215,7 @@ def _encode_part(
             problems.update(batch.problems)
             made.append(features(batch.pixels))
             shas += batch.shas
-    if len({x.shape[1] for x in made}) > 1:
-        raise ArgumentError("encoder", "as many features for every batch", f"{sorted({x.shape[1] for x in made})}")
+    _refuse_other_widths(made)
     x_ND, kept_N = np.concatenate(made), ~np.isin(rows, list(problems))
     if not kept_N.any():
         raise DataError(f"expected readable pictures, received none: {next(iter(problems.values()))}.")
@@ -226,6 +233,11 @@ def _encode_part(
     )
     write_part(path, number, x_ND[kept_N], table)
     return problems
+
+
+def _refuse_other_widths(made: list[np.ndarray]) -> None:
+    if len({x.shape[1] for x in made}) > 1:
+        raise ArgumentError("encoder", "as many features for every batch", f"{sorted({x.shape[1] for x in made})}")
 
 
 def _parameters(function: Any) -> int | None:
