@@ -81,6 +81,7 @@ class Transform:
     resize: int = 0  # 0: `side`, so that nothing but the longer side is cut
     interpolation: str = "bicubic"  # a name of Pillow's: nearest, bilinear, bicubic, lanczos, box or hamming
     squash: bool = False  # both sides to `resize`, whatever the proportion
+    offset: str = "round"  # of the square where `resize` is given: half of what is cut, by torchvision rounded, by transformers floored
 
     @property
     def shorter(self) -> int:

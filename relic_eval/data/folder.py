@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, BinaryIO
 
 import numpy as np
 
-from relic_eval.data.pictures import Pictures, as_transform
+from relic_eval.data.pictures import Pictures, as_transform, centre
 from relic_eval.errors import DataError
 from relic_eval.files import digest_file, digest_json, read_json, write_json
 from relic_eval.progress import warn
@@ -239,7 +239,7 @@ def open_square(path: Path | BinaryIO, side: int | Transform) -> np.ndarray:
     if max(picture.size) > LONGEST * min(picture.size):
         raise DataError(f"{picture.width} x {picture.height} pixels, more than {LONGEST} times as long as wide")
     asked = as_transform(side)
-    size, box = square_box((1, 1) if asked.squash else picture.size, asked.side, asked.shorter)
+    size, box = _box(picture.size, asked)
     return np.asarray(picture.resize(size, Image.Resampling[asked.interpolation.upper()]).crop(box))
 
 
@@ -256,6 +256,16 @@ def square_box(
     wide, high = (max(shorter, round(n * scale)) for n in size)
     left, upper = (wide - side) // 2, (high - side) // 2
     return (wide, high), (left, upper, left + side, upper + side)
+
+
+def _box(size: tuple[int, int], asked: Transform) -> tuple[tuple[int, int], tuple[int, int, int, int]]:
+    """As `square_box` where no other size is asked for; otherwise as libraries do: the longer side is cut to whole pixels."""
+    if not asked.resize and not asked.squash:
+        return square_box(size, asked.side)
+    shorter = asked.shorter
+    wide, high = (shorter, shorter) if asked.squash else (shorter * n // min(size) for n in size)
+    left, upper = (centre(n, asked) for n in (wide, high))
+    return (wide, high), (left, upper, left + asked.side, upper + asked.side)
 
 
 def upright_size(path: Path) -> tuple[int, int]:
