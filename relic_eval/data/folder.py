@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "TIFF", "GIF")
 ENDINGS = {".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff", ".gif"}
 LONGEST = 100  # times as long as wide: beyond that a picture is no picture, and resizing it would take all memory
+UNREADABLE = (OSError, ValueError, SyntaxError, OverflowError, MemoryError, DataError)  # what a damaged file raises
 SIDE = 64  # natural side of a folder's pictures, for encoders that do not say theirs
 FEWEST = {"train": 2, "test": 1, "all": 3}  # images a class: one for each use that the split has
 
@@ -190,7 +191,7 @@ def _read(paths: list[Path], rows: np.ndarray, side: int | Transform) -> tuple[n
     for place, (path, row) in enumerate(zip(paths, rows, strict=True)):
         try:
             pixels[place] = open_square(path, side)
-        except (OSError, ValueError, SyntaxError, OverflowError, MemoryError, DataError) as error:
+        except UNREADABLE as error:
             problems[int(row)] = f"{path}: {error}"
     return pixels, problems
 
@@ -213,7 +214,7 @@ def _eight_bit(picture: Image) -> Image:
 
 
 @contextmanager
-def _opened(path: Path | BinaryIO, formats: tuple[str, ...]) -> Iterator[Image]:
+def opened(path: Path | BinaryIO, formats: tuple[str, ...]) -> Iterator[Image]:
     """A picture file of one of these formats; DataError for more pixels than Pillow calls safe."""
     from PIL import Image
 
@@ -232,15 +233,23 @@ def open_square(path: Path | BinaryIO, side: int | Transform) -> np.ndarray:
 
     Transparency is dropped, as torchvision's loader does: what counts is the colour under it.
     """
-    from PIL import Image, ImageOps
+    from PIL import Image
 
-    with _opened(path, FORMATS) as file:
-        picture = _eight_bit(ImageOps.exif_transpose(file))
-    if max(picture.size) > LONGEST * min(picture.size):
-        raise DataError(f"{picture.width} x {picture.height} pixels, more than {LONGEST} times as long as wide")
+    picture = open_upright(path)
     asked = as_transform(side)
     size, box = square_box((1, 1) if asked.squash else picture.size, asked.side, asked.shorter)
     return np.asarray(picture.resize(size, Image.Resampling[asked.interpolation.upper()]).crop(box))
+
+
+def open_upright(path: Path | BinaryIO) -> Image:
+    """A picture file as a PIL picture of 8-bit RGB, turned as its EXIF entry says. Raises DataError for a bomb, or a mere line."""
+    from PIL import ImageOps
+
+    with opened(path, FORMATS) as file:
+        picture = _eight_bit(ImageOps.exif_transpose(file))
+    if max(picture.size) > LONGEST * min(picture.size):
+        raise DataError(f"{picture.width} x {picture.height} pixels, more than {LONGEST} times as long as wide")
+    return picture
 
 
 def square_box(
@@ -258,11 +267,11 @@ def square_box(
     return (wide, high), (left, upper, left + side, upper + side)
 
 
-def upright_size(path: Path) -> tuple[int, int]:
+def upright_size(path: Path | BinaryIO) -> tuple[int, int]:
     """Width and height in pixels of a picture as `open_square` turns it, decoding nothing of it."""
     from PIL import ExifTags
 
-    with _opened(path, FORMATS) as file:
+    with opened(path, FORMATS) as file:
         turned = file.getexif().get(ExifTags.Base.Orientation) in (5, 6, 7, 8)
         return (file.height, file.width) if turned else (file.width, file.height)
 
@@ -274,7 +283,7 @@ def open_mask(path: Path, like: tuple[int, int], side: int, rounding: int) -> np
     """
     from PIL import Image
 
-    with _opened(path, ("PNG",)) as file:
+    with opened(path, ("PNG",)) as file:
         values = np.asarray(file)  # of a palette the numbers, as data sets of segmentation have them
         bands = file.getbands()
     if values.ndim == 3:
