@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
@@ -85,7 +85,7 @@ def folder_pictures(folder: Path, split: str, cache: Path | None = None) -> Pict
             f"{top}: expected at least two class folders, received {len(classes)}. Make one folder a class."
         )
     _warn_of_unread(folder, top, classes)
-    files = [sorted(f for f in (top / name).iterdir() if _is_picture(f)) for name in classes]
+    files = [sorted(f for f in (top / name).iterdir() if is_picture(f)) for name in classes]
     for name, found in zip(classes, files, strict=True):
         if len(found) < FEWEST[split]:
             raise DataError(
@@ -108,7 +108,7 @@ def folder_pictures(folder: Path, split: str, cache: Path | None = None) -> Pict
         superclasses=superclasses,
         side=SIDE,
         channels=3,
-        read=lambda rows, side: _read([Path(place) for place in places[rows]], rows, side),
+        read=lambda rows, side: read_each(rows, side, lambda row: Path(places[row]), lambda row: str(places[row])),
     )
 
 
@@ -185,20 +185,33 @@ def _is_class(folder: Path, name: str) -> bool:
     return any((folder / split / name).is_dir() for split in ("train", *TEST_FOLDERS))
 
 
-def _read(paths: list[Path], rows: np.ndarray, side: int | Transform) -> tuple[np.ndarray, Mapping[int, str]]:
+def read_each(
+    rows: np.ndarray, side: int | Transform, source: Callable[[int], Path | BinaryIO], named: Callable[[int], str]
+) -> tuple[np.ndarray, Mapping[int, str]]:
+    """Squares of these rows, whose files or bytes `source` gives, and by row why one was unreadable, under the name it has."""
     wide = as_transform(side).side
-    pixels, problems = np.zeros((len(paths), wide, wide, 3), np.uint8), {}
-    for place, (path, row) in enumerate(zip(paths, rows, strict=True)):
+    pixels, problems = np.zeros((len(rows), wide, wide, 3), np.uint8), {}
+    for place, row in enumerate(rows.tolist()):
         try:
-            pixels[place] = open_square(path, side)
+            pixels[place] = open_square(source(row), side)
         except UNREADABLE as error:
-            problems[int(row)] = f"{path}: {error}"
+            problems[row] = f"{named(row)}: {error}"
     return pixels, problems
 
 
-def _is_picture(file: Path) -> bool:
+def is_picture(file: Path) -> bool:
     """A plain file with the ending of a picture; hidden files (macOS leaves ._NAME.jpg behind) are none."""
-    return file.suffix.lower() in ENDINGS and not file.name.startswith(".") and file.is_file()
+    return is_picture_name(file.name) and file.is_file()
+
+
+def is_picture_name(name: str) -> bool:
+    """Whether a file of this name, or at this path, is a picture.
+
+    >>> is_picture_name("a/b.JPG"), is_picture_name("a/._b.jpg"), is_picture_name("index.csv")
+    (True, False, False)
+    """
+    last = name.rsplit("/", 1)[-1]
+    return os.path.splitext(last)[1].lower() in ENDINGS and not last.startswith(".")
 
 
 def _eight_bit(picture: Image) -> Image:
