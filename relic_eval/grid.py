@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from relic_eval import progress
+from relic_eval.data.registry import expand
 from relic_eval.data.sources import dataset_name, dataset_splits, refuse_inside
 from relic_eval.encode import embed, find_encoders
 from relic_eval.encoders.load import Encoder
@@ -93,8 +94,9 @@ def transfer(
     for name in grid.protocols:
         if name not in PROTOCOLS:
             raise UnknownNameError("protocol", name, PROTOCOLS)
-    _check_data(grid.data, out)
-    pairs = [(number, data) for number in range(len(found)) for data in grid.data]
+    sets = expand(grid.data)
+    _check_data(sets, out)
+    pairs = [(number, data) for number in range(len(found)) for data in sets]
     mine = [pairs[place] for place in divided(len(pairs), shard)]
     write_grid(out, grid)
     names = [(found[number].name, data) for number, data in mine]
