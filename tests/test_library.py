@@ -284,10 +284,10 @@ def test_a_module_and_a_name_on_a_board_in_one_call(tmp_path):
     for number, kind in enumerate("abc"):
         (folder / kind).mkdir(parents=True)
         for i in range(15):
-            Image.fromarray((rng.integers(0, 60, (16, 16)) + 70 * number).astype(np.uint8)).save(
-                folder / kind / f"{i}.png"
-            )
-    network = torch.nn.Sequential(torch.nn.AvgPool2d(8), torch.nn.Flatten(), torch.nn.Dropout(0.5)).train()
+            grey = rng.integers(0, 60, (16, 16))
+            grey[5 * number : 5 * number + 5] += 150  # a bright band where the class says
+            Image.fromarray(grey.astype(np.uint8)).save(folder / kind / f"{i}.png")
+    network = torch.nn.Sequential(torch.nn.AvgPool2d(5), torch.nn.Flatten(), torch.nn.Dropout(0.5)).train()
     board = relic_eval.transfer(
         {"mine": network, "pixels": "pixels", "broken": lambda x: x[:, 0]},
         str(folder),
