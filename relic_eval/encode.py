@@ -5,20 +5,22 @@ from __future__ import annotations
 import dataclasses
 import io
 from collections.abc import Callable, Sequence
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from relic_eval.arrays import whole
+from relic_eval.data.ahead import read_ahead
 from relic_eval.data.pictures import Pictures
 from relic_eval.data.sources import dataset_name, dataset_splits, pictures, refuse_inside, split_digest
 from relic_eval.data.views import augmented, recipe_digest, use_views
 from relic_eval.devices import device as find_device
 from relic_eval.devices import float32, versions
 from relic_eval.encoders.load import Encoder, find_encoder, renamed
+from relic_eval.encoders.steady import refuse_unsteady
 from relic_eval.errors import ArgumentError, DataError
-from relic_eval.files import digest_bytes
 from relic_eval.intake import refuse_twins
 from relic_eval.progress import say, track, warn
 from relic_eval.records import EncodeRequest, Transform, ViewRequest, settings_key
@@ -134,7 +136,12 @@ def _encode(
     def features(pixels: np.ndarray) -> np.ndarray:
         return encode_batch(function, pixels, channels, device)
 
-    rows_a_part = part_rows(features(source.read(np.arange(1), transform)[0]).shape[1])
+    if view or has_part(path, 0) or len(source) < 4:
+        dims = features(source.read(np.arange(1), transform)[0]).shape[1]
+    else:
+        few = source.read(np.linspace(0, len(source) - 1, 4).astype(int), transform)[0]
+        dims = refuse_unsteady(encoder.name, features, few, encoder.settings.get("precision", "float32"))
+    rows_a_part = part_rows(dims)
     problems: dict[int, str] = {}
     for number, start in enumerate(range(0, len(source), rows_a_part)):
         rows = np.arange(start, min(start + rows_a_part, len(source)))
@@ -154,7 +161,13 @@ def _encode(
         # of a split that is divided later, the test images may be any: keep as many as five splits would
         per_class = request.thumbnails * (5 if source.split == "all" else 1)
         _write_thumbnails(source, path, per_class, set(problems))
-    about = {"name": encoder.name, "kind": encoder.kind, "parameters": encoder.parameters, "training": encoder.training}
+    about = {
+        "name": encoder.name,
+        "kind": encoder.kind,
+        "parameters": encoder.parameters if encoder.parameters is not None else _parameters(function),
+        "training": encoder.training,
+        "settings": dict(encoder.settings),
+    }
     data = {
         "name": source.dataset,
         "split": source.split,
@@ -181,20 +194,20 @@ def _encode_part(
     view: str,
 ) -> dict[int, str]:
     """Write a part; returns what is wrong with the pictures that are left out, by row."""
-    made, shas = [], []
+    made: list[np.ndarray] = []
+    shas: list[str] = []
     problems: dict[int, str] = {}
-    starts = range(0, len(rows), request.batch)
-    for place in track(starts, f"embed {request.encoder} {source.dataset} {source.split}", unit="batch"):
-        part = rows[place : place + request.batch]
-        pixels, wrong = source.read(part, transform)
-        if wrong and request.on_error == "fail":
-            raise DataError(
-                f"expected readable pictures, received {len(wrong)} in this batch that are not: {'; '.join([*wrong.values()][:3])}. "
-                "Mend or remove them, or use --on-error skip."
-            )
-        problems.update(wrong)
-        made.append(features(pixels))
-        shas += [digest_bytes(p.tobytes()) for p in pixels]
+    title, total = f"embed {request.encoder} {source.dataset} {source.split}", -(-len(rows) // request.batch)
+    with closing(read_ahead(source, rows, transform, request.batch)) as batches:
+        for batch in track(batches, title, total, unit="batch"):
+            if batch.problems and request.on_error == "fail":
+                raise DataError(
+                    f"expected readable pictures, received {len(batch.problems)} in this batch that are not: "
+                    f"{'; '.join([*batch.problems.values()][:3])}. Mend or remove them, or use --on-error skip."
+                )
+            problems.update(batch.problems)
+            made.append(features(batch.pixels))
+            shas += batch.shas
     if len({x.shape[1] for x in made}) > 1:
         raise ArgumentError("encoder", "as many features for every batch", f"{sorted({x.shape[1] for x in made})}")
     x_ND, kept_N = np.concatenate(made), ~np.isin(rows, list(problems))
@@ -214,6 +227,11 @@ def _encode_part(
     )
     write_part(path, number, x_ND[kept_N], table)
     return problems
+
+
+def _parameters(function: Any) -> int | None:
+    """Of a module, which is known only once it is built."""
+    return sum(p.numel() for p in function.parameters()) if hasattr(function, "parameters") else None
 
 
 def _about_task(source: Pictures) -> dict[str, Any]:
@@ -246,7 +264,7 @@ def encode_batch(function: Any, pixels_NHWC: np.ndarray, channels: int, device: 
     """
     import torch
 
-    x = torch.from_numpy(np.ascontiguousarray(pixels_NHWC)).to(device).permute(0, 3, 1, 2).float() / 255
+    x = torch.from_numpy(np.ascontiguousarray(pixels_NHWC)).to(device).permute(0, 3, 1, 2).float().div_(255)
     if x.shape[1] != channels:
         weights = x.new_tensor([0.2989, 0.5870, 0.1140]).view(1, 3, 1, 1)
         x = x.expand(-1, 3, -1, -1) if channels == 3 else (x * weights).sum(1, keepdim=True)
