@@ -157,6 +157,16 @@ def _superclasses(folder: Path, classes: tuple[str, ...]) -> tuple[str, ...] | N
     file = folder / "superclasses.csv"
     if not file.exists():
         return None
+    above = read_superclasses(file)
+    unknown = [name for name in above if name not in classes and name != "class" and not _is_class(folder, name)]
+    found = superclasses_of(above, classes, str(file))
+    if unknown:
+        warn(f"{file}: {unknown[0]!r} is no class folder; its line is not used.")
+    return found
+
+
+def read_superclasses(file: Path) -> dict[str, str]:
+    """The lines `class,superclass` of a CSV file. Raises DataError where one class has two."""
     try:
         text = file.read_text(encoding="utf-8-sig")
     except UnicodeDecodeError:
@@ -169,15 +179,21 @@ def _superclasses(folder: Path, classes: tuple[str, ...]) -> tuple[str, ...] | N
                 raise DataError(
                     f"{file}: expected one superclass for {name!r}, received {above[name]!r} and {its!r}. Remove one line."
                 )
+    return above
+
+
+def superclasses_of(above: Mapping[str, str], classes: tuple[str, ...], said: str) -> tuple[str, ...]:
+    """The superclass of each class; `said` is where they stand. Raises DataError for a class without one.
+
+    >>> superclasses_of({"ant": "insect", "cat": "mammal"}, ("cat",), "x.csv")
+    ('mammal',)
+    """
     missing = [name for name in classes if name not in above]
     if missing:
         raise DataError(
-            f"{file}: expected a line 'class,superclass' (with a comma) for every class, received none for {missing[0]!r}. "
+            f"{said}: expected a line 'class,superclass' (with a comma) for every class, received none for {missing[0]!r}. "
             "Add it, or remove the file."
         )
-    unknown = [name for name in above if name not in classes and name != "class" and not _is_class(folder, name)]
-    if unknown:
-        warn(f"{file}: {unknown[0]!r} is no class folder; its line is not used.")
     return tuple(above[name] for name in classes)
 
 

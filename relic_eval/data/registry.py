@@ -5,13 +5,16 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from relic_eval.data import mini
 from relic_eval.data.bundled import SPLITS, bundled, digits_digest, fashion_digest
 from relic_eval.data.folder import folder_pictures, folder_title, splits
 from relic_eval.data.named import Named, named_digest, open_named
-from relic_eval.data.pictures import SHIFT, Pictures
+from relic_eval.data.own import OwnTask, own_pictures, own_splits
+from relic_eval.data.pictures import SHIFT, Pictures, said_in_words
 from relic_eval.data.tasks import TASKS, refuse_bundled_name
+from relic_eval.data.toml import read_task
 from relic_eval.errors import ArgumentError, DataError, UnknownNameError
 from relic_eval.files import digest_json
 
@@ -21,13 +24,14 @@ SUITES: dict[str, tuple[str, ...]] = {"mini": mini.SUITE}
 
 @dataclass(frozen=True)
 class Source:
-    """A data set by the text that names it. Making one looks at no file; each of its parts looks when it is called."""
+    """A data set by the text that names it. Making one opens no picture; each of its parts looks when it is called."""
 
     name: Callable[[], str]
     splits: Callable[[], tuple[str, ...]]
     open: Callable[[str, Path | None], Pictures]
     digest: Callable[[str, Path | None], str]
     roots: Callable[[], tuple[Path, ...]]  # folders of pictures, into which no results may go
+    said: Callable[[], dict[str, Any]] = dict  # what it says of its task: title, metric, blocks
 
 
 def expand(names: Iterable[str]) -> tuple[str, ...]:
@@ -39,14 +43,16 @@ def expand(names: Iterable[str]) -> tuple[str, ...]:
     return tuple(dict.fromkeys(member for name in names for member in SUITES.get(name, (name,))))
 
 
-def find_source(text: str) -> Source:
-    """The source that a text means: a bundled or named set, `NAME:FOLDER`, a folder.
+def find_source(text: str | OwnTask) -> Source:
+    """The source that a text means: a bundled or named set, `NAME:FOLDER`, a TOML file, a folder; or a task made by `task`.
 
     Raises UnknownNameError for a name that is none, ArgumentError for a suite, of which each member is a source.
 
     >>> find_source("fashion").splits()
     ('train', 'test', 'test-shifted')
     """
+    if isinstance(text, OwnTask):
+        return _own(text)
     if text in SPLITS:
         return _bundled(text)
     if text in SUITES:
@@ -58,7 +64,24 @@ def find_source(text: str) -> Source:
     name, colon, folder = text.partition(":")
     if colon and folder and name in NAMED:
         return _named(NAMED[name], Path(folder).expanduser())
+    if text.lower().endswith(".toml") and not Path(text).expanduser().is_dir():
+        return _own(read_task(Path(text).expanduser()))
     return _folder(text)
+
+
+def _own(own: OwnTask) -> Source:
+    def name() -> str:
+        refuse_known_name(own.name)
+        return own.name
+
+    return Source(
+        name,
+        lambda: own_splits(own),
+        lambda split, cache: own_pictures(own, split, cache),
+        lambda split, cache: own_pictures(own, split, cache).digest,
+        lambda: own.places,
+        lambda: said_in_words(own.title, own.metric, own.block_classes),
+    )
 
 
 def _bundled(name: str) -> Source:
@@ -85,6 +108,7 @@ def _named(named: Named, folder: Path | None) -> Source:
         lambda split, cache: open_named(named, known(split), folder, cache),
         lambda split, cache: named_digest(named, known(split), folder, cache),
         lambda: (named.place(folder),) if named.below != "." else (),
+        lambda: said_in_words(named.title, named.metric, ()),
     )
 
 
@@ -149,6 +173,7 @@ def dataset_lines() -> list[str]:
 
 OTHERS = (
     "NAME:FOLDER: a set of that name, in a folder of yours",
+    "FILE.toml: a task of your own (docs/tasks.md)",
     "FOLDER: class folders, with or without train/ and test/ above them",
 )
 

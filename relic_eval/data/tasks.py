@@ -41,7 +41,12 @@ TASKS = {
 
 
 def tasks_of(
-    dataset: str, splits: set[str], superclasses: bool = False, title: str = "", metric: str = "top1"
+    dataset: str,
+    splits: set[str],
+    superclasses: bool = False,
+    title: str = "",
+    metric: str = "top1",
+    blocks: tuple[str, ...] = (),
 ) -> tuple[Task, ...]:
     """The tasks of a data set: those in the table, or one over all its classes and, where it has them, one over superclasses.
 
@@ -54,7 +59,7 @@ def tasks_of(
     if known:
         return tuple(t for t in known if {t.train, t.test} <= splits)
     halves = ("train", "test") if {"train", "test"} <= splits else (min(splits),) * 2
-    task = Task(dataset, title or dataset, dataset, *halves, metric=metric)
+    task = Task(dataset, title or dataset, dataset, *halves, metric=metric, block_classes=blocks)
     if not superclasses:
         return (task,)
     above = dataclasses.replace(task, name=f"{dataset}-super", title=f"{task.title}, superclasses", level="superclass")
