@@ -221,7 +221,7 @@ def _about_task(source: Pictures) -> dict[str, Any]:
     """What a set says of its own task, where that is not what any set has."""
     valid_N, labels_NC = source.valid_N, source.labels_NC
     said: dict[str, Any] = {
-        **said_in_words(source.title, source.metric, source.blocks),
+        **said_in_words(source.title, source.metric, source.blocks, source.trains_on),
         "valid": [] if valid_N is None else np.flatnonzero(valid_N).tolist(),
         "labels": [] if labels_NC is None else [np.flatnonzero(its_C).tolist() for its_C in labels_NC],
     }

@@ -219,7 +219,7 @@ def note_training(path: Path, training: Mapping[str, Any] | None) -> None:
 
 
 def note_task(path: Path, said: Mapping[str, Any]) -> None:
-    """Put what a set says of its task (title, metric, blocks) into the manifest of a complete store; empty values take it out.
+    """Put what a set says of its task (title, metric, blocks, trains_on) into the manifest of a complete store; empty values take it out.
 
     Neither key nor content depend on it, so that a new title embeds nothing anew.
     """

@@ -205,11 +205,18 @@ def read_each(
     rows: np.ndarray, side: int | Transform, source: Callable[[int], Path | BinaryIO], named: Callable[[int], str]
 ) -> tuple[np.ndarray, Mapping[int, str]]:
     """Squares of these rows, whose files or bytes `source` gives, and by row why one was unreadable, under the name it has."""
+    return read_pictures(rows, side, lambda row: open_square(source(row), side), named)
+
+
+def read_pictures(
+    rows: np.ndarray, side: int | Transform, square: Callable[[int], np.ndarray], named: Callable[[int], str]
+) -> tuple[np.ndarray, Mapping[int, str]]:
+    """The squares that `square` makes of these rows, and by row why it could not."""
     wide = as_transform(side).side
     pixels, problems = np.zeros((len(rows), wide, wide, 3), np.uint8), {}
     for place, row in enumerate(rows.tolist()):
         try:
-            pixels[place] = open_square(source(row), side)
+            pixels[place] = square(row)
         except UNREADABLE as error:
             problems[row] = f"{named(row)}: {error}"
     return pixels, problems
@@ -262,9 +269,13 @@ def open_square(path: Path | BinaryIO, side: int | Transform) -> np.ndarray:
 
     Transparency is dropped, as torchvision's loader does: what counts is the colour under it.
     """
+    return square_of(open_upright(path), side)
+
+
+def square_of(picture: Image, side: int | Transform) -> np.ndarray:
+    """A PIL picture of 8-bit RGB as `open_square` gives one."""
     from PIL import Image
 
-    picture = open_upright(path)
     asked = as_transform(side)
     size, box = square_box((1, 1) if asked.squash else picture.size, asked.side, asked.shorter)
     return np.asarray(picture.resize(size, Image.Resampling[asked.interpolation.upper()]).crop(box))

@@ -7,19 +7,24 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from relic_eval.data import mini
+from relic_eval.data import imagenet, mini, transfer
 from relic_eval.data.bundled import SPLITS, bundled, digits_digest, fashion_digest
 from relic_eval.data.folder import folder_pictures, folder_title, splits
 from relic_eval.data.named import Named, named_digest, open_named
 from relic_eval.data.own import OwnTask, own_pictures, own_splits
+from relic_eval.data.parquet import parquet_parts, parquet_pictures, parquet_splits
 from relic_eval.data.pictures import SHIFT, Pictures, said_in_words
 from relic_eval.data.tasks import TASKS, refuse_bundled_name
 from relic_eval.data.toml import read_task
 from relic_eval.errors import ArgumentError, DataError, UnknownNameError
 from relic_eval.files import digest_json
 
-NAMED: dict[str, Named] = {**mini.MINI}
-SUITES: dict[str, tuple[str, ...]] = {"mini": mini.SUITE}
+NAMED: dict[str, Named] = {**mini.MINI, **transfer.TRANSFER, **imagenet.IMAGENET}
+SUITES: dict[str, tuple[str, ...]] = {
+    "mini": mini.SUITE,
+    "transfer": transfer.SUITE,
+    "robust-imagenet": imagenet.ROBUST,
+}
 
 
 @dataclass(frozen=True)
@@ -108,7 +113,7 @@ def _named(named: Named, folder: Path | None) -> Source:
         lambda split, cache: open_named(named, known(split), folder, cache),
         lambda split, cache: named_digest(named, known(split), folder, cache),
         lambda: (named.place(folder),) if named.below != "." else (),
-        lambda: said_in_words(named.title, named.metric, ()),
+        lambda: said_in_words(named.title, named.metric, (), named.trains_on),
     )
 
 
@@ -123,7 +128,12 @@ def _folder(text: str) -> Source:
         return place
 
     def opened(split: str, cache: Path | None) -> Pictures:
-        return folder_pictures(there(), split, cache)
+        if parquet_parts(there()):
+            return parquet_pictures(place, split, cache)
+        return folder_pictures(place, split, cache)
+
+    def parts() -> tuple[str, ...]:
+        return parquet_splits(place) if parquet_parts(there()) else splits(place)
 
     def name() -> str:
         refuse_known_name(last := folder_title(place))
@@ -131,7 +141,7 @@ def _folder(text: str) -> Source:
 
     return Source(
         name,
-        lambda: splits(there()),
+        parts,
         opened,
         lambda split, cache: opened(split, cache).digest,
         lambda: (place,),
@@ -174,7 +184,7 @@ def dataset_lines() -> list[str]:
 OTHERS = (
     "NAME:FOLDER: a set of that name, in a folder of yours",
     "FILE.toml: a task of your own (docs/tasks.md)",
-    "FOLDER: class folders, with or without train/ and test/ above them",
+    "FOLDER: class folders, with or without train/ and test/ above them, or Parquet files as data/train-*.parquet",
 )
 
 
@@ -186,7 +196,7 @@ def task_lines() -> list[str]:
     """
     bundled_ones = [f"{t.name}: {t.title} ({t.dataset}, {t.train} -> {t.test})" for t in TASKS.values()]
     others = [
-        f"{n.name}: {n.title} ({n.trains_on or n.name}, train -> {'test' if not n.trains_on else n.name})"
+        f"{n.name}: {n.title} ({n.trains_on or n.name}, train -> {f'{n.name}, ' if n.trains_on else ''}test)"
         for n in NAMED.values()
     ]
     return [*bundled_ones, *others]

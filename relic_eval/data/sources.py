@@ -48,7 +48,7 @@ def dataset_name(name: str | OwnTask) -> str:
 
 
 def said_of(name: str | OwnTask) -> dict[str, Any]:
-    """What a data set says of its task (title, metric, blocks), as a manifest has it; empty where it says nothing.
+    """What a data set says of its task (title, metric, blocks, trains_on), as a manifest has it; empty where it says nothing.
 
     >>> said_of("fashion"), said_of("mini-mnist")["title"]
     ({}, 'Digits, small MNIST')

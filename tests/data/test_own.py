@@ -91,7 +91,7 @@ def test_the_call_and_the_file_are_the_same_set(garden):
     top = garden / "pictures"
     own = task("garden", train=top / "train", valid=top / "valid", test=top / "test", superclasses=garden / "above.csv")
     assert split_digest(own, "train") == split_digest(str(garden / "garden.toml"), "train")
-    assert said_of(own) == {"title": "garden", "metric": "", "blocks": []}
+    assert said_of(own) == {"title": "garden", "metric": "", "blocks": [], "trains_on": ""}
     mapped = task("garden", train=top / "train", test=top / "test", superclasses={"ant": "i", "bee": "i", "cat": "m"})
     assert pictures(mapped, "test").superclasses == ("i", "i", "m")
     assert pictures(mapped, "train").valid_N is None
