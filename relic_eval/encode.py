@@ -13,8 +13,8 @@ import numpy as np
 
 from relic_eval.arrays import whole
 from relic_eval.data.ahead import read_ahead
-from relic_eval.data.pictures import Pictures
-from relic_eval.data.sources import dataset_name, dataset_splits, pictures, refuse_inside, split_digest
+from relic_eval.data.pictures import Pictures, said_in_words
+from relic_eval.data.sources import dataset_name, dataset_splits, pictures, refuse_inside, said_of, split_digest
 from relic_eval.data.views import augmented, recipe_digest, use_views
 from relic_eval.devices import device as find_device
 from relic_eval.devices import float32, versions
@@ -28,6 +28,7 @@ from relic_eval.store import (
     complete,
     finish,
     has_part,
+    note_task,
     note_training,
     part_rows,
     part_table,
@@ -92,6 +93,7 @@ def embed(
         if complete(path):
             say(f"embed {encoder.name} {request.dataset} {split}: already there")
             note_training(path, encoder.training)
+            note_task(path, said_of(data))
         else:
             _encode(encoder, pictures(data, split, notes), request, path)
         made[split] = path
@@ -237,9 +239,8 @@ def _parameters(function: Any) -> int | None:
 def _about_task(source: Pictures) -> dict[str, Any]:
     """What a set says of its own task, where that is not what any set has."""
     valid_N, labels_NC = source.valid_N, source.labels_NC
-    said = {
-        "title": source.title,
-        "metric": "" if source.metric == "top1" else source.metric,
+    said: dict[str, Any] = {
+        **said_in_words(source.title, source.metric, source.blocks, source.trains_on),
         "valid": [] if valid_N is None else np.flatnonzero(valid_N).tolist(),
         "labels": [] if labels_NC is None else [np.flatnonzero(its_C).tolist() for its_C in labels_NC],
     }

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 
@@ -38,9 +39,21 @@ class Pictures:
         None  # (N,) bool: rows that the set itself keeps for validation; None: drawn from each class
     )
     labels_NC: np.ndarray | None = None  # (N, C) bool, where a picture may have several classes; y_N is then the first
+    blocks: tuple[str, ...] = ()  # classes of the neighbour block matrix; empty: the first few
+    trains_on: str = ""  # the set whose training rows it is tested with; empty: its own
 
     def __len__(self) -> int:
         return len(self.y_N)
+
+
+def said_in_words(title: str, metric: str, blocks: tuple[str, ...], trains_on: str = "") -> dict[str, Any]:
+    """What a set says of its task that no picture depends on, as a manifest has it; empty where it is what any set has.
+
+    >>> said_in_words("Birds", "top1", ("robin",))
+    {'title': 'Birds', 'metric': '', 'blocks': ['robin'], 'trains_on': ''}
+    """
+    said = "" if metric == "top1" else metric
+    return {"title": title, "metric": said, "blocks": list(blocks), "trains_on": trains_on}
 
 
 def from_array(

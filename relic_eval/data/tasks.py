@@ -25,6 +25,7 @@ class Task:
     seed: int = 0
     metric: str = "top1"  # or mean_per_class, map11
     block_classes: tuple[str, ...] = ()  # for the neighbour block matrix; empty: the first MOST_BLOCKS by superclass
+    trains_on: str = ""  # the data set whose training rows train it; empty: its own
 
 
 MOST_BLOCKS = 6
@@ -41,7 +42,13 @@ TASKS = {
 
 
 def tasks_of(
-    dataset: str, splits: set[str], superclasses: bool = False, title: str = "", metric: str = "top1"
+    dataset: str,
+    splits: set[str],
+    superclasses: bool = False,
+    title: str = "",
+    metric: str = "top1",
+    blocks: tuple[str, ...] = (),
+    trains_on: str = "",
 ) -> tuple[Task, ...]:
     """The tasks of a data set: those in the table, or one over all its classes and, where it has them, one over superclasses.
 
@@ -49,12 +56,20 @@ def tasks_of(
     ['fashion', 'fashion-super']
     >>> [(t.name, t.train) for t in tasks_of("birds", {"all"}, superclasses=True)]
     [('birds', 'all'), ('birds-super', 'all')]
+    >>> [(t.name, t.train, t.test) for t in tasks_of("imagenet-c", {"fog-1", "fog-2"}, trains_on="imagenet")]
+    [('imagenet-c-fog-1', 'train', 'fog-1'), ('imagenet-c-fog-2', 'train', 'fog-2')]
     """
+    if trains_on:  # one for each split that it tests
+        names = {split: dataset if split == "test" else f"{dataset}-{split}" for split in sorted(splits)}
+        return tuple(
+            Task(name, title or name, dataset, test=split, metric=metric, trains_on=trains_on)
+            for split, name in names.items()
+        )
     known = [t for t in TASKS.values() if t.dataset == dataset]
     if known:
         return tuple(t for t in known if {t.train, t.test} <= splits)
     halves = ("train", "test") if {"train", "test"} <= splits else (min(splits),) * 2
-    task = Task(dataset, title or dataset, dataset, *halves, metric=metric)
+    task = Task(dataset, title or dataset, dataset, *halves, metric=metric, block_classes=blocks)
     if not superclasses:
         return (task,)
     above = dataclasses.replace(task, name=f"{dataset}-super", title=f"{task.title}, superclasses", level="superclass")
