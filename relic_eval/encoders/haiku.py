@@ -1,4 +1,4 @@
-"""Official checkpoints of RELICv2 and BYOL (Haiku's names, NHWC) as a safetensors file of a network of this package.
+"""What an official checkpoint of RELICv2 or BYOL (Haiku's names, NHWC) holds, as tensors of a network of this package.
 
 What is read is the online encoder, as the official evaluation reads it; the projector, the predictor, a classifier,
 the target network and the optimiser's state are left out, and named.
@@ -6,100 +6,21 @@ the target network and the optimiser's state are left out, and named.
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from relic_eval.encoders.names import DEPTHS, SAME
 from relic_eval.encoders.standins import Array, Record
-from relic_eval.encoders.unpickle import read_pickle
-from relic_eval.errors import ArgumentError, DataError
-from relic_eval.files import digest_file, write_bytes
 
-MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)  # ImageNet's, by the official utils/dataset.py
-SEEN = {"side": 224, "resize": 256, "interpolation": "bicubic"}  # a centre of 0.875 of the shorter side, at 224
 STEM, CLASSIFIER = "initial_conv", "logits"
 CONV = {"w": "weight"}
 NORM = {"scale": "weight", "offset": "bias"}
 STATE = {"mean_ema": "running_mean", "var_ema": "running_var"}  # of each, `average` is what inference reads
 
 Modules = Mapping[str, Mapping[str, Array]]
-
-
-@dataclass(frozen=True)
-class Conversion:
-    """What was made of a checkpoint, and what was not."""
-
-    source: Path
-    target: Path
-    sha256: str  # of the source
-    network: str
-    tensors: int  # of the network, each of which was found
-    parameters: int
-    devices: int  # copies that agreed, of which one is kept; 0 where there is no such axis
-    ignored: tuple[tuple[str, int, int], ...]  # name, arrays, numbers
-
-    def lines(self) -> list[str]:
-        """The report, for people."""
-        text = [
-            f"{self.target}: {self.network}, {self.parameters:,} parameters; all {self.tensors} tensors of the network "
-            f"were in {self.source}"
-        ]
-        if self.devices:
-            text.append(f"the copies of {self.devices} devices agree; one is kept")
-        text += [f"left out: {name}, {arrays} arrays of {numbers:,} numbers" for name, arrays, numbers in self.ignored]
-        return text
-
-
-def convert(source: Path, target: Path | None = None) -> Conversion:
-    """Write the online encoder of an official pickle as a safetensors file, whole or not at all; by default beside it.
-
-    Raises DataError where the pickle is no such checkpoint, ArgumentError where `target` is another file.
-
-    >>> convert(Path("/nowhere/pretrain.pkl"))
-    Traceback (most recent call last):
-    ...
-    relic_eval.errors.DataError: expected a file /nowhere/pretrain.pkl, received nothing there.
-    """
-    if not source.is_file():
-        raise DataError(f"expected a file {source}, received {'a folder' if source.is_dir() else 'nothing'} there.")
-    target = source.with_suffix(".safetensors") if target is None else target
-    sha256 = digest_file(source)
-    about = json.dumps({"format": "haiku", "sha256": sha256}, sort_keys=True)
-    _check_free(target, about)
-    try:
-        network, tensors, devices, ignored = encoder_of(read_pickle(source))
-    except Mismatch as error:
-        raise DataError(f"{source}: {error} Only the official RELICv2 and BYOL networks are read.") from None
-    seen = {"network": network, "channels": 3, "mean": MEAN, "std": STD, **SEEN}
-    write_bytes(
-        target, serialise(tensors, {**{key: json.dumps(value) for key, value in seen.items()}, "source": about})
-    )
-    counted = sum(t.size for name, t in tensors.items() if name.endswith(("weight", "bias")))
-    return Conversion(source, target, sha256, network, len(tensors), counted, devices, tuple(ignored))
-
-
-def _check_free(target: Path, about: str) -> None:
-    """An ArgumentError where there is something at `target` that was not made of the same checkpoint."""
-    if not target.exists():
-        return
-    from safetensors import SafetensorError, safe_open
-
-    try:
-        with safe_open(target, "numpy") as file:
-            known = (file.metadata() or {}).get("source")
-    except (SafetensorError, OSError):
-        known = None
-    if known != about:
-        was = "one that was made of another file" if known else "something else"
-        raise ArgumentError(
-            "--out", "a new file, or one made of the same checkpoint", f"{target}, {was}", "Name another one."
-        )
 
 
 class Mismatch(Exception):
@@ -239,21 +160,21 @@ def _tensors(network: str, blocks: tuple[int, ...], arrays: Mapping[str, Array])
     spare: set[str] = set()  # running sums that inference does not read
     for module, ours, norm in _names(blocks):
         theirs |= {f"{module}/{name}": f"{ours}.{our}" for name, our in (NORM if norm else CONV).items()}
-        for ema, our in STATE.items() if norm else ():
+        for ema, our in (STATE if norm else {}).items():
             theirs[f"{module}/{ema}/average"] = f"{ours}.{our}"
             spare |= {f"{module}/{ema}/hidden", f"{module}/{ema}/counter"}
-    for text, names in (("", set(theirs) - set(arrays)), ("no ", set(arrays) - set(theirs) - spare)):
-        if names:
-            received = "none" if not text else "them"
-            raise Mismatch(f"expected {text}{_some(sorted(names))} in {network}, received {received}.")
+    if missing := sorted(set(theirs) - set(arrays)):
+        raise Mismatch(f"expected {_some(missing)} in {network}, received none.")
+    if spurious := sorted(set(arrays) - set(theirs) - spare):
+        raise Mismatch(f"expected nothing beside {network}, received {_some(spurious)}.")
     devices = {a.shape[0] for name in theirs if len((a := arrays[name]).shape) == 5}
     if len(devices) > 1:
         raise Mismatch(f"expected arrays of one number of devices, received {_some(sorted(devices))}.")
     shapes, tensors = _shapes(network), {}
     for name, our in theirs.items():
         tensors[our] = _tensor(name, arrays[name], shapes[our])
-    for norm in [name.removesuffix("running_mean") for name in tensors if name.endswith("running_mean")]:
-        tensors[f"{norm}num_batches_tracked"] = np.zeros((), np.int64)
+    for place in [name.removesuffix("running_mean") for name in tensors if name.endswith("running_mean")]:
+        tensors[f"{place}num_batches_tracked"] = np.zeros((), np.int64)
     return {name: tensors[name] for name in shapes}, max(devices, default=0)
 
 
@@ -282,24 +203,3 @@ def _tensor(name: str, array: Array, shape: tuple[int, ...]) -> np.ndarray:
     if not np.isfinite(numbers).all() or (name.endswith("var_ema/average") and numbers.min() < 0):
         raise Mismatch(f"expected finite weights, and no variance below 0, received others in {name}.")
     return numbers
-
-
-def serialise(tensors: Mapping[str, np.ndarray], metadata: Mapping[str, str]) -> bytes:
-    """A safetensors file: same content, same bytes, which the package's own writer does not promise of metadata.
-
-    Length of the header (8 bytes), the header as JSON, the numbers; those of 8 bytes first, so that all are aligned.
-
-    >>> from safetensors.numpy import load
-    >>> load(serialise({"a": np.arange(2, dtype=np.float32)}, {"b": "c"}))
-    {'a': array([0., 1.], dtype=float32)}
-    """
-    codes = {"float32": "F32", "int64": "I64"}
-    header: dict[str, Any] = {"__metadata__": dict(sorted(metadata.items()))}
-    parts, at = [], 0
-    for name, numbers in sorted(tensors.items(), key=lambda item: (-item[1].itemsize, item[0])):
-        span = [at, at := at + numbers.nbytes]
-        header[name] = {"dtype": codes[numbers.dtype.name], "shape": list(numbers.shape), "data_offsets": span}
-        parts.append(memoryview(numbers.reshape(-1)).cast("B") if numbers.size else b"")
-    text = json.dumps(header, separators=(",", ":")).encode()
-    text += b" " * (-len(text) % 8)
-    return b"".join([len(text).to_bytes(8, "little"), text, *parts])

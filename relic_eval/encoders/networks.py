@@ -35,15 +35,15 @@ class SameConv(nn.Conv2d):
     """A convolution with Haiku's SAME padding, which depends on the size of the picture where the stride is not 1."""
 
     def forward(self, x: Tensor) -> Tensor:
-        x = pad_same(x, self.kernel_size[0], self.stride[0])
+        x = pad_same(x, self.kernel_size[0], int(self.stride[0]))
         return F.conv2d(x, self.weight, self.bias, self.stride)
 
 
-class SamePool(nn.MaxPool2d):
-    """A maximum with Haiku's SAME padding."""
+class SamePool(nn.Module):
+    """A 3 x 3 maximum of stride 2 with Haiku's SAME padding."""
 
     def forward(self, x: Tensor) -> Tensor:
-        return super().forward(pad_same(x, self.kernel_size, self.stride, value=float("-inf")))
+        return F.max_pool2d(pad_same(x, 3, 2, value=float("-inf")), 3, 2)
 
 
 def convolution(inside: int, outside: int, kernel: int, stride: int, same: bool) -> nn.Conv2d:
@@ -108,7 +108,7 @@ class ResNet(nn.Module):
                 nn.ReLU(),
             ]
             inside = width
-        pool: nn.Module = SamePool(3, 2) if layout.same else nn.MaxPool2d(3, 2, 1)
+        pool: nn.Module = SamePool() if layout.same else nn.MaxPool2d(3, 2, 1)
         self.stem = nn.Sequential(*stem, *([pool] if layout.pool else []))
         stages = []
         for number, (width, count) in enumerate(zip(layout.widths, layout.blocks, strict=True)):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import mmap
 import pickletools
-from typing import Any
+from typing import IO, Any, cast
 
 from relic_eval.encoders.standins import Refused
 
@@ -74,12 +74,13 @@ def check_opcodes(content: mmap.mmap) -> None:
     """
     stack: list[int | None] = []  # how deep tuples are nested in each thing on the stack; None is a mark
     memo: dict[int, int] = {}
-    for step, (op, arg, place) in enumerate(pickletools.genops(content)):
+    for step, (op, arg, position) in enumerate(pickletools.genops(cast(IO[bytes], content))):
+        place = position or 0
         if op.name not in PLAIN:
             raise Refused(f"one with the opcode {op.name} at byte {place}")
         if step == STEPS:
             raise Refused(f"one of more than {STEPS:,} steps")
-        if op.name == "FRAME" and arg > len(content) - place:
+        if op.name == "FRAME" and arg is not None and arg > len(content) - place:
             raise Refused(f"one that is cut off: a frame of {arg:,} bytes at byte {place}")
         _follow(op, arg, step, stack, memo)
 

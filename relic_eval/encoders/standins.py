@@ -59,6 +59,8 @@ class DType(StandIn):
     """A numpy dtype of plain numbers: a code, and the order of its bytes."""
 
     __slots__ = ("code", "order")
+    code: str
+    order: str
 
     def __new__(cls, code: Any, align: Any = False, copy: Any = True) -> DType:
         new = super().__new__(cls)
@@ -68,7 +70,7 @@ class DType(StandIn):
         return new
 
     def __setstate__(self, state: Any) -> None:
-        version, order, *fields = state
+        _, order, *fields = state
         if order not in ("<", ">", "|", "=") or fields[:3] != [None, None, None] or len(fields) > 6:
             raise Refused("an array whose dtype has fields, parts or notes")
         self.order = order
@@ -78,6 +80,7 @@ class Text(StandIn):
     """Bytes as text of as many letters: how bytes are pickled up to protocol 2 (`_codecs.encode`)."""
 
     __slots__ = ("text",)
+    text: str
 
     def __new__(cls, text: Any, codec: Any = None) -> Text:
         if not isinstance(text, str) or codec != "latin1":
@@ -94,6 +97,10 @@ class Array(StandIn):
     """An array that is bytes until `numpy()` makes it one; `_reconstruct` of numpy, which gets its state afterwards."""
 
     __slots__ = ("columns", "dtype", "raw", "shape")
+    columns: bool  # the first axis runs fastest
+    dtype: DType
+    raw: bytes | bytearray | Text
+    shape: tuple[int, ...]
 
     def __new__(cls, kind: Any, shape: Any = (0,), code: Any = None) -> Array:
         if kind is not NDArray:
@@ -218,6 +225,7 @@ class Record(StandIn):
     """A named tuple or object of the official code: its fields by name, or by number where no name is known."""
 
     __slots__ = ("fields",)
+    fields: dict[Any, Any]
     names: tuple[str, ...] = ()
 
     def __new__(cls, *args: Any) -> Record:
@@ -241,7 +249,8 @@ def record(names: tuple[str, ...]) -> type[Record]:
     >>> record(("a", "b"))(1, 2).fields
     {'a': 1, 'b': 2}
     """
-    return Sealed("Record", (Record,), {"names": names, "__slots__": ()})
+    made: Any = Sealed("Record", (Record,), {"names": names, "__slots__": ()})
+    return made
 
 
 class Named(StandIn):
