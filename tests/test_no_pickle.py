@@ -47,9 +47,8 @@ def called(node: ast.Call) -> list[str]:
         found.append(f"yaml.{attribute}")
     if attribute in ("extractall", "extract") and "filter" not in settings and "zip" not in owner.lower():
         found.append(f"{attribute} without filter")
-    if (owner, attribute) in (("torch", "load"), ("pd", "read_pickle"), ("pandas", "read_pickle")):
-        if attribute == "read_pickle" or "weights_only" not in settings:
-            found.append(f"{owner}.{attribute}")
+    if attribute == "read_pickle" or ((owner, attribute) == ("torch", "load") and "weights_only" not in settings):
+        found.append(f"{owner}.{attribute}")
     return found
 
 

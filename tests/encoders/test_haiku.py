@@ -70,7 +70,7 @@ def reference(depth, width):
         if name == "w":
             return numbers * np.float32(np.sqrt(2 / np.prod(leaf.shape[:3])))
         if name == "scale":  # branches add to a sum that would otherwise grow block by block
-            return (np.abs(numbers) + np.float32(0.4)) * np.float32(0.2 if module.endswith("_2") else 1)
+            return (np.abs(numbers) + np.float32(0.4)) * np.float32(0.1 if module.endswith("_2") else 1)
         if module.endswith("var_ema"):
             return np.abs(numbers) + np.float32(0.5 if name == "average" else 2)
         return numbers * np.float32(0.1 if name in ("offset", "average") else 0.5)
@@ -156,7 +156,7 @@ def test_the_padding_is_what_makes_them_so(fifty, made):
     assert difference(ours, np.asarray(function.apply(params, state, x)[0])) > 0.1
 
 
-@pytest.mark.parametrize(("depth", "width", "protocol", "sides"), [(101, 1, 4, (64, 63)), (200, 2, 5, (64, 63))])
+@pytest.mark.parametrize(("depth", "width", "protocol", "sides"), [(101, 1, 4, (64, 63)), (200, 2, 5, (48, 47))])
 def test_features_of_larger_networks_are_haikus(depth, width, protocol, sides, tmp_path):
     function, params, state = reference(depth, width)
     theirs = [np.asarray(function.apply(params, state, pictures(n, n))[0]) for n in sides]
