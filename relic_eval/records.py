@@ -182,3 +182,16 @@ class ViewRequest:
     recipe: str = setting(True)  # digest of the augmentations
     seed: int = setting(True, default=0)
     version: int = setting(True, default=2)  # of the augmentations' code; raise it when a recipe gives other pictures
+
+
+@dataclass(frozen=True)
+class CorruptionRequest:
+    """What decides the bytes of a store of corrupted pictures, beside all that decides those of the whole pictures."""
+
+    whole: str = setting(True)  # key of the store of the whole pictures
+    kind: str = setting(True)  # of corruption
+    strength: int = setting(True)  # 1 to 5
+    most: int = setting(True)  # pictures, the first of each class alike; 0: all that are tested
+    seed: int = setting(True, default=0)
+    library: str = setting(True, default="")  # its name and version
+    version: int = setting(True, default=1)  # of what stands around the library; raise it when it gives other pictures

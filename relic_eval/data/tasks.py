@@ -153,6 +153,16 @@ def pretraining_rows(split: str, y_N: np.ndarray, classes: tuple[str, ...]) -> n
     return rows[~marked[1]]
 
 
+def tested_rows(split: str, y_N: np.ndarray, classes: tuple[str, ...]) -> np.ndarray:
+    """Rows of a split that will test: of a set that is divided later, those that pretraining may never see.
+
+    >>> len(tested_rows("all", np.repeat([0, 1], 10), ("a", "b"))), len(tested_rows("test", np.zeros(9, int), ("a",)))
+    (4, 9)
+    """
+    rows = np.arange(len(y_N))
+    return np.setdiff1d(rows, pretraining_rows(split, y_N, classes)) if split == "all" else rows
+
+
 def _marks_of_all(rows: Embeddings, shares: tuple[float, ...], seed: int) -> tuple[np.ndarray, ...]:
     """The masks of the whole listing, pictures that were left out included, for the rows that are there.
 
