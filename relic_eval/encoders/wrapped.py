@@ -27,3 +27,7 @@ class Wrapped(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """Features (N, D)."""
         return self.network((x - self.mean) / self.std)
+
+    def maps(self, x: Tensor) -> Tensor:
+        """The last feature map (N, D, h, w), before it is pooled; of a network that has none an AttributeError."""
+        return self.network.maps((x - self.mean) / self.std)  # type: ignore[operator]
