@@ -94,8 +94,8 @@ def scaled_crops(
 def middles(x: Tensor, y: Tensor, sizes: Tensor, high: int, wide: int) -> tuple[Tensor, Tensor]:
     """The middle of each picture, or all of it in the middle, at its own scale."""
     top, left = ((sizes[:, 0] - high) / 2).floor(), ((sizes[:, 1] - wide) / 2).floor()
-    full = [x.new_full((len(x),), float(n)) for n in (high, wide)]
-    return _sampled(x, y, high, wide, top, left, *full, x.new_ones(len(x)))
+    whole = x.new_ones(len(x))
+    return _sampled(x, y, high, wide, top, left, whole * high, whole * wide, whole)
 
 
 def _sampled(x, y, high, wide, top, left, box_high, box_wide, turn) -> tuple[Tensor, Tensor]:

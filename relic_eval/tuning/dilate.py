@@ -25,6 +25,8 @@ def dilate(module: nn.Module) -> nn.Module:
     for block in _last_stage(getattr(module, "network", module)):
         for layer in block.modules():
             if isinstance(layer, nn.Conv2d):
+                if not _centred(layer):
+                    raise _unfit(module, f"a {type(layer).__name__} whose padding is not half its kernel")
                 strided |= _dilate(layer)
             elif _halves(layer):
                 raise _unfit(module, f"a {type(layer).__name__} of stride 2 in its last stage")
@@ -53,16 +55,28 @@ def _halves(layer: nn.Module) -> bool:
     return getattr(layer, "stride", 1) in (2, (2, 2))
 
 
+def _centred(layer: nn.Conv2d) -> bool:
+    """Whether as much is padded on each side as leaves the size to the stride: only so do the even places stay.
+
+    Layers of a kind of their own without padding pad by their stride, as TensorFlow's and Haiku's SAME: they are taken, as
+    dilated there, though what they pad at stride 2 lies more to one side.
+    """
+    if isinstance(layer.padding, str):
+        return False
+    if type(layer) is not nn.Conv2d and not any(layer.padding):
+        return True
+    each = zip(layer.kernel_size, layer.dilation, layer.padding, strict=True)
+    return all(d * (k - 1) == 2 * p for k, d, p in each)
+
+
 def _dilate(layer: nn.Conv2d) -> bool:
     """Whether the layer had a stride, which is gone now; one of 3 x 3 without looks twice as far."""
     if layer.stride == (2, 2):
         layer.stride = (1, 1)
         return True
     if layer.kernel_size != (1, 1):
-        if isinstance(layer.padding, str):
-            raise ArgumentError("encoder", "convolutions padded by numbers", f"padding {layer.padding!r}")
         layer.dilation = tuple(2 * d for d in layer.dilation)
-        layer.padding = tuple(2 * p for p in layer.padding)
+        layer.padding = tuple(2 * int(p) for p in layer.padding)
     return False
 
 

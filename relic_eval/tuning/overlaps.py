@@ -13,7 +13,12 @@ DRAWS = 2000
 
 
 def make_cell(
-    count_3TNC: np.ndarray, ids: np.ndarray, classes: Sequence[str], params: Mapping[str, Any], curves: Table
+    count_3TNC: np.ndarray,
+    ids: np.ndarray,
+    classes: Sequence[str],
+    params: Mapping[str, Any],
+    curves: Table,
+    converged: bool | None = None,
 ) -> Cell:
     """Mean IoU first, with an interval over pictures; then pixel accuracy and the IoU of each class, means of T trainings.
 
@@ -36,7 +41,7 @@ def make_cell(
     about = {**params, "trainings": trainings}
     if trainings > 1:
         about["spread"] = float(value_T.std(ddof=1))  # between trainings
-    rows = [Measurement("miou", float(value_T.mean()), float(low), float(high), n, about)]
+    rows = [Measurement("miou", float(value_T.mean()), float(low), float(high), n, about, converged)]
     accuracy = float((both.sum(1) / true.sum(1)).mean())
     rows.append(Measurement("pixel_accuracy", accuracy, n=n, params=params))
     for number, name in enumerate(classes):

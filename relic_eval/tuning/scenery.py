@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
@@ -69,12 +68,3 @@ def scaled_sizes(sizes_N2: np.ndarray, shorter: int) -> np.ndarray:
     if not shorter:
         return sizes_N2
     return np.maximum(np.round(sizes_N2 * shorter / sizes_N2.min(1, keepdims=True)), shorter).astype(np.int64)
-
-
-def parts_digest(parts: Sequence[SceneRows]) -> list[str]:
-    """The digest of each part.
-
-    >>> parts_digest([])
-    []
-    """
-    return [part.digest for part in parts]
