@@ -113,12 +113,15 @@ class Cell:
         row a picture and class: class (int64), true and predicted 0 or 1
     curves:      name (str), x, y (float64)
     neighbours:  query, item (str ids), rank (int64, from 0), distance (float32)
+    overlaps:    of segmentation: item (str), class, both, true, predicted (int64: pixels of the item that are of the class and
+        predicted as it, of it, predicted as it), and, where there are several trainings, draw (int64)
     """
 
     rows: tuple[Measurement, ...]
     predictions: Table | None = None
     curves: Table | None = None
     neighbours: Table | None = None
+    overlaps: Table | None = None
 
 
 def setting(changes_numbers: bool, **kwargs: Any) -> Any:

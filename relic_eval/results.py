@@ -39,6 +39,7 @@ TABLES = {
     "predictions": ("item", "true", "predicted", "correct", "score"),
     "curves": ("name", "x", "y"),
     "neighbours": ("query", "item", "rank", "distance"),
+    "overlaps": ("item", "class", "both", "true", "predicted"),
 }
 NO_NOTE = "why is no longer known: the note is damaged. Evaluate again."
 ROWS = ("metric", "value", "low", "high", "n", "params", "converged")
