@@ -117,7 +117,7 @@ def evaluate(
     >>> import numpy as np, tempfile
     >>> out, x = tempfile.mkdtemp(), np.repeat(np.eye(2), 30, 0)
     >>> _ = save_embeddings(x, ["a"] * 30 + ["b"] * 30, out, name="mine")
-    >>> float(evaluate(out, protocols=["linear-byol"])["top1"].iloc[0])
+    >>> float(evaluate(out, protocols=["linear-byol"])["value"].iloc[0])
     1.0
     """
     import pandas as pd
@@ -144,7 +144,7 @@ def leaderboard(
     encoders: Sequence[str] = (),
     tasks: Sequence[str] = (),
 ) -> pd.DataFrame:
-    """One row an encoder and column: accuracy, interval, change against the baseline, rank.
+    """One row an encoder and column: value by the metric of the task, interval, change against the baseline, rank.
 
     >>> leaderboard("/nowhere")
     Traceback (most recent call last):

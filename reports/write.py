@@ -76,7 +76,8 @@ def report_key(out: Path, asked: Sequence[Any]) -> str:
     pictures = [f for s in stores if (f := s.path / "thumbnails.parquet").exists()]
     here = Path(__file__).parent
     sources = [p for p in here.rglob("*") if p.suffix in (".py", ".html", ".css", ".js")]
-    sources += [*Path(code.__file__).parent.glob("*.py"), *Path(code.__file__).parent.glob("metrics/*.py")]
+    relic_eval = Path(code.__file__).parents[1]
+    sources += [f for part in ("*.py", "board/*.py", "metrics/*.py") for f in relic_eval.glob(part)]
     return digest_json(
         [
             asked,

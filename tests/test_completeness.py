@@ -30,7 +30,7 @@ MODULES = sorted(
         "relic_eval/views.py",
         "relic_eval/devices.py",
         "relic_eval/efficiency.py",
-        "relic_eval/board.py",
+        "relic_eval/board",
         "pretrain/config.py",
         "pretrain/batch.py",
         "pretrain/optim.py",

@@ -22,6 +22,7 @@ ORDER = [
     "tuning | monitor",
     "results",
     "pairing",
+    "scoring",
     "board",
     "encode",
     "run",
