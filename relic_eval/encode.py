@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import io
+import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,7 @@ from relic_eval.data.sources import dataset_name, dataset_splits, pictures, refu
 from relic_eval.data.views import augmented, recipe_digest, use_views
 from relic_eval.devices import device as find_device
 from relic_eval.devices import float32, versions
+from relic_eval.encoders.cost import gflops
 from relic_eval.encoders.load import Encoder, find_encoder, renamed
 from relic_eval.errors import ArgumentError, DataError
 from relic_eval.files import digest_bytes
@@ -34,6 +36,7 @@ from relic_eval.store import (
     write_part,
 )
 from relic_eval.tables import read_table, write_table
+from relic_eval.timings import note_time
 
 THUMBNAIL = 64  # longest side kept; smaller pictures stay as they are
 
@@ -135,6 +138,7 @@ def _encode(
 
     rows_a_part = part_rows(features(source.read(np.arange(1), transform)[0]).shape[1])
     problems: dict[int, str] = {}
+    began, pictures = time.perf_counter(), 0
     for number, start in enumerate(range(0, len(source), rows_a_part)):
         rows = np.arange(start, min(start + rows_a_part, len(source)))
         if has_part(path, number):
@@ -142,6 +146,10 @@ def _encode(
         else:
             name = f"{view.view}" if view else "whole"
             problems.update(_encode_part(features, source, request, path, number, rows, transform, name))
+            pictures += len(rows)
+    if pictures:
+        what, out = f"embed {encoder.name} {source.dataset} {source.split}", path.parents[3]
+        note_time(out, what, time.perf_counter() - began, encoder=encoder.name, pictures=pictures)
     lacking = sorted({source.classes[source.y_N[r]] for r in problems if _none_left(source, problems, source.y_N[r])})
     if lacking:
         raise DataError(f"{source.split}: expected a readable picture of every class, received none of {lacking[0]!r}.")
@@ -154,6 +162,7 @@ def _encode(
         per_class = request.thumbnails * (5 if source.split == "all" else 1)
         _write_thumbnails(source, path, per_class, set(problems))
     about = {"name": encoder.name, "kind": encoder.kind, "parameters": encoder.parameters, "training": encoder.training}
+    about["gflops"] = gflops(function, channels, transform.side, device)
     data = {
         "name": source.dataset,
         "split": source.split,

@@ -153,7 +153,7 @@ def leaderboard(
     """
     import pandas as pd
 
-    from relic_eval.board import board_table, read_board
+    from relic_eval.board import board_table, read_board, read_costs
 
     board, _, _ = read_board(
         Path(out),
@@ -162,7 +162,7 @@ def leaderboard(
         encoders=several("encoders", encoders),
         tasks=several("tasks", tasks),
     )
-    return pd.DataFrame(board_table(board))
+    return pd.DataFrame(board_table(board, read_costs(Path(out))))
 
 
 def report(

@@ -31,6 +31,8 @@ MODULES = sorted(
         "relic_eval/devices.py",
         "relic_eval/efficiency.py",
         "relic_eval/board",
+        "relic_eval/timings.py",
+        "relic_eval/encoders/cost.py",
         "pretrain/config.py",
         "pretrain/batch.py",
         "pretrain/optim.py",

@@ -11,7 +11,7 @@ ROOT = Path(__file__).parents[1]
 ORDER = [
     "errors",
     "files",
-    "arrays records devices progress efficiency",
+    "arrays records devices progress efficiency timings",
     "views",
     "metrics",
     "probes",

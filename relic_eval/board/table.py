@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
+from relic_eval.board.costs import Cost
 from relic_eval.board.records import Board, Row
 
 
-def board_table(board: Board) -> list[dict[str, object]]:
+def board_table(board: Board, costs: Mapping[str, Cost] | None = None) -> list[dict[str, object]]:
     """One record for each encoder and column; values are fractions, changes per cent, missing numbers None.
 
     >>> board_table(Board(None, (), (), ()))
@@ -36,18 +39,26 @@ def board_table(board: Board) -> list[dict[str, object]]:
                     "task_rank": None if entry is None else entry.rank,
                     "task_rank_last": None if entry is None else entry.rank_last,
                     **_overall(row, len(board.columns)),
+                    **_cost(costs, row.encoder),
                 }
             )
     return found
 
 
-def summary_table(board: Board) -> list[dict[str, object]]:
+def summary_table(board: Board, costs: Mapping[str, Cost] | None = None) -> list[dict[str, object]]:
     """One record for each encoder: what is said of it over all columns.
 
     >>> summary_table(Board(None, (), (), ()))
     []
     """
-    return [{"encoder": row.encoder, **_overall(row, len(board.columns))} for row in board.rows]
+    count = len(board.columns)
+    return [{"encoder": r.encoder, **_overall(r, count), **_cost(costs, r.encoder)} for r in board.rows]
+
+
+def _cost(costs: Mapping[str, Cost] | None, encoder: str) -> dict[str, object]:
+    """What stands in files: how fast a machine was stands in none."""
+    its = Cost() if costs is None else costs.get(encoder, Cost())
+    return {} if costs is None else {"parameters": its.parameters, "gflops": its.gflops, "dims": its.dims}
 
 
 def _overall(row: Row, columns: int) -> dict[str, object]:
