@@ -161,8 +161,13 @@ def _encode(
         # of a split that is divided later, the test images may be any: keep as many as five splits would
         per_class = request.thumbnails * (5 if source.split == "all" else 1)
         _write_thumbnails(source, path, per_class, set(problems))
-    about = {"name": encoder.name, "kind": encoder.kind, "parameters": encoder.parameters, "training": encoder.training}
-    about["gflops"] = gflops(function, channels, transform.side, device)
+    about = {
+        "name": encoder.name,
+        "kind": encoder.kind,
+        "parameters": encoder.parameters,
+        "gflops": gflops(function, channels, transform.side, device),
+        "training": encoder.training,
+    }
     data = {
         "name": source.dataset,
         "split": source.split,

@@ -12,8 +12,10 @@ from relic_eval.files import folder_name, write_json
 from relic_eval.results import Result
 
 TEXTS = ("encoder", "task", "protocol", "metric")
-WHOLE = ("n", "more_images", "task_rank", "task_rank_last", "wins", "measured", "columns", "rank", "rank_last")
-WHOLE += ("parameters", "dims")
+WHOLE = (
+    *("n", "more_images", "task_rank", "task_rank_last", "wins", "measured", "columns", "rank", "rank_last"),
+    *("parameters", "dims"),
+)
 MARKS = ("tied_with_best",)
 
 

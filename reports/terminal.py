@@ -57,10 +57,10 @@ def parts(
         columns.append((head, [cells[place].replace(" (", "\n(") for cells in every]))
     left = room - EDGES - max(map(cell_len, ["encoder", *_names(board, room)]))
     found: list[list[tuple[str, Cells]]] = [[]]
-    for column in columns:
-        if found[-1] and sum(map(_width, [*found[-1], column])) > left:
+    for pair in columns:
+        if found[-1] and sum(_width(c) for c in (*found[-1], pair)) > left:
             found.append([])
-        found[-1].append(column)
+        found[-1].append(pair)
     return found
 
 
@@ -86,7 +86,7 @@ def _names(board: Board, room: int) -> list[str]:
     return [short(row.encoder, max(12, room // 4)) for row in board.rows]
 
 
-def _table(board: Board, names: Sequence[str], part: Sequence[tuple[str, Cells]]):  # type: ignore[no-untyped-def]
+def _table(board: Board, names: Sequence[str], part: Sequence[tuple[str, Cells]]):
     from rich import box
     from rich.table import Table
     from rich.text import Text
@@ -101,7 +101,7 @@ def _table(board: Board, names: Sequence[str], part: Sequence[tuple[str, Cells]]
     return table
 
 
-def _styled(text: str):  # type: ignore[no-untyped-def]
+def _styled(text: str):
     """The number bold and green where it is best or tied with it, what stands beneath it dim."""
     from rich.text import Text
 

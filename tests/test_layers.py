@@ -24,6 +24,7 @@ ORDER = [
     "pairing",
     "scoring",
     "board",
+    "published",
     "encode",
     "run",
     "saliency",
@@ -44,7 +45,7 @@ PRETRAIN = {
     "probes",
     "monitor",
 }
-REPORTS = {"errors", "files", "records", "progress", "efficiency", "results", "pairing", "board", "store"}
+REPORTS = {"errors", "files", "records", "progress", "efficiency", "results", "pairing", "board", "published", "store"}
 LOOK_UP = {
     "cli",
     "__init__",
