@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import io
+import time
 from collections.abc import Callable, Sequence
 from contextlib import closing
 from functools import lru_cache
@@ -22,6 +23,7 @@ from relic_eval.data.tasks import tested_rows
 from relic_eval.data.views import augmented, recipe_digest, use_views
 from relic_eval.devices import device as find_device
 from relic_eval.devices import float32, versions
+from relic_eval.encoders.cost import gflops
 from relic_eval.encoders.load import Encoder, find_encoder, renamed
 from relic_eval.encoders.steady import refuse_unsteady
 from relic_eval.errors import ArgumentError, DataError
@@ -41,6 +43,7 @@ from relic_eval.store import (
     write_part,
 )
 from relic_eval.tables import read_table, write_table
+from relic_eval.timings import note_time
 
 THUMBNAIL = 64  # longest side kept; smaller pictures stay as they are
 
@@ -190,12 +193,17 @@ def _encode(
         dims = refuse_unsteady(encoder.name, features, few, encoder.settings.get("precision", "float32"))
     rows_a_part = part_rows(dims)
     problems: dict[int, str] = {}
+    began, pictures = time.perf_counter(), 0
     for number, start in enumerate(range(0, len(source), rows_a_part)):
         rows = np.arange(start, min(start + rows_a_part, len(source)))
         if has_part(path, number):
             problems.update(_left_out(path, number, source, rows))
         else:
             problems.update(_encode_part(features, source, request, path, number, rows, transform, view))
+            pictures += len(rows)
+    if pictures:
+        what, out = f"embed {encoder.name} {source.dataset} {source.split}", path.parents[3]
+        note_time(out, what, time.perf_counter() - began, encoder=encoder.name, pictures=pictures)
     lacking = sorted({source.classes[source.y_N[r]] for r in problems if _none_left(source, problems, source.y_N[r])})
     if lacking:
         raise DataError(f"{source.split}: expected a readable picture of every class, received none of {lacking[0]!r}.")
@@ -211,6 +219,7 @@ def _encode(
         "name": encoder.name,
         "kind": encoder.kind,
         "parameters": encoder.parameters if encoder.parameters is not None else _parameters(function),
+        "gflops": gflops(function, channels, transform.side, device),
         "training": encoder.training,
         "settings": dict(encoder.settings),
     }

@@ -222,7 +222,7 @@ def test_a_board_of_any_protocol_of_accuracy(tmp_path):
     x = np.repeat(np.eye(2), 30, 0)
     relic_eval.save_embeddings(x, [0] * 30 + [1] * 30, tmp_path, name="mine")
     table = relic_eval.evaluate(tmp_path, protocols=["ridge", "spectrum"])
-    assert table[["protocol", "top1"]].values.tolist() == [["ridge", 1.0]]
+    assert table[["protocol", "value"]].values.tolist() == [["ridge", 1.0]]
 
 
 def test_a_row_of_zeros_is_named_by_its_own_number(tmp_path, capsys):
