@@ -16,6 +16,7 @@ from relic_eval.data.sources import dataset_name, dataset_splits, pictures, spli
 from relic_eval.data.tasks import Task, pretraining_rows, split_task, tasks_of
 from relic_eval.errors import DataError, UnknownNameError
 from relic_eval.files import digest_json
+from relic_eval.metrics.hashes import MOST as MOST_APART
 from relic_eval.metrics.hashes import NOISE, REACH, SHARE, first_of_each, near_hashes, same_picture
 from relic_eval.metrics.neighbours import nearest
 from relic_eval.progress import say, warn
@@ -26,7 +27,7 @@ MOST = 20  # pairs kept of each test picture, nearest first
 SIDE = 64  # of those pictures
 COSINE = 0.99  # from here on embeddings are near
 TELLS_NOTHING = 0.5  # share of test pictures beyond which an encoder's cosine tells no duplicates
-_LIKENESS = {"reach": REACH, "share": SHARE, "noise": NOISE, "side": SEEN.side, "version": VERSION}
+_LIKENESS = {"reach": REACH, "share": SHARE, "noise": NOISE, "most": MOST_APART, "side": SEEN.side, "version": VERSION}
 
 
 def find_leaks(data: str, out: Path, *, against: str | None = None) -> list[Leaks]:
