@@ -26,7 +26,7 @@ ORDER = [
     "encode",
     "run",
     "saliency",
-    "listing comparison library training",
+    "listing comparison library training duel anchor",
     "cli __init__",
 ]
 PRETRAIN = {
