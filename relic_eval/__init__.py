@@ -19,6 +19,7 @@ _PUBLIC = {
     "embed": "relic_eval.library",
     "save_embeddings": "relic_eval.library",
     "evaluate": "relic_eval.library",
+    "transfer": "relic_eval.library",
     "leaderboard": "relic_eval.library",
     "report": "relic_eval.library",
     "pretrain": "relic_eval.library",

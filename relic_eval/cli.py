@@ -219,6 +219,42 @@ def evaluate(
         raise typer.Exit(3)
 
 
+@app.command(
+    epilog="Example: relic-eval transfer pixels random:resnet18 timm:resnet50 --data mini --protocol linear-byol --out runs/mini\n\n"
+    "The same command goes on where it stopped, and so does 'relic-eval transfer --resume --out runs/mini'."
+)
+def transfer(
+    encoders: Annotated[list[str] | None, typer.Argument(help="Encoders by name; see 'list encoders'.")] = None,
+    data: Annotated[
+        list[str] | None,
+        typer.Option("--data", help="A set, a suite (mini, transfer) or a folder; may be repeated.  [default: mini]"),
+    ] = None,
+    out: Annotated[Path, typer.Option("--out", help="Folder for everything that is made.")] = Path("runs/transfer"),
+    protocol: Protocols = None,
+    device: Device = "auto",
+    batch: Annotated[int, typer.Option(min=1, help="Pictures in one forward pass.")] = 256,
+    on_error: Annotated[str, typer.Option(help="An unreadable picture: fail or skip.")] = "fail",
+    shard: Annotated[str, typer.Option(help="i/n: only the i-th of n parts, for the jobs of a cluster.")] = "",
+    workers: Annotated[int, typer.Option(min=1, help="Processes that share the work.")] = 1,
+    resume: Annotated[bool, typer.Option("--resume", help="Go on with what was asked for last under --out.")] = False,
+) -> None:
+    """Every encoder on every data set under every protocol: each picture encoded once, failures named and gone past."""
+    from relic_eval.grid import Grid, read_grid
+    from relic_eval.grid import transfer as run
+
+    if resume and (encoders or data or protocol):
+        raise ArgumentError(
+            "--resume", "no encoders, data or protocols beside it", "some", "They are those of the last time."
+        )
+    if not encoders and not resume:
+        raise ArgumentError("encoders", "at least one, or --resume", "none", "'relic-eval list encoders' names them.")
+    asked = (tuple(encoders or ()), tuple(data or ("mini",)), tuple(protocol or ()))
+    done = run(read_grid(out) if resume else Grid(*asked, device, batch, on_error), out, shard=shard, workers=workers)
+    print(f"{done.made} cells made, {done.skipped} already there, {done.failed} failed")
+    if done.failed:
+        raise typer.Exit(3)
+
+
 @app.command(epilog="Example: relic-eval report --out runs/quickstart --baseline pixels")
 def report(
     out: Out = OUT,

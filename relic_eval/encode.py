@@ -68,6 +68,7 @@ def embed(
     if on_error not in ("fail", "skip"):
         raise ArgumentError("on_error", "fail or skip", repr(on_error))
     refuse_inside(out, data)
+    device = encoder.device or device
     made: dict[str, Path] = {}
     viewed: dict[Path, list[Path]] = {}
     for split in dataset_splits(data):

@@ -21,7 +21,7 @@ from relic_eval.files import digest_json
 from relic_eval.progress import say, warn
 from relic_eval.records import Cell, Embeddings
 from relic_eval.results import cell_path, failure_path, forget_cell, key_of, write_cell, write_failure
-from relic_eval.store import find_stores, read_manifest, read_store, verify
+from relic_eval.store import find_stores, in_use, read_manifest, read_store, verify
 
 
 @dataclasses.dataclass(frozen=True)
@@ -39,21 +39,28 @@ class Job:
 class Outcome:
     """How many cells were made, were there already, and failed."""
 
-    made: int
-    skipped: int
-    failed: int
+    made: int = 0
+    skipped: int = 0
+    failed: int = 0
+
+    def __add__(self, other: Outcome) -> Outcome:
+        return Outcome(self.made + other.made, self.skipped + other.skipped, self.failed + other.failed)
 
 
 def plan(
-    out: Path, encoders: Sequence[str] = (), tasks: Sequence[str] = (), protocols: Sequence[str] = ()
+    out: Path,
+    encoders: Sequence[str] = (),
+    tasks: Sequence[str] = (),
+    protocols: Sequence[str] = (),
+    datasets: Sequence[str] = (),
 ) -> list[Job]:
     """Every cell that the stores under `out` allow, or those chosen; unknown names are errors."""
-    stores = find_stores(out)
+    beside = {dataset for _, dataset in in_use(out)}
+    stores = find_stores(out, () if not datasets else encoders, datasets)
     if not stores:
         raise DataError(
             f"{out}: expected embedding stores, received none. Run 'relic-eval embed ... --out {out}' first."
         )
-    datasets = {s.dataset for s in stores}
     known: dict[str, list[Task]] = {}
     for name in sorted({s.encoder for s in stores}):
         sets: dict[str, dict[str, Path]] = {}
@@ -63,7 +70,7 @@ def plan(
             task
             for dataset, splits in sets.items()
             for task in tasks_of(dataset, set(splits), all(map(_has_superclasses, splits.values())), *_said(splits))
-            if task.name == dataset or task.name not in datasets  # another set may be called like our superclasses
+            if task.name == dataset or task.name not in beside  # another set may be called like our superclasses
         ]
     _check_names("encoder", encoders, known)
     _check_names("task", tasks, {t.name for all_tasks in known.values() for t in all_tasks})
@@ -152,13 +159,17 @@ def _check_names(kind: str, asked: Sequence[str], known: Any) -> None:
 
 
 def evaluate(
-    out: Path, encoders: Sequence[str] = (), tasks: Sequence[str] = (), protocols: Sequence[str] = ()
+    out: Path,
+    encoders: Sequence[str] = (),
+    tasks: Sequence[str] = (),
+    protocols: Sequence[str] = (),
+    datasets: Sequence[str] = (),
 ) -> Outcome:
     """Make every planned cell that is not there with the same key; a failed one is noted and the others go on."""
     counts = {"made": 0, "skipped": 0, "failed": 0}
     rows_of = lru_cache(maxsize=1)(_rows)  # the protocols of a task follow each other
     whole: set[Path] = set()  # stores whose digests were looked at
-    for job in plan(out, encoders, tasks, protocols):
+    for job in plan(out, encoders, tasks, protocols, datasets):
         label = f"evaluate {job.encoder} {job.task.name} {job.protocol}"
         names = (job.encoder, job.task.name, job.protocol)
         began = time.perf_counter()

@@ -25,6 +25,7 @@ ORDER = [
     "board",
     "encode",
     "run",
+    "grid",
     "saliency",
     "listing comparison library training duel anchor",
     "cli __init__",

@@ -6,11 +6,12 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from PIL import Image
 from torch import nn
 
 import relic_eval
 from relic_eval.arrays import labels, paired
-from relic_eval.errors import ArgumentError
+from relic_eval.errors import ArgumentError, DataError
 from relic_eval.store import find_stores, read_manifest
 
 
@@ -276,3 +277,28 @@ def test_unknown_protocols_and_tasks_of_a_board(tmp_path):
         relic_eval.leaderboard(tmp_path, tasks=["mien"])
     with pytest.raises(ArgumentError, match="encoder: expected one of m"):
         relic_eval.report(tmp_path, encoders=["n"])
+
+
+def test_a_module_and_a_name_on_a_board_in_one_call(tmp_path):
+    folder, rng = tmp_path / "birds", np.random.default_rng(0)
+    for number, kind in enumerate("abc"):
+        (folder / kind).mkdir(parents=True)
+        for i in range(15):
+            Image.fromarray((rng.integers(0, 60, (16, 16)) + 70 * number).astype(np.uint8)).save(
+                folder / kind / f"{i}.png"
+            )
+    network = torch.nn.Sequential(torch.nn.AvgPool2d(8), torch.nn.Flatten(), torch.nn.Dropout(0.5)).train()
+    board = relic_eval.transfer(
+        {"mine": network, "pixels": "pixels", "broken": lambda x: x[:, 0]},
+        str(folder),
+        tmp_path / "out",
+        protocols=["knn", "linear-byol"],
+    )
+    assert set(board["encoder"]) == {"mine", "pixels"}
+    assert len(board) == 4
+    assert board["top1"].min() > 0.8
+    assert network.training  # given back as it was
+    again = relic_eval.transfer({"mine": network}, str(folder), tmp_path / "out", protocols=["knn"])
+    assert again["encoder"].tolist() == ["mine"]
+    with pytest.raises(DataError, match="Pool the feature map"):
+        relic_eval.transfer({"broken": lambda x: x[:, 0]}, str(folder), tmp_path / "none", protocols=["knn"])

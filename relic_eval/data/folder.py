@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import csv
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
 import numpy as np
 
-from relic_eval.data.pictures import Pictures, as_transform
+from relic_eval.data.pictures import Pictures, as_transform, centre
 from relic_eval.errors import DataError
 from relic_eval.files import digest_file, digest_json, read_json, write_json
 from relic_eval.progress import warn
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "TIFF", "GIF")
 ENDINGS = {".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff", ".gif"}
 LONGEST = 100  # times as long as wide: beyond that a picture is no picture, and resizing it would take all memory
+UNREADABLE = (OSError, ValueError, SyntaxError, OverflowError, MemoryError, DataError)  # what a damaged file raises
 SIDE = 64  # natural side of a folder's pictures, for encoders that do not say theirs
 FEWEST = {"train": 2, "test": 1, "all": 3}  # images a class: one for each use that the split has
 
@@ -84,7 +85,7 @@ def folder_pictures(folder: Path, split: str, cache: Path | None = None) -> Pict
             f"{top}: expected at least two class folders, received {len(classes)}. Make one folder a class."
         )
     _warn_of_unread(folder, top, classes)
-    files = [sorted(f for f in (top / name).iterdir() if _is_picture(f)) for name in classes]
+    files = [sorted(f for f in (top / name).iterdir() if is_picture(f)) for name in classes]
     for name, found in zip(classes, files, strict=True):
         if len(found) < FEWEST[split]:
             raise DataError(
@@ -107,7 +108,7 @@ def folder_pictures(folder: Path, split: str, cache: Path | None = None) -> Pict
         superclasses=superclasses,
         side=SIDE,
         channels=3,
-        read=lambda rows, side: _read([Path(place) for place in places[rows]], rows, side),
+        read=lambda rows, side: read_each(rows, side, lambda row: Path(places[row]), lambda row: str(places[row])),
     )
 
 
@@ -184,20 +185,33 @@ def _is_class(folder: Path, name: str) -> bool:
     return any((folder / split / name).is_dir() for split in ("train", *TEST_FOLDERS))
 
 
-def _read(paths: list[Path], rows: np.ndarray, side: int | Transform) -> tuple[np.ndarray, Mapping[int, str]]:
+def read_each(
+    rows: np.ndarray, side: int | Transform, source: Callable[[int], Path | BinaryIO], named: Callable[[int], str]
+) -> tuple[np.ndarray, Mapping[int, str]]:
+    """Squares of these rows, whose files or bytes `source` gives, and by row why one was unreadable, under the name it has."""
     wide = as_transform(side).side
-    pixels, problems = np.zeros((len(paths), wide, wide, 3), np.uint8), {}
-    for place, (path, row) in enumerate(zip(paths, rows, strict=True)):
+    pixels, problems = np.zeros((len(rows), wide, wide, 3), np.uint8), {}
+    for place, row in enumerate(rows.tolist()):
         try:
-            pixels[place] = open_square(path, side)
-        except (OSError, ValueError, SyntaxError, OverflowError, MemoryError, DataError) as error:
-            problems[int(row)] = f"{path}: {error}"
+            pixels[place] = open_square(source(row), side)
+        except UNREADABLE as error:
+            problems[row] = f"{named(row)}: {error}"
     return pixels, problems
 
 
-def _is_picture(file: Path) -> bool:
+def is_picture(file: Path) -> bool:
     """A plain file with the ending of a picture; hidden files (macOS leaves ._NAME.jpg behind) are none."""
-    return file.suffix.lower() in ENDINGS and not file.name.startswith(".") and file.is_file()
+    return is_picture_name(file.name) and file.is_file()
+
+
+def is_picture_name(name: str) -> bool:
+    """Whether a file of this name, or at this path, is a picture.
+
+    >>> is_picture_name("a/b.JPG"), is_picture_name("a/._b.jpg"), is_picture_name("index.csv")
+    (True, False, False)
+    """
+    last = name.rsplit("/", 1)[-1]
+    return os.path.splitext(last)[1].lower() in ENDINGS and not last.startswith(".")
 
 
 def _eight_bit(picture: Image) -> Image:
@@ -213,7 +227,7 @@ def _eight_bit(picture: Image) -> Image:
 
 
 @contextmanager
-def _opened(path: Path | BinaryIO, formats: tuple[str, ...]) -> Iterator[Image]:
+def opened(path: Path | BinaryIO, formats: tuple[str, ...]) -> Iterator[Image]:
     """A picture file of one of these formats; DataError for more pixels than Pillow calls safe."""
     from PIL import Image
 
@@ -232,15 +246,23 @@ def open_square(path: Path | BinaryIO, side: int | Transform) -> np.ndarray:
 
     Transparency is dropped, as torchvision's loader does: what counts is the colour under it.
     """
-    from PIL import Image, ImageOps
+    from PIL import Image
 
-    with _opened(path, FORMATS) as file:
+    picture = open_upright(path)
+    asked = as_transform(side)
+    size, box = _box(picture.size, asked)
+    return np.asarray(picture.resize(size, Image.Resampling[asked.interpolation.upper()]).crop(box))
+
+
+def open_upright(path: Path | BinaryIO) -> Image:
+    """A picture file as a PIL picture of 8-bit RGB, turned as its EXIF entry says. Raises DataError for a bomb, or a mere line."""
+    from PIL import ImageOps
+
+    with opened(path, FORMATS) as file:
         picture = _eight_bit(ImageOps.exif_transpose(file))
     if max(picture.size) > LONGEST * min(picture.size):
         raise DataError(f"{picture.width} x {picture.height} pixels, more than {LONGEST} times as long as wide")
-    asked = as_transform(side)
-    size, box = square_box((1, 1) if asked.squash else picture.size, asked.side, asked.shorter)
-    return np.asarray(picture.resize(size, Image.Resampling[asked.interpolation.upper()]).crop(box))
+    return picture
 
 
 def square_box(
@@ -258,11 +280,21 @@ def square_box(
     return (wide, high), (left, upper, left + side, upper + side)
 
 
-def upright_size(path: Path) -> tuple[int, int]:
+def _box(size: tuple[int, int], asked: Transform) -> tuple[tuple[int, int], tuple[int, int, int, int]]:
+    """As `square_box` where no other size is asked for; otherwise as libraries do: the longer side is cut to whole pixels."""
+    if not asked.resize and not asked.squash:
+        return square_box(size, asked.side)
+    shorter = asked.shorter
+    wide, high = (shorter, shorter) if asked.squash else (shorter * n // min(size) for n in size)
+    left, upper = (centre(n, asked) for n in (wide, high))
+    return (wide, high), (left, upper, left + asked.side, upper + asked.side)
+
+
+def upright_size(path: Path | BinaryIO) -> tuple[int, int]:
     """Width and height in pixels of a picture as `open_square` turns it, decoding nothing of it."""
     from PIL import ExifTags
 
-    with _opened(path, FORMATS) as file:
+    with opened(path, FORMATS) as file:
         turned = file.getexif().get(ExifTags.Base.Orientation) in (5, 6, 7, 8)
         return (file.height, file.width) if turned else (file.width, file.height)
 
@@ -274,7 +306,7 @@ def open_mask(path: Path, like: tuple[int, int], side: int, rounding: int) -> np
     """
     from PIL import Image
 
-    with _opened(path, ("PNG",)) as file:
+    with opened(path, ("PNG",)) as file:
         values = np.asarray(file)  # of a palette the numbers, as data sets of segmentation have them
         bands = file.getbands()
     if values.ndim == 3:

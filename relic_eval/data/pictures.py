@@ -73,9 +73,20 @@ def as_transform(side: int | Transform) -> Transform:
     """A side alone means: the shorter side to it, by a cubic.
 
     >>> as_transform(8)
-    Transform(side=8, resize=0, interpolation='bicubic', squash=False)
+    Transform(side=8, resize=0, interpolation='bicubic', squash=False, offset='round')
     """
     return side if isinstance(side, Transform) else Transform(side)
+
+
+def centre(pixels: int, asked: Transform) -> int:
+    """Where the square begins in so many pixels: half of those that are cut, an odd half by the Transform's own rule.
+
+    >>> centre(235, Transform(224, resize=235)), centre(235, Transform(224, resize=235, offset="floor"))
+    (6, 5)
+    """
+    if asked.resize and asked.offset == "round":
+        return round((pixels - asked.side) / 2)
+    return (pixels - asked.side) // 2
 
 
 def resize(pixels_NHWC: np.ndarray, side: int | Transform) -> np.ndarray:
@@ -87,7 +98,7 @@ def resize(pixels_NHWC: np.ndarray, side: int | Transform) -> np.ndarray:
     (1, 6, 6, 1)
     """
     asked = as_transform(side)
-    full, start = asked.shorter, (asked.shorter - asked.side) // 2
+    full, start = asked.shorter, centre(asked.shorter, asked)
     cut = slice(start, start + asked.side)
     if pixels_NHWC.shape[1:3] == (full, full):
         return pixels_NHWC[:, cut, cut]
