@@ -29,7 +29,7 @@ ORDER = [
     "run",
     "grid",
     "saliency",
-    "listing comparison library training",
+    "listing comparison library training duel anchor",
     "cli __init__",
 ]
 PRETRAIN = {

@@ -24,6 +24,7 @@ class Task:
     valid_share: float = 0.2  # of the training rows of each class
     seed: int = 0
     metric: str = "top1"  # or mean_per_class, map11
+    drop: str = ""  # digest of the training pictures that are left out as leaks; empty: none are
     block_classes: tuple[str, ...] = ()  # for the neighbour block matrix; empty: the first MOST_BLOCKS by superclass
     trains_on: str = ""  # the data set whose training rows train it; empty: its own
 
