@@ -124,7 +124,7 @@ def _folder(text: str) -> Source:
         if not place.is_dir():
             if "/" in text or "\\" in text or text.startswith("."):
                 raise DataError(f"expected a folder {text}, received nothing there. Check the path.")
-            raise UnknownNameError("--data", text, [*SPLITS, *NAMED, *SUITES], ", or a folder of class folders")
+            raise UnknownNameError("--data", text, SPLITS, " or a folder of class folders", [*NAMED, *SUITES])
         return place
 
     def opened(split: str, cache: Path | None) -> Pictures:

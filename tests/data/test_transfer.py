@@ -70,7 +70,7 @@ def pets(root):
     base = root / "oxford-iiit-pet"
     for split, count in (("trainval", 3), ("test", 2)):
         names = [
-            (f"{b}_{split[0]}{n}", k) for k, b in enumerate(("Abyssinian", "american_bulldog"), 1) for n in range(count)
+            (f"{b}_{split}{n}", k) for k, b in enumerate(("Abyssinian", "american_bulldog"), 1) for n in range(count)
         ]
         text(base / "annotations" / f"{split}.txt", [f"{name} {k} 1 1" for name, k in names])
         for name, _ in names:
