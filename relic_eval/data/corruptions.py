@@ -79,9 +79,10 @@ def corrupted(source: Pictures, kind: str, strength: int, seed: int = 0) -> Pict
 def _library():
     try:
         import imagecorruptions
-    except ImportError:
+    except ImportError as error:
         raise DataError(
-            f"expected the library {PACKAGE} for corruptions, received none. pip install 'relic-eval[robust]'."
+            f"expected the library {PACKAGE} for corruptions, received none ({error}). pip install 'relic-eval[robust]'; beside "
+            f"[saliency], whose OpenCV it would overwrite: pip install --no-deps {PACKAGE} numba llvmlite."
         ) from None
     return imagecorruptions
 

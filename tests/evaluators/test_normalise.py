@@ -65,11 +65,14 @@ def test_unknown_names_are_refused(digits):
         Logistic(normalise="l3")(*digits)
 
 
-@pytest.mark.parametrize("probe", [Logistic(count=5), Ridge(count=5), Sgd(epochs=5), FewShot(draws=2), Shots(numbers=(2,), draws=(2,))])
+@pytest.mark.parametrize(
+    "probe",
+    [Logistic(lowest=0.1, count=3), Ridge(count=5), Sgd(epochs=5), FewShot(draws=2), Shots(numbers=(2,), draws=(2,))],
+)
 @pytest.mark.parametrize("how", ["l2", "standardise"])
 def test_a_probe_normalises_as_if_it_were_done_before(probe, how, digits):
     """Rows made ready outside give the same choice; standardise is by train in the choice and by both in the refit."""
-    train, valid, test = digits
+    train = digits[0]
     cell = dataclasses.replace(probe, normalise=how)(*digits)
     assert cell.rows != probe(*digits).rows
     shared._fitted.clear()
@@ -77,7 +80,9 @@ def test_a_probe_normalises_as_if_it_were_done_before(probe, how, digits):
     ready = [dataclasses.replace(e, x_ND=scale(e.x_ND)) for e in digits]
     outside = probe(*ready)
     chosen = {"penalty", "learning_rate"} & set(cell.rows[-1].params)
-    assert {k: cell.rows[-1].params[k] for k in chosen} == pytest.approx({k: outside.rows[-1].params[k] for k in chosen})
+    assert {k: cell.rows[-1].params[k] for k in chosen} == pytest.approx(
+        {k: outside.rows[-1].params[k] for k in chosen}
+    )
     if how == "l2" or isinstance(probe, FewShot | Shots):
         np.testing.assert_array_equal(cell.predictions["predicted"], outside.predictions["predicted"])
 
@@ -85,26 +90,27 @@ def test_a_probe_normalises_as_if_it_were_done_before(probe, how, digits):
 @pytest.mark.parametrize("how", ["none", "l2", "standardise"])
 def test_the_refit_is_scikit_learns_on_rows_normalised_by_all_that_are_fitted(how, digits):
     train, valid, test = digits
-    cell = Logistic(normalise=how, count=12)(*digits)
+    lowest = {"none": 300.0, "l2": 0.1, "standardise": 10.0}[how]  # where the minimum is sharp
+    cell = Logistic(normalise=how, lowest=lowest, highest=10 * lowest, count=2, refit_tol=3e-6)(*digits)
     both_x = np.concatenate([train.x_ND, valid.x_ND]).astype(float)
     ready = {"none": lambda x: x, "l2": normalize, "standardise": StandardScaler().fit(both_x).transform}[how]
-    model = LogisticRegression(C=1 / cell.rows[0].params["penalty"], tol=1e-8, max_iter=20_000)
+    model = LogisticRegression(C=1 / cell.rows[0].params["penalty"], tol=1e-8, max_iter=5_000)
     model.fit(ready(both_x), np.concatenate([train.y_N, valid.y_N]))
     p = model.predict_proba(ready(test.x_ND.astype(float)))
-    np.testing.assert_allclose(cell.predictions["score"], p.max(1), atol=5e-3)
-    assert (cell.predictions["predicted"] == p.argmax(1)).mean() > 0.995
+    np.testing.assert_allclose(cell.predictions["score"], p.max(1), atol=3e-3)
+    assert (cell.predictions["predicted"] == p.argmax(1)).mean() > 0.99
 
 
 def test_dinov2_is_the_grid_of_c_against_scikit_learn(digits):
     """C multiplies the summed loss: penalty = 1 / C, for each of several C and for the choice among all."""
-    train, valid, test = digits
+    train, valid = digits[:2]
     probe = PROTOCOLS["linear-dinov2"]
     np.testing.assert_allclose(1 / np.array(probe.penalties())[::-1], 10.0 ** np.linspace(-6, 5, 45))
     cell = probe(*digits)
     here = cell.curves["name"] == "validation top1"
-    for place in (16, 20, 28, 36):  # C from 1e2 to 1e-3
+    for place in (24, 28, 36):  # C of 1e-1, 1e-2 and 1e-4
         penalty = cell.curves["x"][here][place]
-        model = LogisticRegression(C=1 / penalty, tol=1e-7, max_iter=20_000).fit(train.x_ND.astype(float), train.y_N)
+        model = LogisticRegression(C=1 / penalty, tol=1e-7, max_iter=5_000).fit(train.x_ND.astype(float), train.y_N)
         score = (model.predict(valid.x_ND) == valid.y_N).mean()
         assert cell.curves["y"][here][place] == pytest.approx(score, abs=0.011)  # of 100 rows one may lie on the line
     params = cell.rows[0].params
