@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from relic_eval.devices import tensor
 from relic_eval.tuning.feed import HELD, in_threads
 from relic_eval.tuning.scenery import NONE, SceneRows, scaled_sizes
 from relic_eval.views import Draw
@@ -60,15 +61,15 @@ def resized(picture: np.ndarray, mask: np.ndarray, high: int, wide: int) -> tupl
     """
     if picture.shape[:2] == (high, wide):
         return picture, mask
-    x = torch.from_numpy(np.ascontiguousarray(picture)).permute(2, 0, 1)[None].float()
+    x = tensor(np.ascontiguousarray(picture)).permute(2, 0, 1)[None].float()
     x = F.interpolate(x, size=(high, wide), mode="bilinear", antialias=True).round().clamp(0, 255).byte()
-    y = F.interpolate(torch.from_numpy(mask)[None, None].float(), size=(high, wide), mode="nearest-exact")
+    y = F.interpolate(tensor(mask)[None, None].float(), size=(high, wide), mode="nearest-exact")
     return x[0].permute(1, 2, 0).numpy(), y[0, 0].short().numpy()
 
 
 def on_device(batch: tuple[np.ndarray, ...], fill: Tensor, device: str) -> tuple[Tensor, Tensor, Tensor]:
     """Pictures (n, 3, H, W) in [0, 1] less `fill` (3,), 0 outside of each; classes (n, 1, H, W) and sizes (n, 2), as floats."""
-    pixels, classes, sizes = (torch.from_numpy(np.ascontiguousarray(a)).to(device) for a in batch)
+    pixels, classes, sizes = (tensor(np.ascontiguousarray(a)).to(device) for a in batch)
     x = pixels.permute(0, 3, 1, 2).float() / 255 - fill.view(1, 3, 1, 1)
     down, right = (torch.arange(n, device=device) for n in x.shape[2:])
     inside = (down[None, :, None] < sizes[:, :1, None]) & (right[None, None] < sizes[:, 1:, None])

@@ -45,7 +45,7 @@ class Classifier(nn.Module):
 def start_head(head: nn.Linear, seed: int) -> None:
     """Weights as RELICv2's code begins: a normal of deviation 1 / sqrt(D) cut at two deviations; intercepts zero.
 
-    >>> head = nn.Linear(4, 2); start_head(head, 0); float(head.weight.abs().max()) <= 1.0, head.bias.tolist()
+    >>> head = nn.Linear(4, 2); start_head(head, 0); bool((head.weight.abs() <= 1).all()), head.bias.tolist()
     (True, [0.0, 0.0])
     """
     deviation = head.in_features**-0.5
@@ -77,7 +77,7 @@ def begin(encoder: Encoder, shots: Shots, device: str = "cpu") -> Start:
     whole = encoder.transform or Transform(shots.pictures.side)
     shorter = whole.shorter
     cropped = Transform(shorter, interpolation=whole.interpolation, squash=whole.squash)
-    with torch.inference_mode():
+    with torch.no_grad():  # what a network keeps for later calls must serve training too
         features = module(torch.zeros(2, channels, whole.side, whole.side, device=device))
     if not isinstance(features, Tensor) or features.ndim != 2:
         raise ArgumentError("encoder", "features (N, D)", f"{type(features).__name__} of another shape")

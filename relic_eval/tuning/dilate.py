@@ -52,7 +52,8 @@ def _strided(layer: nn.Module) -> bool:
 
 
 def _halves(layer: nn.Module) -> bool:
-    return getattr(layer, "stride", 1) in (2, (2, 2))
+    """Pooling that halves: blocks name their stride too, and are none."""
+    return next(layer.children(), None) is None and getattr(layer, "stride", 1) in (2, (2, 2))
 
 
 def _centred(layer: nn.Conv2d) -> bool:

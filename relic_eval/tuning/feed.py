@@ -11,6 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from relic_eval.devices import tensor
 from relic_eval.errors import DataError
 from relic_eval.records import Transform
 from relic_eval.tuning.shots import Shots
@@ -82,7 +83,7 @@ def fractions(pixels_NHWC: np.ndarray, channels: int, device: str) -> Tensor:
     >>> fractions(np.full((1, 1, 1, 1), 255, np.uint8), 3, "cpu").flatten().tolist()
     [1.0, 1.0, 1.0]
     """
-    x = torch.from_numpy(np.ascontiguousarray(pixels_NHWC)).to(device).permute(0, 3, 1, 2).float() / 255
+    x = tensor(np.ascontiguousarray(pixels_NHWC)).to(device).permute(0, 3, 1, 2).float() / 255
     if x.shape[1] == channels:
         return x
     return x.expand(-1, 3, -1, -1) if channels == 3 else greyscale(x)[:, :1]

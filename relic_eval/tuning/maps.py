@@ -11,7 +11,7 @@ import torch
 from torch.nn import functional as F
 
 from relic_eval.devices import device as find_device
-from relic_eval.devices import float32
+from relic_eval.devices import float32, tensor
 from relic_eval.encoders.load import Encoder
 from relic_eval.errors import ArgumentError
 from relic_eval.progress import track
@@ -74,7 +74,7 @@ class Maps:
             with float32():
                 logits = F.conv2d(maps, flat[:, :, None, None], bias).unflatten(1, (layers, classes))
             sizes = torch.from_numpy(self.source.sizes_N2[rows.start : rows.stop]).float().to(self.device)
-            said = [spread(logits[:, i], sizes, high, wide).argmax(1).cpu().numpy() for i in range(layers)]
+            said = [spread(logits[:, i], sizes, high, wide).max(1).indices.cpu().numpy() for i in range(layers)]
             yield true_NHW, said
 
     def _each(self, work, rows=None) -> list[np.ndarray]:
@@ -111,7 +111,7 @@ def squashed(picture: np.ndarray, seen: Transform) -> np.ndarray:
     >>> squashed(np.full((4, 8, 3), 7, np.uint8), Transform(2)).tolist()[0][0]
     [7, 7, 7]
     """
-    x = torch.from_numpy(np.ascontiguousarray(picture)).permute(2, 0, 1)[None].float()
+    x = tensor(np.ascontiguousarray(picture)).permute(2, 0, 1)[None].float()
     mode = "bilinear" if seen.interpolation == "bilinear" else "bicubic"
     x = F.interpolate(x, size=(seen.side, seen.side), mode=mode, antialias=True)
     return x[0].round().clamp(0, 255).byte().permute(1, 2, 0).numpy()

@@ -24,7 +24,7 @@ PROTOCOLS: dict[str, Any] = {
     "segment-fcn": SegmentFcn(),
     "segment-fcn-cityscapes": SegmentFcn(crop=769, view=0),
     "segment-fcn-small": SegmentFcn(
-        learning_rates=(0.01, 0.03), steps=200, batch=8, crop=65, view=0, shorter=64, width=64, dilation=2, trainings=1
+        learning_rates=(0.01, 0.03), steps=120, batch=8, crop=65, view=0, shorter=64, width=64, dilation=2, trainings=1
     ),
     "segment-linear": SegmentLinear(),
 }
@@ -37,7 +37,7 @@ SOURCES = {
     "semi-10pct": "as semi-1pct, with 10%",
     "segment-fcn": "BYOL, appendix D.4: FCN-16s on PASCAL VOC 2012, 30,000 steps, 5 learning rates chosen on held-out pictures, 5 seeds",
     "segment-fcn-cityscapes": "chosen here: as segment-fcn with crops of 769 pixels, as MoCo and DetCon have them; whole pictures are judged",
-    "segment-fcn-small": "chosen here: as segment-fcn at a shorter side of 64 pixels with 200 steps, a narrower head and one seed, for a CPU",
+    "segment-fcn-small": "chosen here: as segment-fcn at a shorter side of 64 pixels with 120 steps, a narrower head and one seed, for a CPU",
     "segment-linear": "DINOv2's linear segmentation (BNHead: normalisation and a linear layer on the last map), solved as the convex "
     "problem it is on 128 pixels a picture; 13 penalties chosen on validation pictures",
 }
