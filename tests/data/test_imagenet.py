@@ -277,3 +277,24 @@ def test_missing_sets_say_where_to_get_them(tmp_path, monkeypatch):
 
 def test_presets_of_blocks_find_their_classes():
     assert class_numbers_of(CLASSES, "imagenet-dogs-cats") == [211, 213, 284, 285]
+
+
+def test_the_page_of_tasks_names_every_set_with_its_numbers():
+    from pathlib import Path
+
+    from relic_eval.data.registry import NAMED
+    from relic_eval.data.scenes import SCENES
+
+    text = (Path(__file__).parents[2] / "docs" / "tasks.md").read_text()
+    rows = [line for line in text.splitlines() if line.startswith("| `")]
+    for name, named in NAMED.items():
+        row = next(line for line in rows if f"`{name}`" in line.split("|")[1])
+        counts = named.counts
+        drawn = counts.train - counts.valid if name in expand(["transfer", "voc2007"]) else counts.train
+        for number in filter(None, (drawn, counts.test)):
+            assert f"{number:,}" in row, (name, number)
+        assert counts.classes == 1000 or row.split("|")[2].strip() == str(counts.classes), name
+    for name, kind in SCENES.items():
+        row = next(line for line in rows if f"`{name}`" in line.split("|")[1])
+        assert all(f"{number:,}" in row for number in kind.counts.values()), name
+    assert all(any(line.startswith(f"| `{suite}`") for line in rows) for suite in SUITES)
