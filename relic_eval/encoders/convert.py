@@ -40,7 +40,10 @@ class Conversion:
         ]
         if self.devices:
             text.append(f"the copies of {self.devices} devices agree; one is kept")
-        text += [f"left out: {name}, {arrays} arrays of {numbers:,} numbers" for name, arrays, numbers in self.ignored]
+        text += [
+            f"left out: {name}, {arrays} {'array' if arrays == 1 else 'arrays'} of {numbers:,} numbers"
+            for name, arrays, numbers in self.ignored
+        ]
         return text
 
 

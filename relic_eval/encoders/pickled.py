@@ -10,60 +10,13 @@ from relic_eval.encoders.standins import Refused
 
 STEPS = 2_000_000  # the largest official network takes about 200,000
 DEEP = 100  # tuples within tuples: a hash goes down all of them on the machine's own stack
-PLAIN = frozenset(
-    [
-        "PROTO",
-        "FRAME",
-        "STOP",
-        "MARK",
-        "NONE",
-        "NEWTRUE",
-        "NEWFALSE",
-        "INT",
-        "BININT",
-        "BININT1",
-        "BININT2",
-        "LONG",
-        "LONG1",
-        "LONG4",
-        "FLOAT",
-        "BINFLOAT",
-        "UNICODE",
-        "SHORT_BINUNICODE",
-        "BINUNICODE",
-        "BINUNICODE8",
-        "SHORT_BINBYTES",
-        "BINBYTES",
-        "BINBYTES8",
-        "BYTEARRAY8",
-        "EMPTY_LIST",
-        "LIST",
-        "APPEND",
-        "APPENDS",
-        "EMPTY_TUPLE",
-        "TUPLE",
-        "TUPLE1",
-        "TUPLE2",
-        "TUPLE3",
-        "EMPTY_DICT",
-        "DICT",
-        "SETITEM",
-        "SETITEMS",
-        "PUT",
-        "BINPUT",
-        "LONG_BINPUT",
-        "MEMOIZE",
-        "GET",
-        "BINGET",
-        "LONG_BINGET",
-        "GLOBAL",
-        "STACK_GLOBAL",
-        "REDUCE",
-        "NEWOBJ",
-        "BUILD",
-    ]
-)
-MARKER, SLICE = pickletools.markobject, pickletools.stackslice
+PLAIN = """
+    PROTO FRAME STOP MARK NONE NEWTRUE NEWFALSE INT BININT BININT1 BININT2 LONG LONG1 LONG4 FLOAT BINFLOAT
+    UNICODE SHORT_BINUNICODE BINUNICODE BINUNICODE8 SHORT_BINBYTES BINBYTES BINBYTES8 BYTEARRAY8
+    EMPTY_LIST LIST APPEND APPENDS EMPTY_TUPLE TUPLE TUPLE1 TUPLE2 TUPLE3 EMPTY_DICT DICT SETITEM SETITEMS
+    PUT BINPUT LONG_BINPUT MEMOIZE GET BINGET LONG_BINGET GLOBAL STACK_GLOBAL REDUCE NEWOBJ BUILD
+"""
+OPCODES = frozenset(PLAIN.split())
 
 
 def check_opcodes(content: mmap.mmap) -> None:
@@ -76,7 +29,7 @@ def check_opcodes(content: mmap.mmap) -> None:
     memo: dict[int, int] = {}
     for step, (op, arg, position) in enumerate(pickletools.genops(cast(IO[bytes], content))):
         place = position or 0
-        if op.name not in PLAIN:
+        if op.name not in OPCODES:
             raise Refused(f"one with the opcode {op.name} at byte {place}")
         if step == STEPS:
             raise Refused(f"one of more than {STEPS:,} steps")
@@ -109,10 +62,10 @@ def _pop(op: pickletools.OpcodeInfo, stack: list[int | None]) -> list[int]:
     """Take from the stack what the opcode takes: down to the mark, then what lies below it, or so many."""
     taken: list[int | None] = []
     fixed = len(op.stack_before)
-    if MARKER in op.stack_before:
+    if pickletools.markobject in op.stack_before:
         while (top := stack.pop()) is not None:
             taken.append(top)
-        fixed = op.stack_before.index(MARKER)
+        fixed = op.stack_before.index(pickletools.markobject)
     for _ in range(fixed):
         taken.append(stack.pop())
     if None in taken:
