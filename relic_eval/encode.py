@@ -19,7 +19,7 @@ from relic_eval.data.beside import use_beside
 from relic_eval.data.corruptions import NOTE, Corruptions, corrupted, first_of_each, held, library_version
 from relic_eval.data.pictures import Pictures, only, said_in_words
 from relic_eval.data.sources import dataset_name, dataset_splits, pictures, refuse_inside, said_of, split_digest
-from relic_eval.data.tasks import tested_rows
+from relic_eval.data.tasks import rows_that_test
 from relic_eval.data.views import augmented, recipe_digest, use_views
 from relic_eval.devices import device as find_device
 from relic_eval.devices import float32, versions
@@ -151,7 +151,7 @@ def _corruptions(encoder: Encoder, data: str, request: EncodeRequest, out: Path,
     if not missing:
         return place
     source = pictures(data, request.split, out / "data")
-    rows = tested_rows(source.split, source.y_N, source.classes)
+    rows = rows_that_test(source.split, source.y_N, source.classes)
     rows = rows[first_of_each(source.y_N[rows], asked.most)]
     source = held(only(source, rows), encoder.transform or Transform(source.side))
     for w, path in missing:

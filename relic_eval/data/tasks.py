@@ -154,10 +154,10 @@ def pretraining_rows(split: str, y_N: np.ndarray, classes: tuple[str, ...]) -> n
     return rows[~marked[1]]
 
 
-def tested_rows(split: str, y_N: np.ndarray, classes: tuple[str, ...]) -> np.ndarray:
+def rows_that_test(split: str, y_N: np.ndarray, classes: tuple[str, ...]) -> np.ndarray:
     """Rows of a split that will test: of a set that is divided later, those that pretraining may never see.
 
-    >>> len(tested_rows("all", np.repeat([0, 1], 10), ("a", "b"))), len(tested_rows("test", np.zeros(9, int), ("a",)))
+    >>> len(rows_that_test("all", np.repeat([0, 1], 10), ("a", "b"))), len(rows_that_test("test", np.zeros(9, int), ("a",)))
     (4, 9)
     """
     rows = np.arange(len(y_N))

@@ -54,7 +54,7 @@ class Shots:
             )
         ]
         for predicted_SN, about, _ in made:
-            rows.append(self._row(test, (predicted_SN == test.y_N).astype(np.float64), about))
+            rows.append(self._row(test, predicted_SN == test.y_N, about))
         sound = [all(m[2] for m in made), *(m[2] for m in made)]
         rows = [dataclasses.replace(row, converged=s) for row, s in zip(rows, sound, strict=True)]
         curves = {
@@ -85,7 +85,7 @@ class Shots:
         self, order_SCK: np.ndarray, place: int, train: Embeddings, valid: Embeddings, test: Embeddings
     ) -> tuple[np.ndarray, dict[str, Any], bool]:
         """Predictions of the test rows by each draw (S, N) under the chosen penalty, what to say of the fit, and if it converged."""
-        from relic_eval.probes.linear import edge_of
+        from relic_eval.probes import linear
         from relic_eval.probes.logistic import fit_subsets, predict
 
         shots, draws, scale = self.numbers[place], self.draws[place], normaliser(self.normalise, train.x_ND)
@@ -102,6 +102,7 @@ class Shots:
             "shots": shots,
             "draws": draws,
             "penalty": float(path.penalties_L[best]),
-            "edge": int(edge_of(path.penalties_L, best) != ""),
+            "edge": int(linear.edge_of(path.penalties_L, best) != ""),
         }
-        return predict(path, scale(test.x_ND))[draw_S, best], about, bool(path.converged_SL.all())
+        predicted_SN = linear.predict(path.weights_SLDC[:, best], path.bias_SLC[:, best], scale(test.x_ND))
+        return predicted_SN[draw_S], about, bool(path.converged_SL.all())
