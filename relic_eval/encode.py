@@ -5,14 +5,18 @@ from __future__ import annotations
 import dataclasses
 import io
 from collections.abc import Callable, Sequence
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from relic_eval.arrays import whole
-from relic_eval.data.pictures import Pictures
+from relic_eval.data.beside import use_beside
+from relic_eval.data.corruptions import NOTE, Corruptions, corrupted, first_of_each, held, library_version
+from relic_eval.data.pictures import Pictures, only
 from relic_eval.data.sources import dataset_name, dataset_splits, pictures, refuse_inside, split_digest
+from relic_eval.data.tasks import tested_rows
 from relic_eval.data.views import augmented, recipe_digest, use_views
 from relic_eval.devices import device as find_device
 from relic_eval.devices import float32, versions
@@ -21,7 +25,7 @@ from relic_eval.errors import ArgumentError, DataError
 from relic_eval.files import digest_bytes
 from relic_eval.intake import refuse_twins
 from relic_eval.progress import say, track, warn
-from relic_eval.records import EncodeRequest, Transform, ViewRequest, settings_key
+from relic_eval.records import CorruptionRequest, EncodeRequest, Transform, ViewRequest, settings_key
 from relic_eval.store import (
     complete,
     finish,
@@ -58,11 +62,14 @@ def embed(
     batch: int = 256,
     on_error: str = "fail",
     views: int = 0,
+    corruptions: Corruptions | None = None,
 ) -> list[Path]:
     """Embed every split of a data set into stores under `out`, skipping those that are there; returns their paths.
 
     With `views`, that many augmented views of each picture that may be tested (all splits but one called train that has
     others beside it) go into stores of their own, one a view; those of the whole pictures are what they are without.
+    `corruptions` do the same with corrupted pictures, a store a kind and strength; of a set that is divided later, of the rows
+    that test.
     """
     whole("views", views, 0)
     if on_error not in ("fail", "skip"):
@@ -70,6 +77,8 @@ def embed(
     refuse_inside(out, data)
     made: dict[str, Path] = {}
     viewed: dict[Path, list[Path]] = {}
+    worse: dict[Path, list[Path]] = {}
+    encoder = dataclasses.replace(encoder, build=lru_cache(maxsize=1)(encoder.build))  # one network for all stores
     for split in dataset_splits(data):
         notes = out / "data"
         digest = split_digest(data, split, notes)
@@ -92,11 +101,17 @@ def embed(
         else:
             _encode(encoder, pictures(data, split, notes), request, path)
         made[split] = path
-        if views and (split != "train" or len(dataset_splits(data)) == 1):
+        if split == "train" and len(dataset_splits(data)) > 1:
+            continue
+        if views:
             viewed[path] = [_view(encoder, data, request, out, number) for number in range(1, views + 1)]
+        if corruptions:
+            worse[path] = _corruptions(encoder, data, request, out, corruptions)
     use_stores(made)
     if viewed:
         use_views(viewed)
+    if worse:
+        use_beside(NOTE, worse)
     return list(made.values())
 
 
@@ -108,8 +123,33 @@ def _view(encoder: Encoder, data: str, request: EncodeRequest, out: Path, number
         say(f"embed {encoder.name} {request.dataset} {request.split}, view {number}: already there")
     else:
         source = augmented(pictures(data, request.split, out / "data"), number, asked.seed)
-        _encode(encoder, source, dataclasses.replace(request, thumbnails=0), path, asked)
+        _encode(encoder, source, dataclasses.replace(request, thumbnails=0), path, asked, str(number))
     return path
+
+
+def _corruptions(encoder: Encoder, data: str, request: EncodeRequest, out: Path, asked: Corruptions) -> list[Path]:
+    """The stores of the corrupted pictures of a split, by kind and strength: made where they are not there."""
+    whole, library = settings_key(request), library_version()
+    wanted = [
+        CorruptionRequest(whole, kind, strength, asked.most, asked.seed, library)
+        for kind in asked.kinds
+        for strength in asked.strengths
+    ]
+    place = [store_path(out, encoder.name, request.dataset, request.split, settings_key(w)) for w in wanted]
+    missing = [(w, path) for w, path in zip(wanted, place, strict=True) if not complete(path)]
+    say(
+        f"embed {encoder.name} {request.dataset} {request.split}: {len(wanted) - len(missing)} of {len(wanted)} corruptions already there"
+    )
+    if not missing:
+        return place
+    source = pictures(data, request.split, out / "data")
+    rows = tested_rows(source.split, source.y_N, source.classes)
+    rows = rows[first_of_each(source.y_N[rows], asked.most)]
+    source = held(only(source, rows), encoder.transform or Transform(source.side))
+    for w, path in missing:
+        changed = corrupted(source, w.kind, w.strength, w.seed)
+        _encode(encoder, changed, dataclasses.replace(request, thumbnails=0), path, w, f"{w.kind} {w.strength}")
+    return place
 
 
 def _warn_of_another_state(encoder: Encoder, request: EncodeRequest) -> None:
@@ -124,7 +164,12 @@ def _warn_of_another_state(encoder: Encoder, request: EncodeRequest) -> None:
 
 
 def _encode(
-    encoder: Encoder, source: Pictures, request: EncodeRequest, path: Path, view: ViewRequest | None = None
+    encoder: Encoder,
+    source: Pictures,
+    request: EncodeRequest,
+    path: Path,
+    changed: ViewRequest | CorruptionRequest | None = None,
+    view: str = "whole",
 ) -> None:
     channels, transform = encoder.channels or source.channels, encoder.transform or Transform(source.side)
     device = find_device(request.device)
@@ -140,8 +185,7 @@ def _encode(
         if has_part(path, number):
             problems.update(_left_out(path, number, source, rows))
         else:
-            name = f"{view.view}" if view else "whole"
-            problems.update(_encode_part(features, source, request, path, number, rows, transform, name))
+            problems.update(_encode_part(features, source, request, path, number, rows, transform, view))
     lacking = sorted({source.classes[source.y_N[r]] for r in problems if _none_left(source, problems, source.y_N[r])})
     if lacking:
         raise DataError(f"{source.split}: expected a readable picture of every class, received none of {lacking[0]!r}.")
@@ -164,7 +208,7 @@ def _encode(
         "absent": [[row, int(source.y_N[row])] for row in sorted(problems)],
         **_about_task(source),
     }
-    wanted = view or request
+    wanted = changed or request
     asked = {"key": settings_key(wanted), "request": dataclasses.asdict(wanted), "versions": versions()}
     finish(path, {**asked, "encoder": about, "data": data})
 

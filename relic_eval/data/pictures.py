@@ -69,6 +69,25 @@ def from_array(
     return Pictures(dataset, split, digest, names, names, y_N, classes, superclasses, side, channels, read)
 
 
+def only(pictures: Pictures, rows_M: np.ndarray) -> Pictures:
+    """These rows of a split, in this order; its digest stays that of the whole.
+
+    >>> p = from_array("toy", "test", np.zeros((3, 4, 4), np.uint8), np.array([0, 1, 1]), ("a", "b"), digest="d")
+    >>> only(p, np.array([2, 0])).ids.tolist()
+    ['toy/test/2', 'toy/test/0']
+    """
+
+    def read(rows: np.ndarray, side: int | Transform) -> tuple[np.ndarray, Mapping[int, str]]:
+        pixels, problems = pictures.read(rows_M[rows], side)
+        return pixels, {
+            row: problems[of] for row, of in zip(rows.tolist(), rows_M[rows].tolist(), strict=True) if of in problems
+        }
+
+    fields = ("ids", "paths", "y_N", "valid_N", "labels_NC")
+    kept = {name: value[rows_M] for name in fields if (value := getattr(pictures, name)) is not None}
+    return replace(pictures, read=read, **kept)
+
+
 def as_transform(side: int | Transform) -> Transform:
     """A side alone means: the shorter side to it, by a cubic.
 

@@ -7,10 +7,11 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from jaxtyping import Shaped
+from jaxtyping import Float, Shaped
 
 from relic_eval.arrays import asarray, matrix
 from relic_eval.errors import ArgumentError, look_up
+from relic_eval.metrics.bootstrap import resampled
 
 
 @dataclass(frozen=True)
@@ -70,6 +71,59 @@ def mean_average_precision(
     if np.isnan(ap_C).all():
         raise ArgumentError("true_NC", "an image of one class at least", "none that is not ignored")
     return ClassPrecision(float(np.nanmean(ap_C)), ap_C)
+
+
+def resampled_precision(
+    true_NC: Shaped[np.ndarray, "N C"],
+    score_MNC: Shaped[np.ndarray, "M N C"],
+    strata_N: Shaped[np.ndarray, " N"] | None = None,
+    *,
+    draws: int = 1000,
+    seed: int = 0,
+) -> Float[np.ndarray, "M B"]:
+    """11-point mean average precision of M models on bootstrap samples of the images, the same samples for all models.
+
+    Images are resampled within `strata_N`, by default those of the same first class. An image that a sample has twice counts
+    twice; the mean is over the classes that the sample has.
+
+    >>> resampled_precision(np.eye(2), np.array([[[0.9, 0.1], [0.2, 0.7]]]), draws=3).tolist()
+    [[1.0, 1.0, 1.0]]
+    """
+    score_MNC = np.stack([matrix("score_MNC", score_NC) for score_NC in asarray(score_MNC)])
+    true_NC = _marks("true_NC", true_NC, score_MNC.shape[1:])
+    strata_N = true_NC.argmax(1) if strata_N is None else strata_N
+    columns = [[_sorted(true_NC[:, c], score_NC[:, c]) for c in range(true_NC.shape[1])] for score_NC in score_MNC]
+
+    def statistic(count_BN: np.ndarray) -> np.ndarray:
+        means = []
+        for column in columns:
+            ap_CB = np.stack([_weighted_eleven(count_BN, *its) for its in column])
+            there_CB = ~np.isnan(ap_CB)
+            means.append(np.where(there_CB, ap_CB, 0.0).sum(0) / np.maximum(there_CB.sum(0), 1))
+        return np.stack(means)
+
+    return resampled(statistic, strata_N, draws=draws, seed=seed)
+
+
+def _sorted(true_N: np.ndarray, score_N: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Images from the highest score down, the last place of each score, and the marks in that order."""
+    order_N = np.argsort(score_N)[::-1]
+    score_N = score_N[order_N]
+    return order_N, np.append(np.flatnonzero(score_N[1:] != score_N[:-1]), len(order_N) - 1), true_N[order_N]
+
+
+def _weighted_eleven(count_BN: np.ndarray, order_N: np.ndarray, last_U: np.ndarray, true_N: np.ndarray) -> np.ndarray:
+    """`_eleven` of images that count so many times (B, N), for each row of counts; NaN where no image of the class is left."""
+    count_BN = count_BN[:, order_N]
+    all_BU = np.cumsum(count_BN, 1)[:, last_U]
+    hit_BU = np.cumsum(count_BN * true_N, 1)[:, last_U]
+    precision_BU = hit_BU / np.maximum(all_BU, 1)
+    filled_BU = np.maximum.accumulate(precision_BU[:, ::-1], 1)[:, ::-1]
+    area_B = np.empty(len(count_BN))
+    for b, (hit_U, filled_U) in enumerate(zip(hit_BU, filled_BU, strict=True)):
+        first = np.searchsorted(10 * hit_U, np.arange(11) * hit_U[-1])
+        area_B[b] = filled_U[first].mean() if hit_U[-1] else np.nan
+    return area_B
 
 
 def _hits(true_N: np.ndarray, score_N: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
