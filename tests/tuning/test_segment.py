@@ -318,7 +318,7 @@ def test_a_cell_of_masks_is_written_and_read_with_its_counts(encoder, patches, t
 
 @pytest.mark.parametrize("name", ["segment-fcn-small", "segment-linear"])
 def test_real_masks_of_pets_and_streets(data_folder, encoder, name, monkeypatch):
-    short = {"steps": 12, "trainings": 1, "learning_rates": (0.03,)} if name == "segment-fcn-small" else {"side": 64}
+    short = {"steps": 6, "trainings": 1, "learning_rates": (0.03,)} if name == "segment-fcn-small" else {"side": 64}
     its = dataclasses.replace(PROTOCOLS[name], **short)
     train, valid, test = divide_scenes(scenes("mini-petmask", "train"), scenes("mini-petmask", "test"))
     few = (train.take(np.arange(40)), valid.take(np.arange(12)), test.take(np.arange(20)))
