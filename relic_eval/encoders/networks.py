@@ -124,13 +124,13 @@ class ResNet(nn.Module):
             )
         self.dims = layout.last or inside
 
-    def maps(self, x: Tensor) -> Tensor:
-        """The last feature map (N, dims, h, w) of pictures (N, channels, H, W)."""
-        return self.last(self.stages(self.stem(x.contiguous(memory_format=torch.channels_last))))
-
     def forward(self, x: Tensor) -> Tensor:
         """Features (N, dims) of pictures (N, channels, H, W)."""
         return self.maps(x).mean((2, 3))
+
+    def maps(self, x: Tensor) -> Tensor:
+        """The map (N, dims, h, w) that the features are the mean of."""
+        return self.last(self.stages(self.stem(x.contiguous(memory_format=torch.channels_last))))
 
 
 def layout(name: str) -> Layout:

@@ -100,47 +100,57 @@ def fit(
     shots = feed.shots.take(places)
     model = start.classifier(len(shots.classes), plan.seed)
     order = batches(len(shots), batch, plan.steps, plan.seed)
+    several = shots.labels_NC
+    target = shots.y_N if several is None else several.astype(np.float32)
+    loss = F.cross_entropy if several is None else yes_or_no
 
     def make(step: int) -> tuple[Tensor, Tensor]:
         x = fractions(feed.take(places[order[step]]), start.channels, start.device)
         draw = Draw(generator(plan.seed, step), len(x))
         x = random_crop(x, start.whole.side, crops.area, crops.ratio, crops.flip, draw, "bicubic").clamp_(0, 1)
-        return x, torch.from_numpy(shots.y_N[order[step]]).to(start.device)
+        return x, torch.from_numpy(target[order[step]]).to(start.device)
 
     def losses() -> Iterator[Tensor]:
         for x, y in ahead(make, range(plan.steps), wait=feed.held is not None):
-            yield F.cross_entropy(model(x), y)
+            yield loss(model(x), y)
 
     return model, descend(model, losses(), plan, text)
 
 
+def yes_or_no(logits: Tensor, labels: Tensor) -> Tensor:
+    """Binary cross-entropies of labels (N, C), added up over the classes: of pictures that may have several.
+
+    >>> yes_or_no(torch.zeros(1, 2), torch.tensor([[1.0, 0.0]])).round(decimals=4)
+    tensor(1.3863)
+    """
+    return F.binary_cross_entropy_with_logits(logits, labels, reduction="sum") / len(labels)
+
+
 def scores(start: Start, model: Classifier, feed: Feed) -> np.ndarray:
-    """Probabilities (N, C) of whole pictures, with the running statistics."""
+    """Of whole pictures, with the running statistics: probabilities (N, C), or logits where there may be several classes."""
     model.eval()
     made = []
     with torch.inference_mode(), float32():
         for first in range(0, len(feed.shots), SHOWN):
             places = np.arange(first, min(first + SHOWN, len(feed.shots)))
             x = fractions(feed.take(places), start.channels, start.device)
-            made.append(model(x).softmax(1).cpu().numpy())
+            logits = model(x)
+            made.append((logits.softmax(1) if feed.shots.labels_NC is None else logits).cpu().numpy())
     return np.concatenate(made)
 
 
-def value_of(metric: str, true_N: np.ndarray, score_NC: np.ndarray) -> float | None:
-    """What a setting is chosen by; None where a score is not finite. Raises ArgumentError for a metric of several labels.
+def value_of(shots: Shots, score_NC: np.ndarray) -> float | None:
+    """The metric of the task, by which a setting is chosen; None where a score is not finite."""
+    from relic_eval.evaluators.multilabel import labels_of
+    from relic_eval.evaluators.shared import chosen_by
+    from relic_eval.metrics.precision import mean_average_precision
 
-    >>> value_of("top1", np.array([0, 1]), np.array([[0.9, 0.1], [0.8, 0.2]]))
-    0.5
-    """
-    from relic_eval.metrics.scores import accuracy, mean_per_class
-
-    ways = {"top1": accuracy, "mean_per_class": mean_per_class}
-    if metric not in ways:
-        hint = "Pictures of several classes have a linear probe, and no tuning yet."
-        raise ArgumentError("metric", " or ".join(ways), repr(metric), hint)
+    rows = shots.labelled()
     if not np.isfinite(score_NC).all():
         return None
-    return ways[metric](true_N, score_NC.argmax(1))
+    if rows.metric == "map11":
+        return mean_average_precision(labels_of(rows), score_NC).mean
+    return float(chosen_by(rows, score_NC.argmax(1)))
 
 
 def about(encoder: Encoder, train: Shots, settings: dict[str, Any], **more: Any) -> dict[str, Any]:

@@ -65,7 +65,6 @@ class FineTune:
 
         start, both = begin(encoder, train, device), joined(train, valid)
         crops, metric = Crops(self.area, self.ratio, self.flip), test.pictures.metric
-        value_of(metric, np.zeros(1, int), np.ones((1, 1)))  # a metric that cannot be, before hours of work
         # training pictures come first in `both`, so that one feed serves the grid and the final run
         feed, judged = Feed(both, start.cropped), Feed(valid, start.whole)
 
@@ -73,7 +72,7 @@ class FineTune:
             plan, batch = self._plan(point, len(train))
             text = f"{encoder.name} {train.pictures.dataset}, {shown(point)}"
             model, loss = fit(start, feed, np.arange(len(train)), plan, batch, crops, text)
-            value = None if loss is None else value_of(metric, valid.y_N, scores(start, model, judged))
+            value = None if loss is None else value_of(valid, scores(start, model, judged))
             return {"valid": value, "loss": loss}
 
         points = [{"learning_rate": r, "decay": d} for d in self.decays for r in self.learning_rates]

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from relic_eval.errors import ArgumentError
 from relic_eval.records import Cell, Measurement, Table
 
 DRAWS = 2000
@@ -80,3 +81,23 @@ def counts_of(table: Table, classes: int) -> tuple[np.ndarray, np.ndarray]:
     for number, name in enumerate(("both", "true", "predicted")):
         counts[number, draw_R, rank[place_R], table["class"]] = table[name]
     return counts, items[order]
+
+
+def aligned(tables: Sequence[Table], classes: int) -> np.ndarray:
+    """Counts (M, 3, T, N, C) of M cells of the same pictures, for `bootstrap_mean_iou`; ArgumentError for other pictures.
+
+    Their differences on the same resamples are paired intervals.
+
+    >>> table = overlaps(np.ones((3, 1, 2, 2), int), np.array(["x", "y"]))
+    >>> aligned([table, table], 2).shape
+    (2, 3, 1, 2, 2)
+    """
+    found = [counts_of(table, classes) for table in tables]
+    counts, items = found[0]
+    for other, its in found[1:]:
+        if not np.array_equal(its, items) or not np.array_equal(other[1, 0], counts[1, 0]):
+            raise ArgumentError("tables", "cells of the same pictures and masks", "others")
+        if other.shape != counts.shape:
+            received = f"{counts.shape[1]} and {other.shape[1]}"
+            raise ArgumentError("tables", "cells of as many trainings", received, "Compare cells of one protocol.")
+    return np.stack([its for its, _ in found])

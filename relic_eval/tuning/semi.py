@@ -66,7 +66,6 @@ class Semi:
         from relic_eval.tuning.feed import Feed
 
         metric = test.pictures.metric
-        value_of(metric, np.zeros(1, int), np.ones((1, 1)))  # a metric that cannot be, before hours of work
         few, valid = self.labelled(train, valid, listed)
         start, crops = begin(encoder, few, device), Crops(self.area, self.ratio, self.flip)
         feed, judged = Feed(few, start.cropped), Feed(valid, start.whole)
@@ -75,7 +74,7 @@ class Semi:
         def run(point: dict[str, float]) -> dict[str, Any]:
             plan, batch = self._plan(point, len(few))
             model, loss = fit(start, feed, all_rows, plan, batch, crops, f"{where}, {shown(point)}")
-            value = None if loss is None else value_of(metric, valid.y_N, scores(start, model, judged))
+            value = None if loss is None else value_of(valid, scores(start, model, judged))
             return {"valid": value, "loss": loss}
 
         points = [{"learning_rate": r, "epochs": float(e)} for e in self.epochs for r in self.learning_rates]

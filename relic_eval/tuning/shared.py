@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from relic_eval.evaluators.multilabel import SAMPLES, labels_of, long_table
 from relic_eval.evaluators.shared import accuracy_rows, predictions
-from relic_eval.records import Cell
+from relic_eval.records import Cell, Embeddings, Measurement
 
 if TYPE_CHECKING:
     from relic_eval.tuning.grid import Found
@@ -17,11 +18,26 @@ if TYPE_CHECKING:
 
 def make_cell(test: Shots, score_NC: np.ndarray, params: Mapping[str, Any], curves: Mapping[str, np.ndarray]) -> Cell:
     """Rows (the task's metric first) and predictions of the test pictures; their labels are looked at here alone."""
-    rows, predicted_N = test.labelled(), score_NC.argmax(1)
-    measured = accuracy_rows(rows, predicted_N, params)
-    measured.sort(key=lambda row: row.metric != test.pictures.metric)
-    table = predictions(rows, predicted_N, predicted_N == test.y_N, score_NC.max(1))
-    return Cell(tuple(measured), table, curves)
+    rows = test.labelled()
+    if rows.metric == "map11":
+        return Cell(_precision_rows(rows, score_NC, params), long_table(rows, labels_of(rows), score_NC), curves)
+    predicted_N = score_NC.argmax(1)
+    table = predictions(rows, predicted_N, predicted_N == rows.y_N, score_NC.max(1))
+    return Cell(tuple(accuracy_rows(rows, predicted_N, params)), table, curves)
+
+
+def _precision_rows(test: Embeddings, score_NC: np.ndarray, params: Mapping[str, Any]) -> tuple[Measurement, ...]:
+    """11-point mean average precision with a bootstrap over pictures, then that of each class."""
+    from relic_eval.metrics.precision import mean_average_precision, resampled_precision
+    from relic_eval.metrics.statistics import interval
+
+    labels_NC, n = labels_of(test), len(test)
+    found = mean_average_precision(labels_NC, score_NC)
+    low, high = interval(resampled_precision(labels_NC, score_NC[None], draws=SAMPLES)[0])
+    rows = [Measurement("map11", found.mean, float(low), float(high), n, dict(params))]
+    for name, ap in zip(test.classes, found.ap_C, strict=True):
+        rows.append(Measurement("ap11", None if np.isnan(ap) else float(ap), n=n, params={"class": name}))
+    return tuple(rows)
 
 
 def curves_of(

@@ -32,13 +32,25 @@ class Shots:
         arrays = [digest_bytes(np.ascontiguousarray(a, np.int64).tobytes()) for a in (self.rows, self.y_N)]
         return digest_json([self.pictures.digest, self.pictures.split, *arrays, self.classes])
 
+    @property
+    def labels_NC(self) -> np.ndarray | None:
+        """(N, C) bool, where a picture may have several classes."""
+        return None if self.pictures.labels_NC is None else self.pictures.labels_NC[self.rows]
+
     def take(self, places: np.ndarray) -> Shots:
         """Those at these places (or of this mask), in this order."""
         return replace(self, rows=self.rows[places], y_N=self.y_N[places])
 
     def labelled(self) -> Embeddings:
         """Ids and labels alone, without features, as the tables of a cell are made of."""
-        return Embeddings(np.zeros((len(self), 0)), self.y_N, self.classes, ids=self.pictures.ids[self.rows])
+        return Embeddings(
+            np.zeros((len(self), 0)),
+            self.y_N,
+            self.classes,
+            ids=self.pictures.ids[self.rows],
+            labels_NC=self.labels_NC,
+            metric=self.pictures.metric,
+        )
 
 
 def divide(

@@ -14,6 +14,7 @@ from relic_eval.data.pictures import from_array
 from relic_eval.data.tasks import Task, split_task
 from relic_eval.encoders.load import find_encoder, from_module
 from relic_eval.errors import ArgumentError, DataError
+from relic_eval.metrics.precision import mean_average_precision
 from relic_eval.records import Embeddings, Transform
 from relic_eval.tuning import classify, feed
 from relic_eval.tuning.classify import Crops, begin, fit, scores
@@ -155,28 +156,38 @@ def test_a_point_that_diverges_costs_only_itself(encoder, shots):
         dataclasses.replace(wild, learning_rates=(1e12,))(encoder, *shots)
 
 
-def test_the_metric_of_the_task_chooses_and_stands_first(encoder, shots, monkeypatch):
-    by_class = tuple(
-        dataclasses.replace(part, pictures=dataclasses.replace(part.pictures, metric="mean_per_class"))
-        for part in shots
-    )
-    asked = []
-    real = classify.value_of
-    monkeypatch.setattr(classify, "value_of", lambda *a: asked.append(a[0]) or real(*a))
-    assert SHORT(encoder, *by_class).rows[0].metric == "mean_per_class"
-    assert set(asked) == {"mean_per_class"}
-    several = tuple(
-        dataclasses.replace(part, pictures=dataclasses.replace(part.pictures, metric="map11")) for part in shots
-    )
-    with pytest.raises(ArgumentError, match="expected top1 or mean_per_class, received 'map11'"):
-        SHORT(encoder, *several)
+def of_metric(parts, metric, labels_NC=None):
+    changed = dataclasses.replace(parts[0].pictures, metric=metric, labels_NC=labels_NC)
+    return tuple(dataclasses.replace(part, pictures=changed) for part in parts)
 
 
-def test_values_are_those_of_the_metrics():
-    score = np.eye(3)[[0, 0, 0, 2]]
-    assert classify.value_of("top1", np.array([0, 0, 1, 2]), score) == 0.75
-    assert classify.value_of("mean_per_class", np.array([0, 0, 1, 2]), score) == pytest.approx(2 / 3)
-    assert classify.value_of("top1", np.array([0]), np.array([[np.nan, 0.0]])) is None
+def test_the_metric_of_the_task_chooses_and_stands_first_with_its_interval(encoder, shots):
+    train, valid, test = of_metric(shots, "mean_per_class")
+    valid = valid.take(np.concatenate([np.flatnonzero(valid.y_N != 2), np.flatnonzero(valid.y_N == 2)[:1]]))
+    cell = SHORT(encoder, train, valid, test)
+    assert [row.metric for row in cell.rows] == ["mean_per_class", "top1"]
+    assert cell.rows[0].low <= cell.rows[0].value <= cell.rows[0].high
+    score = np.eye(3)[np.where(valid.y_N == 2, 0, valid.y_N)]  # one picture wrong: a whole class
+    assert classify.value_of(valid, score) == pytest.approx(2 / 3)
+    assert classify.value_of(of_metric([valid], "top1")[0], score) == pytest.approx(1 - 1 / len(valid))
+    assert classify.value_of(valid, np.full((len(valid), 3), np.nan)) is None
+
+
+def test_pictures_of_several_classes_are_tuned_by_yes_or_no_and_judged_by_precision(encoder, shots):
+    several = np.arange(120)[:, None] % 3 == np.arange(3)
+    several[:, 2] |= several[:, 0]  # all that is red is blue too
+    parts = of_metric(shots, "map11", several)
+    cell = SMALL(encoder, *parts)
+    assert cell.rows[0].metric == "map11"
+    assert cell.rows[0].value > 0.9
+    assert [row.params["class"] for row in cell.rows[1:]] == ["red", "green", "blue"]
+    labels = several[parts[2].rows]
+    score = cell.predictions["score"].reshape(24, 3)
+    assert cell.rows[0].value == pytest.approx(mean_average_precision(labels, score).mean, abs=1e-6)
+    assert ((score > 0) == labels).mean() > 0.85
+    logits, target = torch.randn(5, 3), torch.randint(0, 2, (5, 3)).float()
+    by_hand = -(target * logits.sigmoid().log() + (1 - target) * (-logits).sigmoid().log()).sum(1).mean()
+    torch.testing.assert_close(classify.yes_or_no(logits, target), by_hand)
 
 
 def test_what_has_no_weights_is_refused_and_a_module_of_ones_own_is_left_as_it_is(shots):
