@@ -7,10 +7,9 @@ import json
 import pytest
 import timm
 import torch
-import torchvision
 from torch import nn
 
-from relic_eval.board import Cost, read_costs
+from relic_eval.board import read_costs
 from relic_eval.encode import embed
 from relic_eval.encoders.cost import gflops
 from relic_eval.encoders.load import find_encoder, from_callable, from_module
@@ -20,14 +19,14 @@ from relic_eval.timings import note_time, read_times
 
 @pytest.mark.parametrize(
     ("network", "printed"),
-    [("resnet18", 1.82), ("vit_small_patch16_224", 4.61), ("swin_tiny_patch4_window7_224", 4.5)],
+    [("resnet18", 1.82), ("vit_small_patch16_224", 4.61)],
 )
 def test_counts_are_those_of_the_papers(network, printed):
     assert gflops(timm.create_model(network).eval(), 3, 224) == pytest.approx(printed, rel=0.01)
 
 
 def test_attention_that_is_fused_is_counted_too():
-    """torchvision prints 17.56 for its ViT-B/16, which takes a fast path where nothing is trained."""
+    """Transformers take a fast path where nothing is trained, which torch's counter does not see into."""
     layer = nn.TransformerEncoderLayer(8, 2, 16, batch_first=True).eval()
 
     class Patches(nn.Module):
@@ -42,7 +41,6 @@ def test_attention_that_is_fused_is_counted_too():
     by_hand = tokens * (3 * 8 * 8 + 8 * 8 + 2 * 8 * 16) + 2 * tokens * tokens * 8
     assert gflops(Patches(), 1, 4) == pytest.approx(by_hand / 1e9)
     assert torch.backends.mha.get_fastpath_enabled()
-    assert 17.5 < gflops(torchvision.models.vit_b_16().eval(), 3, 224) < 17.6
 
 
 def test_what_is_no_network_or_cannot_be_followed_has_no_count(capsys):
@@ -78,15 +76,9 @@ def test_a_line_that_was_not_finished_is_passed_over(tmp_path):
         file.write('{"what": "embed b", "sec')
     assert [t["what"] for t in read_times(tmp_path)] == ["evaluate a"]
     lines = [
-        {"what": "w", "seconds": s, "at": 0, "encoder": "a", "pictures": n} for s, n in ((2.0, 100), (1.0, 50), (0, 9))
+        {"what": "w", "seconds": s, "at": 0, "encoder": "pixels", "pictures": n}
+        for s, n in ((2.0, 100), (1.0, 50), (0, 9))
     ]
-    (tmp_path / "timings.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
     embed(find_encoder("pixels"), "digits", tmp_path, device="cpu")
-    assert read_costs(tmp_path)["pixels"].gflops is None
-    from relic_eval.board.costs import _speeds
-
-    assert _speeds(tmp_path)["a"] == 50.0
-
-
-def test_what_is_not_known_is_missing_and_not_0():
-    assert Cost() == Cost(None, None, None, None, "")
+    (tmp_path / "timings.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
+    assert (read_costs(tmp_path)["pixels"].pictures_a_second, read_costs(tmp_path)["pixels"].gflops) == (50.0, None)
