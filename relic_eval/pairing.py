@@ -60,7 +60,20 @@ def training_draws(result: Result) -> int:
 def test_items(result: Result) -> np.ndarray:
     """The ids of the images that a cell was tested on, once each."""
     table = result.cell.predictions or {}
-    return table["item"][: len(table["item"]) // training_draws(result)]
+    return table["item"][: len(table["item"]) // training_draws(result) : answers(result)]
+
+
+def answers(result: Result) -> int:
+    """How many rows of the predictions an image has in each training draw: one a class where it may be of several."""
+    table = result.cell.predictions or {}
+    return int(table["class"].max()) + 1 if "class" in table else 1
+
+
+def strata_of(result: Result) -> np.ndarray:
+    """What the images of a cell are resampled within: their class, of several the first."""
+    true, count = (result.cell.predictions or {})["true"], answers(result)
+    n = len(test_items(result))
+    return true[:n] if count == 1 else true[: n * count].reshape(n, count).argmax(1)
 
 
 def finest_strata(results: Sequence[Result]) -> dict[str, np.ndarray]:
@@ -68,7 +81,7 @@ def finest_strata(results: Sequence[Result]) -> dict[str, np.ndarray]:
     finest: dict[str, np.ndarray] = {}
     for result in results:
         items = test_items(result)
-        key, true = digest_json(items.tolist()), (result.cell.predictions or {})["true"][: len(items)]
+        key, true = digest_json(items.tolist()), strata_of(result)
         if key not in finest or len(np.unique(true)) > len(np.unique(finest[key])):
             finest[key] = true
     return finest

@@ -11,11 +11,13 @@ from relic_eval.errors import DataError
 from relic_eval.files import digest_json
 from relic_eval.metrics.bootstrap import paired_bootstrap, paired_class_bootstrap
 from relic_eval.metrics.hypotheses import mcnemar_pairs, paired_p
+from relic_eval.metrics.precision import mean_average_precision, resampled_precision
 from relic_eval.metrics.statistics import interval, wilson
-from relic_eval.pairing import metric_of, refuse_others, test_items, training_draws
+from relic_eval.pairing import answers, metric_of, refuse_others, test_items, training_draws
 from relic_eval.results import Result
 
-METRICS = ("top1", "mean_per_class")  # that can be worked out of the predictions of a cell
+METRICS = ("top1", "mean_per_class", "map11")  # that can be worked out of the predictions of a cell
+PRECISION_DRAWS = 1000  # average precision is sorted anew in each resample: fewer, used several times over
 
 
 @dataclass(frozen=True)
@@ -35,11 +37,16 @@ def scored(here: Sequence[Result], strata: Mapping[str, np.ndarray], *, draws: i
     metric = metric_of(here[0])
     if metric not in METRICS:
         raise DataError(f"{here[0].task}: expected a metric of {', '.join(METRICS)}, received {metric!r}.")
-    right_MTN = np.stack([_right(r) for r in here])
     key = digest_json(test_items(here[0]).tolist())
     stratum_N, seed = strata[key], seed + int(key[:8], 16)
-    drawn = right_MTN.shape[1] > 1
-    if metric == "top1":
+    return (_precision if metric == "map11" else _shares)(here, stratum_N, draws, seed)
+
+
+def _shares(here: Sequence[Result], stratum_N: np.ndarray, draws: int, seed: int) -> Scored:
+    """Of metrics that are means over images: all images alike, or class by class."""
+    right_MTN = np.stack([_right(r) for r in here])
+    drawn, plain = right_MTN.shape[1] > 1, metric_of(here[0]) == "top1"
+    if plain:
         value_M = np.array([r.cell.rows[0].value for r in here])
         sample_MB = paired_bootstrap(right_MTN, stratum_N, draws=draws, seed=seed)
         ends_M2 = np.array([_ends(r, s) for r, s in zip(here, sample_MB, strict=True)])
@@ -48,12 +55,25 @@ def scored(here: Sequence[Result], strata: Mapping[str, np.ndarray], *, draws: i
         value_M = np.array([class_mean(right_TN, true_N) for right_TN in right_MTN])
         sample_MB = paired_class_bootstrap(right_MTN, true_N, stratum_N, draws=draws, seed=seed)
         ends_M2 = np.array([class_ends(v, s, true_N) for v, s in zip(value_M, sample_MB, strict=True)])
-    # exact: the spread of resamples is nothing where one encoder is right on all of a few images
-    p_MM = np.ones((len(here), len(here))) if drawn else mcnemar_pairs(right_MTN[:, 0])
-    if drawn or metric != "top1":
-        spread_MM = paired_p(value_M, sample_MB)
-        p_MM = spread_MM if drawn else np.where(spread_MM == 0, p_MM, spread_MM)
+    p_MM, binary = paired_p(value_M, sample_MB), bool(((right_MTN == 0) | (right_MTN == 1)).all())
+    if binary and not drawn:
+        # exact: the spread of resamples is nothing where one encoder is right on all of a few images
+        exact_MM = mcnemar_pairs(right_MTN[:, 0])
+        p_MM = exact_MM if plain else np.where(p_MM == 0, exact_MM, p_MM)
     return Scored(value_M, ends_M2, sample_MB, p_MM, drawn)
+
+
+def _precision(here: Sequence[Result], stratum_N: np.ndarray, draws: int, seed: int) -> Scored:
+    """Of 11-point mean average precision."""
+    count = answers(here[0])
+    tables = [r.cell.predictions or {} for r in here]
+    true_NC = tables[0]["true"].reshape(-1, count)
+    score_MNC = np.stack([t["score"].reshape(-1, count) for t in tables])
+    value_M = np.array([mean_average_precision(true_NC, score_NC).mean for score_NC in score_MNC])
+    few_MB = resampled_precision(true_NC, score_MNC, stratum_N, draws=min(draws, PRECISION_DRAWS), seed=seed)
+    sample_MB = np.tile(few_MB, -(-draws // few_MB.shape[1]))[:, :draws]
+    ends_M2 = np.stack(interval(sample_MB), 1)
+    return Scored(value_M, ends_M2, sample_MB, paired_p(value_M, few_MB), False)
 
 
 def _right(result: Result) -> np.ndarray:

@@ -13,10 +13,12 @@ from relic_eval.board import Board, board_table, make_board, summary_table
 from relic_eval.errors import ArgumentError
 from relic_eval.files import digest_json
 from relic_eval.metrics.bootstrap import resampled
+from relic_eval.metrics.precision import mean_average_precision
 from relic_eval.metrics.scores import mean_per_class
 from relic_eval.metrics.statistics import wilson
 from relic_eval.records import Cell, Measurement
 from relic_eval.results import Result
+from relic_eval.scoring import scored
 
 
 def result(encoder, right_TN, true_N=None, task="t", metric="top1", dataset=None, protocol="linear-byol"):
@@ -106,6 +108,57 @@ def test_the_metric_of_a_task_decides_who_is_better():
         assert of(board, best).entries[0].rank == 1
         assert (board.difference("a", "b", 0).better == best) is True
     assert board.difference("a", "b", 0).certain
+
+
+def several(encoder, true_NC, score_NC, task="voc"):
+    """A cell of images that may have several classes: a row an image and class."""
+    n, count = true_NC.shape
+    table = {
+        "item": np.repeat([f"{task}/{i}" for i in range(n)], count),
+        "true": true_NC.ravel().astype(int),
+        "predicted": (score_NC > 0).ravel().astype(int),
+        "correct": ((score_NC > 0) == true_NC).ravel().astype("f"),
+        "score": score_NC.ravel().astype("f"),
+        "class": np.tile(np.arange(count), n),
+    }
+    about = {"title": task, "data": {"train": "d", "test": "d"}, "task_settings": {"metric": "map11", "dataset": task}}
+    return Result(encoder, task, "linear-byol", Cell((Measurement("map11", 0.5, n=n),), table), about)
+
+
+def test_average_precision_is_resampled_with_the_same_images_for_all():
+    rng, n, draws = np.random.default_rng(5), 150, 1200
+    true_NC = rng.random((n, 4)) < [0.5, 0.3, 0.2, 0.1]
+    true_NC[~true_NC.any(1), 0] = True
+    score = {e: np.round(true_NC * s + rng.normal(0, 1, (n, 4)), 1) for e, s in (("supervised", 0.8), ("mine", 1.5))}
+    board = make_board([several(e, true_NC, s) for e, s in score.items()], draws=draws)
+    key = int(digest_json([f"voc/{i}" for i in range(n)])[:8], 16)
+    count_NB = resampled(lambda c_BN: c_BN.T.copy(), true_NC.argmax(1), draws=1000, seed=key).astype(int)
+    slow = {}
+    for e in score:
+        each = [np.repeat(np.arange(n), count_NB[:, b]) for b in range(60)]
+        slow[e] = np.array([mean_average_precision(true_NC[rows], score[e][rows]).mean for rows in each])
+    found = scored([several(e, true_NC, s) for e, s in score.items()], {k: true_NC.argmax(1) for k in [digest_json([f"voc/{i}" for i in range(n)])]}, draws=draws, seed=0)  # fmt: skip
+    for place, e in enumerate(score):
+        np.testing.assert_allclose(found.sample_MB[place, :60], slow[e], rtol=1e-6)
+    np.testing.assert_array_equal(found.sample_MB[:, 1000:], found.sample_MB[:, :200])
+    mine = of(board, "mine").entries[0]
+    assert board.columns[0].metric == "map11"
+    assert board.columns[0].n == n
+    assert mine.value == pytest.approx(mean_average_precision(true_NC, score["mine"]).mean)
+    change_B = 100 * (found.sample_MB[1] / found.sample_MB[0] - 1)
+    np.testing.assert_allclose((mine.change_low, mine.change_high), np.percentile(change_B, [2.5, 97.5]))
+    assert board.difference("mine", "supervised", 0).p < 0.05
+    both = make_board([*[several(e, true_NC, s) for e, s in score.items()], *made_up(0, encoders=1)], draws=200)
+    assert of(both, "supervised").change == 0
+
+
+def test_shares_of_right_answers_are_told_apart_by_their_spread():
+    """A cell may hold, an image, the share of corruptions under which it is right: McNemar's test counts no shares."""
+    rng = np.random.default_rng(0)
+    base, mine = rng.integers(0, 6, (2, 200)) / 5
+    board = make_board([result("a", base), result("b", mine), result("c", np.minimum(base + 0.2, 1))], draws=500)
+    assert board.difference("a", "c", 0).certain
+    assert 0.05 < board.difference("a", "b", 0).p <= 1
 
 
 def test_classes_of_a_few_images_do_not_break_the_mean_per_class():

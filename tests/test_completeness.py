@@ -32,6 +32,7 @@ MODULES = sorted(
         "relic_eval/efficiency.py",
         "relic_eval/board",
         "relic_eval/timings.py",
+        "relic_eval/sharding.py",
         "relic_eval/encoders/cost.py",
         "pretrain/config.py",
         "pretrain/batch.py",

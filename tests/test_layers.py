@@ -11,7 +11,7 @@ ROOT = Path(__file__).parents[1]
 ORDER = [
     "errors",
     "files",
-    "arrays records devices progress efficiency timings",
+    "arrays records devices progress efficiency timings sharding",
     "views",
     "metrics",
     "probes",
@@ -21,7 +21,7 @@ ORDER = [
     "intake",
     "tuning | monitor",
     "results",
-    "pairing",
+    "pairing merging",
     "scoring",
     "board",
     "published",

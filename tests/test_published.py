@@ -53,9 +53,9 @@ def values(method, task, protocol, metric, network="resnet50"):
         ("NNCLR", "resnet50", "flowers102", "linear-byol", "mean_per_class", {95.1}),
         ("Random initialisation", "resnet50", "birdsnap", "finetune-kornblith", "top1", {76.1}),
         ("BYOL", "resnet50", "voc2012", "segment-fcn", "miou", {75.7, 76.3}),
-        ("RELICv2", "resnet50", "objectnet", "robust", "top1", {25.9}),
-        ("Supervised", "resnet50", "imagenet-r", "robust", "top1", {24.0, 36.1}),
-        ("RELIC", "resnet50", "imagenet-c", "robust", "mce", {70.8}),
+        ("RELICv2", "resnet50", "objectnet", "robust-sets", "top1", {25.9}),
+        ("Supervised", "resnet50", "imagenet-r", "robust-sets", "top1", {24.0, 36.1}),
+        ("RELIC", "resnet50", "imagenet-c", "robust-sets", "mce", {70.8}),
     ],
 )
 def test_numbers_copied_by_hand(method, network, task, protocol, metric, expected):

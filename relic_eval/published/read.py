@@ -6,6 +6,7 @@ import csv
 import io
 from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import cache
 from importlib import resources
 
 from relic_eval.errors import DataError
@@ -56,12 +57,17 @@ def published(*, verified: bool = False) -> tuple[Published, ...]:
     >>> [p.value for p in published() if (p.method, p.network, p.metric, p.mark) == ("RELICv2", "resnet50", "top1", "seen")]
     [77.1]
     """
+    return tuple(p for p in _all() if p.verified or not verified)
+
+
+@cache
+def _all() -> tuple[Published, ...]:
     found: list[Published] = []
     for file in sorted(resources.files(__package__).iterdir(), key=lambda f: f.name):
         if file.name.endswith(".csv"):
             found += parse(file.read_text(encoding="utf-8"), file.name)
     refuse_twice(found)
-    return tuple(p for p in found if p.verified or not verified)
+    return tuple(found)
 
 
 def parse(text: str, name: str) -> list[Published]:

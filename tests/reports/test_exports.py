@@ -18,7 +18,9 @@ from relic_eval.files import digest_bytes
 from relic_eval.records import Cell, Measurement
 from relic_eval.results import Result
 from reports.exports import board_parquet, task_results, write_task_results
+from reports.figures.leaderboard import leaderboard_figure
 from reports.latex import board_latex, escaped
+from reports.sections.board import board_section
 from reports.tables import board_csv, board_text
 from reports.terminal import parts, show_board
 
@@ -219,3 +221,18 @@ def test_what_latex_would_read_is_escaped():
     assert escaped("a\\b") == r"a\textbackslash{}b"
     assert escaped("\n\t") == "{[}U+000A]{[}U+0009]"
     assert escaped("é") == "é"
+
+
+def test_the_page_names_metrics_and_says_what_holds_over_all_columns(board):
+    section = board_section(board, [], COSTS)
+    assert [c["metric"] for c in section["columns"]] == ["", "mean per class"] * 3
+    over = {o["title"]: o for o in section["over"]}
+    assert over["other"]["measured"] == "5 of 6"
+    assert over["mine"]["cost"] == ["25.6 M", "4.09", "2048"]
+    assert over["other"]["cost"] == ["", "", ""]
+    assert [o["base"] for o in section["over"]].count(True) == 1
+
+
+def test_the_figure_names_the_metric_of_each_panel(board):
+    labels = [axes.get_xlabel() for axes in leaderboard_figure(board).axes[:6]]
+    assert labels == ["top-1, % (n = 240)", "mean per class, % (n = 240)"] * 3
