@@ -124,7 +124,7 @@ def _cell(results: Sequence[Result], out: Path, encoder: str, task: str, protoco
             f"Run 'relic-eval evaluate --out {out} --encoder {encoder} --task {task} --protocol {protocol}'."
         )
     table = found.cell.predictions
-    if table is None or not np.isin(table["correct"], (0, 1)).all():
+    if table is None or "class" in table or not np.isin(table["correct"], (0, 1)).all():
         raise ArgumentError(
             "protocol", "one whose answers are right or wrong, such as linear-byol, fewshot-5 or knn", protocol
         )
