@@ -88,10 +88,15 @@ def _library():
 
 
 def library_version() -> str:
-    """Name and version of the library; a DataError where it is not installed."""
+    """Name and version of the library; a DataError where it is not installed, or where another of its name is."""
     _library()
-    names = importlib.metadata.packages_distributions().get("imagecorruptions", [PACKAGE])
-    return f"{names[0]} {importlib.metadata.version(names[0])}"
+    try:
+        return f"{PACKAGE} {importlib.metadata.version(PACKAGE)}"
+    except importlib.metadata.PackageNotFoundError:
+        raise DataError(
+            f"expected {PACKAGE}, received another package with the module imagecorruptions, which takes no seeds. "
+            f"pip uninstall imagecorruptions; pip install {PACKAGE}."
+        ) from None
 
 
 def _corrupt(library, picture_HWC: np.ndarray, kind: str, strength: int, digest: str) -> np.ndarray:

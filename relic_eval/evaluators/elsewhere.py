@@ -7,6 +7,7 @@ from typing import ClassVar
 
 import numpy as np
 
+from relic_eval.errors import ArgumentError
 from relic_eval.evaluators.logistic import Logistic
 from relic_eval.evaluators.shared import predictions
 from relic_eval.records import Cell, Embeddings, Measurement
@@ -31,6 +32,8 @@ class Elsewhere:
         from relic_eval.probes.linear import edge_of
         from relic_eval.probes.logistic import probabilities
 
+        if train.labels_NC is not None:
+            raise ArgumentError("train", "rows of one class each", "rows that may have several", "Fit on another set.")
         path, _, best, refit, scale = self.head.fitted(train, valid)
         p_NC = probabilities(refit, scale(test.x_ND))[0, 0]
         label_NC, n = _labels(test, p_NC.shape[1]), len(test)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import os
 import sys
 import tarfile
 import threading
@@ -34,7 +35,10 @@ from relic_eval.files import digest_file, digest_json, read_json
 from relic_eval.store import find_stores, read_manifest, read_store, verify
 from relic_eval.tables import read_table
 
-imagecorruptions = pytest.importorskip("imagecorruptions", reason="the extra [robust] is not installed")
+if os.environ.get("CI"):
+    import imagecorruptions
+else:
+    imagecorruptions = pytest.importorskip("imagecorruptions", reason="the extra [robust] is not installed")
 
 
 def source(side=40, count=6, channels=3):
@@ -151,6 +155,12 @@ def test_the_first_of_each_class():
 def test_what_there_is_not_is_refused(wrong):
     with pytest.raises((ArgumentError, UnknownNameError)):
         Corruptions(**wrong)
+
+
+def test_another_library_of_that_name_is_refused(monkeypatch):
+    monkeypatch.setattr("relic_eval.data.corruptions.PACKAGE", "no-such-package")
+    with pytest.raises(DataError, match="received another package"):
+        library_version()
 
 
 def test_without_the_library_it_says_what_to_install(monkeypatch):

@@ -137,3 +137,10 @@ def test_any_of_several_classes_is_right(splits):
     assert [r.value for r in cell.rows] == [pytest.approx(30 / 40), pytest.approx(30 / 40, abs=0.26)]
     assert cell.rows[1].params["classes"] == 2  # nothing is an ant
     assert cell.rows[1].value == 1
+
+
+def test_a_head_for_pictures_with_several_classes_is_refused(splits):
+    train, valid, test = splits
+    several = dataclasses.replace(train, labels_NC=np.eye(3, dtype=bool)[train.y_N])
+    with pytest.raises(ArgumentError, match="train: expected rows of one class each"):
+        Elsewhere(HEAD)(several, valid, test)
