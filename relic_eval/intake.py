@@ -143,7 +143,7 @@ def refuse_twins(names: Mapping[str, str]) -> None:
                 "encoders",
                 "different names",
                 f"{first[name]} and {text}, both called {name!r}",
-                "Embed them one at a time with --name.",
+                "Embed them one at a time with --name; an encoder of pictures may be given one with ,name=NAME.",
             )
         first[name] = text
 

@@ -190,7 +190,7 @@ def evaluate(
     >>> import numpy as np, tempfile
     >>> out, x = tempfile.mkdtemp(), np.repeat(np.eye(2), 30, 0)
     >>> _ = save_embeddings(x, ["a"] * 30 + ["b"] * 30, out, name="mine")
-    >>> float(evaluate(out, protocols=["linear-byol"])["top1"].iloc[0])
+    >>> float(evaluate(out, protocols=["linear-byol"])["value"].iloc[0])
     1.0
     """
     from relic_eval.run import evaluate as run
@@ -225,7 +225,7 @@ def leaderboard(
     encoders: Sequence[str] = (),
     tasks: Sequence[str] = (),
 ) -> pd.DataFrame:
-    """One row an encoder and column: accuracy, interval, change against the baseline, rank.
+    """One row an encoder and column: value by the metric of the task, interval, change against the baseline, rank.
 
     >>> leaderboard("/nowhere")
     Traceback (most recent call last):
@@ -234,7 +234,7 @@ def leaderboard(
     """
     import pandas as pd
 
-    from relic_eval.board import board_table, read_board
+    from relic_eval.board import board_table, read_board, read_costs
 
     board, _, _ = read_board(
         Path(out),
@@ -243,7 +243,7 @@ def leaderboard(
         encoders=several("encoders", encoders),
         tasks=several("tasks", tasks),
     )
-    return pd.DataFrame(board_table(board))
+    return pd.DataFrame(board_table(board, read_costs(Path(out))))
 
 
 def report(

@@ -113,12 +113,15 @@ class Cell:
         row a picture and class: class (int64), true and predicted 0 or 1
     curves:      name (str), x, y (float64)
     neighbours:  query, item (str ids), rank (int64, from 0), distance (float32)
+    overlaps:    of segmentation: item (str), class, both, true, predicted (int64: pixels of the item that are of the class and
+        predicted as it, of it, predicted as it), and, where there are several trainings, draw (int64)
     """
 
     rows: tuple[Measurement, ...]
     predictions: Table | None = None
     curves: Table | None = None
     neighbours: Table | None = None
+    overlaps: Table | None = None
 
 
 def setting(changes_numbers: bool, **kwargs: Any) -> Any:
@@ -182,3 +185,16 @@ class ViewRequest:
     recipe: str = setting(True)  # digest of the augmentations
     seed: int = setting(True, default=0)
     version: int = setting(True, default=2)  # of the augmentations' code; raise it when a recipe gives other pictures
+
+
+@dataclass(frozen=True)
+class CorruptionRequest:
+    """What decides the bytes of a store of corrupted pictures, beside all that decides those of the whole pictures."""
+
+    whole: str = setting(True)  # key of the store of the whole pictures
+    kind: str = setting(True)  # of corruption
+    strength: int = setting(True)  # 1 to 5
+    most: int = setting(True)  # pictures, the first of each class alike; 0: all that are tested
+    seed: int = setting(True, default=0)
+    library: str = setting(True, default="")  # its name and version
+    version: int = setting(True, default=1)  # of what stands around the library; raise it when it gives other pictures

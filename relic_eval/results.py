@@ -39,6 +39,7 @@ TABLES = {
     "predictions": ("item", "true", "predicted", "correct", "score"),
     "curves": ("name", "x", "y"),
     "neighbours": ("query", "item", "rank", "distance"),
+    "overlaps": ("item", "class", "both", "true", "predicted"),
 }
 NO_NOTE = "why is no longer known: the note is damaged. Evaluate again."
 ROWS = ("metric", "value", "low", "high", "n", "params", "converged")
@@ -199,7 +200,7 @@ def read_results(out: Path, encoders: Sequence[str] = (), tasks: Sequence[str] =
             warn(f"{error} Left out; 'relic-eval evaluate --out {out}' makes it again.")
             continue
         failed = failure_path(out, result.encoder, result.task, result.protocol).exists()
-        (old if failed or _outdated(result, current, contents) else results).append(result)
+        (old if failed or outdated(result, current, contents) else results).append(result)
     if old:
         names = f"{old[0].encoder} {old[0].task} {old[0].protocol}"
         warn(
@@ -226,8 +227,10 @@ def _numbers(settings: Mapping[str, Any]) -> Any:
     return json.loads(json.dumps({name: v for name, v in settings.items() if name != "source"}))
 
 
-def _outdated(result: Result, current: Mapping, contents: Mapping) -> bool:
+def outdated(result: Result, current: Mapping, contents: Mapping) -> bool:
     """Whether the embeddings behind a cell, or the settings of its protocol, are no longer those in use.
+
+    `current` is what `in_use` says, `contents` the content of the manifest of each (encoder, data set, split).
 
     Embeddings that are gone with their whole folder, or damaged, say nothing: the cell was made when they were whole.
     """

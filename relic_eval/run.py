@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from relic_eval.data.registry import NAMED
 from relic_eval.data.tasks import Task, block_rows, split_task, tasks_of
 from relic_eval.data.views import read_views, views_of
 from relic_eval.devices import versions
@@ -21,7 +22,7 @@ from relic_eval.files import digest_json
 from relic_eval.progress import say, warn
 from relic_eval.records import Cell, Embeddings
 from relic_eval.results import cell_path, failure_path, forget_cell, key_of, write_cell, write_failure
-from relic_eval.store import find_stores, in_use, read_manifest, read_store, verify
+from relic_eval.store import StoreName, find_stores, in_use, read_manifest, read_store, verify
 
 
 @dataclasses.dataclass(frozen=True)
@@ -69,36 +70,56 @@ def plan(
         known[name] = [
             task
             for dataset, splits in sets.items()
-            for task in tasks_of(dataset, set(splits), all(map(_has_superclasses, splits.values())), *_said(splits))
+            for task in tasks_of(dataset, set(splits), _above(dataset, splits), *_said(splits))
             if task.name == dataset or task.name not in beside  # another set may be called like our superclasses
         ]
     _check_names("encoder", encoders, known)
     _check_names("task", tasks, {t.name for all_tasks in known.values() for t in all_tasks})
     _check_names("protocol", protocols, PROTOCOLS)
-    place = {(s.encoder, s.dataset, s.split): s for s in stores}
+    place = {(s.encoder, s.dataset, s.split): s.path for s in stores} | _trained_on(out, stores, known)
+    lacking = {(e, t.trains_on) for e, its in known.items() for t in its if (e, _trains(t), t.train) not in place}
+    for encoder, dataset in sorted(lacking):
+        say(f"evaluate {encoder}: what is tested on a head of {dataset} is left out: embed {dataset} with it first")
     return [
         Job(
             encoder,
             task,
             protocol,
-            place[(encoder, task.dataset, task.train)].path,
-            place[(encoder, task.dataset, task.test)].path,
+            place[(encoder, _trains(task), task.train)],
+            place[(encoder, task.dataset, task.test)],
         )
         for encoder, its_tasks in known.items()
         if not encoders or encoder in encoders
         for task in its_tasks
-        if not tasks or task.name in tasks
+        if (not tasks or task.name in tasks) and (encoder, task.trains_on) not in lacking
         for protocol in PROTOCOLS
-        if protocol in protocols
-        or (not protocols and _by_default(protocol, place[(encoder, task.dataset, task.test)].path))
+        if protocol in protocols or (not protocols and _by_default(protocol, place[(encoder, task.dataset, task.test)]))
         if _applies(task, protocol)
     ]
 
 
-def _said(splits: dict[str, Path]) -> tuple[str, str]:
-    """The title and the metric that a set gives its task."""
+def _trains(task: Task) -> str:
+    return task.trains_on or task.dataset
+
+
+def _trained_on(out: Path, stores: Sequence[StoreName], known: dict[str, list[Task]]) -> dict[tuple, Path]:
+    """The stores of training rows that tasks have from other data sets, where not all stores were asked for."""
+    there = {s.dataset for s in stores}
+    others = {t.trains_on for its in known.values() for t in its if t.trains_on} - there
+    found = find_stores(out, list(known), sorted(others)) if others else []
+    return {(s.encoder, s.dataset, s.split): s.path for s in found}
+
+
+def _above(dataset: str, splits: dict[str, Path]) -> bool:
+    """Whether superclasses are a task of their own: not of named sets, whose published task is their classes."""
+    return dataset not in NAMED and all(map(_has_superclasses, splits.values()))
+
+
+def _said(splits: dict[str, Path]) -> tuple[str, str, tuple[str, ...], str]:
+    """What a set says of its task: title, metric, classes of the block matrix, and the set whose rows train it."""
     data = read_manifest(splits.get("test") or min(splits.values()))["data"]
-    return str(data.get("title", "")), str(data.get("metric", "top1"))
+    blocks = tuple(data.get("blocks") or ())
+    return data.get("title") or "", data.get("metric") or "top1", blocks, data.get("trains_on") or ""
 
 
 def _by_default(protocol: str, test: Path) -> bool:

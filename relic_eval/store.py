@@ -220,6 +220,17 @@ def note_training(path: Path, training: Mapping[str, Any] | None) -> None:
         write_json(path / "manifest.json", {**manifest, "encoder": {**manifest["encoder"], "training": training}})
 
 
+def note_task(path: Path, said: Mapping[str, Any]) -> None:
+    """Put what a set says of its task (title, metric, blocks, trains_on) into the manifest of a complete store; empty values take it out.
+
+    Neither key nor content depend on it, so that a new title embeds nothing anew.
+    """
+    manifest = read_manifest(path)
+    data = {name: value for name, value in {**manifest["data"], **said}.items() if value or name not in said}
+    if data != manifest["data"]:
+        write_json(path / "manifest.json", {**manifest, "data": data})
+
+
 def read_store(path: Path) -> Embeddings:
     """The rows of a complete store; numbers are memory-mapped where there is one part. No pickle is read."""
     manifest, arrays, tables = read_manifest(path), [], []

@@ -11,7 +11,7 @@ ROOT = Path(__file__).parents[1]
 ORDER = [
     "errors",
     "files",
-    "arrays records devices progress efficiency",
+    "arrays records devices progress efficiency timings sharding",
     "views",
     "metrics",
     "probes",
@@ -21,8 +21,10 @@ ORDER = [
     "intake",
     "tuning | monitor",
     "results",
-    "pairing",
+    "pairing merging",
+    "scoring",
     "board",
+    "published",
     "encode",
     "run",
     "grid",
@@ -44,7 +46,7 @@ PRETRAIN = {
     "probes",
     "monitor",
 }
-REPORTS = {"errors", "files", "records", "progress", "efficiency", "results", "pairing", "board", "store"}
+REPORTS = {"errors", "files", "records", "progress", "efficiency", "results", "pairing", "board", "published", "store"}
 LOOK_UP = {
     "cli",
     "__init__",

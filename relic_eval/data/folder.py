@@ -157,6 +157,16 @@ def _superclasses(folder: Path, classes: tuple[str, ...]) -> tuple[str, ...] | N
     file = folder / "superclasses.csv"
     if not file.exists():
         return None
+    above = read_superclasses(file)
+    unknown = [name for name in above if name not in classes and name != "class" and not _is_class(folder, name)]
+    found = superclasses_of(above, classes, str(file))
+    if unknown:
+        warn(f"{file}: {unknown[0]!r} is no class folder; its line is not used.")
+    return found
+
+
+def read_superclasses(file: Path) -> dict[str, str]:
+    """The lines `class,superclass` of a CSV file. Raises DataError where one class has two."""
     try:
         text = file.read_text(encoding="utf-8-sig")
     except UnicodeDecodeError:
@@ -169,15 +179,21 @@ def _superclasses(folder: Path, classes: tuple[str, ...]) -> tuple[str, ...] | N
                 raise DataError(
                     f"{file}: expected one superclass for {name!r}, received {above[name]!r} and {its!r}. Remove one line."
                 )
+    return above
+
+
+def superclasses_of(above: Mapping[str, str], classes: tuple[str, ...], said: str) -> tuple[str, ...]:
+    """The superclass of each class; `said` is where they stand. Raises DataError for a class without one.
+
+    >>> superclasses_of({"ant": "insect", "cat": "mammal"}, ("cat",), "x.csv")
+    ('mammal',)
+    """
     missing = [name for name in classes if name not in above]
     if missing:
         raise DataError(
-            f"{file}: expected a line 'class,superclass' (with a comma) for every class, received none for {missing[0]!r}. "
+            f"{said}: expected a line 'class,superclass' (with a comma) for every class, received none for {missing[0]!r}. "
             "Add it, or remove the file."
         )
-    unknown = [name for name in above if name not in classes and name != "class" and not _is_class(folder, name)]
-    if unknown:
-        warn(f"{file}: {unknown[0]!r} is no class folder; its line is not used.")
     return tuple(above[name] for name in classes)
 
 
@@ -189,11 +205,18 @@ def read_each(
     rows: np.ndarray, side: int | Transform, source: Callable[[int], Path | BinaryIO], named: Callable[[int], str]
 ) -> tuple[np.ndarray, Mapping[int, str]]:
     """Squares of these rows, whose files or bytes `source` gives, and by row why one was unreadable, under the name it has."""
+    return read_pictures(rows, side, lambda row: open_square(source(row), side), named)
+
+
+def read_pictures(
+    rows: np.ndarray, side: int | Transform, square: Callable[[int], np.ndarray], named: Callable[[int], str]
+) -> tuple[np.ndarray, Mapping[int, str]]:
+    """The squares that `square` makes of these rows, and by row why it could not."""
     wide = as_transform(side).side
     pixels, problems = np.zeros((len(rows), wide, wide, 3), np.uint8), {}
     for place, row in enumerate(rows.tolist()):
         try:
-            pixels[place] = open_square(source(row), side)
+            pixels[place] = square(row)
         except UNREADABLE as error:
             problems[row] = f"{named(row)}: {error}"
     return pixels, problems
@@ -246,9 +269,13 @@ def open_square(path: Path | BinaryIO, side: int | Transform) -> np.ndarray:
 
     Transparency is dropped, as torchvision's loader does: what counts is the colour under it.
     """
+    return square_of(open_upright(path), side)
+
+
+def square_of(picture: Image, side: int | Transform) -> np.ndarray:
+    """A PIL picture of 8-bit RGB as `open_square` gives one."""
     from PIL import Image
 
-    picture = open_upright(path)
     asked = as_transform(side)
     size, box = _box(picture.size, asked)
     return np.asarray(picture.resize(size, Image.Resampling[asked.interpolation.upper()]).crop(box))

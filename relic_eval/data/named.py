@@ -85,6 +85,7 @@ def open_named(
         metric=named.metric,
         valid_N=rows.valid_N,
         labels_NC=rows.labels_NC,
+        trains_on=named.trains_on,
     )
 
 

@@ -5,29 +5,38 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
-from relic_eval.data import mini
+from relic_eval.data import imagenet, mini, transfer
 from relic_eval.data.bundled import SPLITS, bundled, digits_digest, fashion_digest
 from relic_eval.data.folder import folder_pictures, folder_title, splits
 from relic_eval.data.named import Named, named_digest, open_named
-from relic_eval.data.pictures import SHIFT, Pictures
+from relic_eval.data.own import OwnTask, own_pictures, own_splits
+from relic_eval.data.parquet import parquet_parts, parquet_pictures, parquet_splits
+from relic_eval.data.pictures import SHIFT, Pictures, said_in_words
 from relic_eval.data.tasks import TASKS, refuse_bundled_name
+from relic_eval.data.toml import read_task
 from relic_eval.errors import ArgumentError, DataError, UnknownNameError
 from relic_eval.files import digest_json
 
-NAMED: dict[str, Named] = {**mini.MINI}
-SUITES: dict[str, tuple[str, ...]] = {"mini": mini.SUITE}
+NAMED: dict[str, Named] = {**mini.MINI, **transfer.TRANSFER, **imagenet.IMAGENET}
+SUITES: dict[str, tuple[str, ...]] = {
+    "mini": mini.SUITE,
+    "transfer": transfer.SUITE,
+    "robust-imagenet": imagenet.ROBUST,
+}
 
 
 @dataclass(frozen=True)
 class Source:
-    """A data set by the text that names it. Making one looks at no file; each of its parts looks when it is called."""
+    """A data set by the text that names it. Making one opens no picture; each of its parts looks when it is called."""
 
     name: Callable[[], str]
     splits: Callable[[], tuple[str, ...]]
     open: Callable[[str, Path | None], Pictures]
     digest: Callable[[str, Path | None], str]
     roots: Callable[[], tuple[Path, ...]]  # folders of pictures, into which no results may go
+    said: Callable[[], dict[str, Any]] = dict  # what it says of its task: title, metric, blocks
 
 
 def expand(names: Iterable[str]) -> tuple[str, ...]:
@@ -39,14 +48,16 @@ def expand(names: Iterable[str]) -> tuple[str, ...]:
     return tuple(dict.fromkeys(member for name in names for member in SUITES.get(name, (name,))))
 
 
-def find_source(text: str) -> Source:
-    """The source that a text means: a bundled or named set, `NAME:FOLDER`, a folder.
+def find_source(text: str | OwnTask) -> Source:
+    """The source that a text means: a bundled or named set, `NAME:FOLDER`, a TOML file, a folder; or a task made by `task`.
 
     Raises UnknownNameError for a name that is none, ArgumentError for a suite, of which each member is a source.
 
     >>> find_source("fashion").splits()
     ('train', 'test', 'test-shifted')
     """
+    if isinstance(text, OwnTask):
+        return _own(text)
     if text in SPLITS:
         return _bundled(text)
     if text in SUITES:
@@ -58,7 +69,24 @@ def find_source(text: str) -> Source:
     name, colon, folder = text.partition(":")
     if colon and folder and name in NAMED:
         return _named(NAMED[name], Path(folder).expanduser())
+    if text.lower().endswith(".toml") and not Path(text).expanduser().is_dir():
+        return _own(read_task(Path(text).expanduser()))
     return _folder(text)
+
+
+def _own(own: OwnTask) -> Source:
+    def name() -> str:
+        refuse_known_name(own.name)
+        return own.name
+
+    return Source(
+        name,
+        lambda: own_splits(own),
+        lambda split, cache: own_pictures(own, split, cache),
+        lambda split, cache: own_pictures(own, split, cache).digest,
+        lambda: own.places,
+        lambda: said_in_words(own.title, own.metric, own.block_classes),
+    )
 
 
 def _bundled(name: str) -> Source:
@@ -85,6 +113,7 @@ def _named(named: Named, folder: Path | None) -> Source:
         lambda split, cache: open_named(named, known(split), folder, cache),
         lambda split, cache: named_digest(named, known(split), folder, cache),
         lambda: (named.place(folder),) if named.below != "." else (),
+        lambda: said_in_words(named.title, named.metric, (), named.trains_on),
     )
 
 
@@ -95,11 +124,16 @@ def _folder(text: str) -> Source:
         if not place.is_dir():
             if "/" in text or "\\" in text or text.startswith("."):
                 raise DataError(f"expected a folder {text}, received nothing there. Check the path.")
-            raise UnknownNameError("--data", text, [*SPLITS, *NAMED, *SUITES], ", or a folder of class folders")
+            raise UnknownNameError("--data", text, SPLITS, " or a folder of class folders", [*NAMED, *SUITES])
         return place
 
     def opened(split: str, cache: Path | None) -> Pictures:
-        return folder_pictures(there(), split, cache)
+        if parquet_parts(there()):
+            return parquet_pictures(place, split, cache)
+        return folder_pictures(place, split, cache)
+
+    def parts() -> tuple[str, ...]:
+        return parquet_splits(place) if parquet_parts(there()) else splits(place)
 
     def name() -> str:
         refuse_known_name(last := folder_title(place))
@@ -107,7 +141,7 @@ def _folder(text: str) -> Source:
 
     return Source(
         name,
-        lambda: splits(there()),
+        parts,
         opened,
         lambda split, cache: opened(split, cache).digest,
         lambda: (place,),
@@ -149,7 +183,8 @@ def dataset_lines() -> list[str]:
 
 OTHERS = (
     "NAME:FOLDER: a set of that name, in a folder of yours",
-    "FOLDER: class folders, with or without train/ and test/ above them",
+    "FILE.toml: a task of your own (docs/tasks.md)",
+    "FOLDER: class folders, with or without train/ and test/ above them, or Parquet files as data/train-*.parquet",
 )
 
 
@@ -161,7 +196,7 @@ def task_lines() -> list[str]:
     """
     bundled_ones = [f"{t.name}: {t.title} ({t.dataset}, {t.train} -> {t.test})" for t in TASKS.values()]
     others = [
-        f"{n.name}: {n.title} ({n.trains_on or n.name}, train -> {'test' if not n.trains_on else n.name})"
+        f"{n.name}: {n.title} ({n.trains_on or n.name}, train -> {f'{n.name}, ' if n.trains_on else ''}test)"
         for n in NAMED.values()
     ]
     return [*bundled_ones, *others]

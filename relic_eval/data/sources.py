@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
+from relic_eval.data.own import OwnTask
 from relic_eval.data.pictures import Pictures
 from relic_eval.data.registry import find_source
 from relic_eval.errors import ArgumentError
 
 
-def dataset_splits(name: str) -> tuple[str, ...]:
+def dataset_splits(name: str | OwnTask) -> tuple[str, ...]:
     """The splits of a data set by name (`fashion`, `mini-cifar10`, `NAME:FOLDER`) or path.
 
     >>> dataset_splits("fashion")
@@ -18,7 +20,7 @@ def dataset_splits(name: str) -> tuple[str, ...]:
     return find_source(name).splits()
 
 
-def pictures(name: str, split: str, cache: Path | None = None) -> Pictures:
+def pictures(name: str | OwnTask, split: str, cache: Path | None = None) -> Pictures:
     """One split of a data set by name or path; `cache` is a folder for notes on digests of your own files.
 
     >>> pictures("fashion", "test").classes[1]
@@ -27,7 +29,7 @@ def pictures(name: str, split: str, cache: Path | None = None) -> Pictures:
     return find_source(name).open(split, cache)
 
 
-def split_digest(name: str, split: str, cache: Path | None = None) -> str:
+def split_digest(name: str | OwnTask, split: str, cache: Path | None = None) -> str:
     """The digest of a split's pictures and labels, decoding none of them: for the path that skips what exists.
 
     >>> split_digest("fashion", "test") == pictures("fashion", "test").digest
@@ -36,7 +38,7 @@ def split_digest(name: str, split: str, cache: Path | None = None) -> str:
     return find_source(name).digest(split, cache)
 
 
-def dataset_name(name: str) -> str:
+def dataset_name(name: str | OwnTask) -> str:
     """What people see: the name, or the last part of the path, which must not be the name of a set that is known.
 
     >>> dataset_name("fashion"), dataset_name("/data/my birds")
@@ -45,7 +47,16 @@ def dataset_name(name: str) -> str:
     return find_source(name).name()
 
 
-def refuse_inside(out: Path, data: str) -> None:
+def said_of(name: str | OwnTask) -> dict[str, Any]:
+    """What a data set says of its task (title, metric, blocks, trains_on), as a manifest has it; empty where it says nothing.
+
+    >>> said_of("fashion"), said_of("mini-mnist")["title"]
+    ({}, 'Digits, small MNIST')
+    """
+    return find_source(name).said()
+
+
+def refuse_inside(out: Path, data: str | OwnTask) -> None:
     """An error where results would be written among the pictures of a set, and become one of its classes.
 
     >>> refuse_inside(Path("/data/birds/out"), "/data/birds")

@@ -26,6 +26,7 @@ class Task:
     metric: str = "top1"  # or mean_per_class, map11
     drop: str = ""  # digest of the training pictures that are left out as leaks; empty: none are
     block_classes: tuple[str, ...] = ()  # for the neighbour block matrix; empty: the first MOST_BLOCKS by superclass
+    trains_on: str = ""  # the data set whose training rows train it; empty: its own
 
 
 MOST_BLOCKS = 6
@@ -42,7 +43,13 @@ TASKS = {
 
 
 def tasks_of(
-    dataset: str, splits: set[str], superclasses: bool = False, title: str = "", metric: str = "top1"
+    dataset: str,
+    splits: set[str],
+    superclasses: bool = False,
+    title: str = "",
+    metric: str = "top1",
+    blocks: tuple[str, ...] = (),
+    trains_on: str = "",
 ) -> tuple[Task, ...]:
     """The tasks of a data set: those in the table, or one over all its classes and, where it has them, one over superclasses.
 
@@ -50,12 +57,20 @@ def tasks_of(
     ['fashion', 'fashion-super']
     >>> [(t.name, t.train) for t in tasks_of("birds", {"all"}, superclasses=True)]
     [('birds', 'all'), ('birds-super', 'all')]
+    >>> [(t.name, t.train, t.test) for t in tasks_of("imagenet-c", {"fog-1", "fog-2"}, trains_on="imagenet")]
+    [('imagenet-c-fog-1', 'train', 'fog-1'), ('imagenet-c-fog-2', 'train', 'fog-2')]
     """
+    if trains_on:  # one for each split that it tests
+        names = {split: dataset if split == "test" else f"{dataset}-{split}" for split in sorted(splits)}
+        return tuple(
+            Task(name, title or name, dataset, test=split, metric=metric, trains_on=trains_on)
+            for split, name in names.items()
+        )
     known = [t for t in TASKS.values() if t.dataset == dataset]
     if known:
         return tuple(t for t in known if {t.train, t.test} <= splits)
     halves = ("train", "test") if {"train", "test"} <= splits else (min(splits),) * 2
-    task = Task(dataset, title or dataset, dataset, *halves, metric=metric)
+    task = Task(dataset, title or dataset, dataset, *halves, metric=metric, block_classes=blocks)
     if not superclasses:
         return (task,)
     above = dataclasses.replace(task, name=f"{dataset}-super", title=f"{task.title}, superclasses", level="superclass")
@@ -137,6 +152,16 @@ def pretraining_rows(split: str, y_N: np.ndarray, classes: tuple[str, ...]) -> n
     task = Task("", "", "", train=split, test=split)
     marked = _marks(y_N, classes, (task.valid_share, task.valid_share), task.seed)
     return rows[~marked[1]]
+
+
+def rows_that_test(split: str, y_N: np.ndarray, classes: tuple[str, ...]) -> np.ndarray:
+    """Rows of a split that will test: of a set that is divided later, those that pretraining may never see.
+
+    >>> len(rows_that_test("all", np.repeat([0, 1], 10), ("a", "b"))), len(rows_that_test("test", np.zeros(9, int), ("a",)))
+    (4, 9)
+    """
+    rows = np.arange(len(y_N))
+    return np.setdiff1d(rows, pretraining_rows(split, y_N, classes)) if split == "all" else rows
 
 
 def _marks_of_all(rows: Embeddings, shares: tuple[float, ...], seed: int) -> tuple[np.ndarray, ...]:

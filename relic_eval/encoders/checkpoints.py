@@ -65,10 +65,10 @@ def find_matches(network: nn.Module, tensors: Mapping[str, Tensor]) -> list[Matc
     """
     state = network.state_dict()
     found = []
+    ends: dict[str, list[str]] = {}  # names of the file by their last part, which is that of the network's
+    for full in tensors:
+        ends.setdefault(full.rpartition(".")[2], []).append(full)
     for names in _spellings(network):
-        ends: dict[str, set[str]] = {}  # names of the file by their last part, which is that of the network's
-        for full in tensors:
-            ends.setdefault(full.rpartition(".")[2], set()).add(full)
         fitting: dict[str, list[str]] = {}
         for name, spelt in names.items():
             for full in ends.get(spelt.rpartition(".")[2], ()):
@@ -96,7 +96,8 @@ def _chosen(file: Path, network: nn.Module, tensors: Mapping[str, Tensor], match
     if prefix:
         asked = [m for m in matches if _is_asked(m.prefix, prefix)]
         if not asked:
-            raise ArgumentError("prefix", f"one of {', '.join(_shown(m) for m in matches[:6])}", repr(prefix))
+            known = ", ".join(_shown(m) for m in matches if m.count == matches[0].count)
+            raise ArgumentError("prefix", f"one of {known}", repr(prefix))
         matches = asked
     best = [m for m in matches if m.count == matches[0].count]
     return min(best, key=lambda m: LATER.search(m.prefix) is not None)
@@ -137,12 +138,21 @@ def _refuse_more(file: Path, network: nn.Module, tensors: Mapping[str, Tensor], 
         and (rest := full.removeprefix(chosen.prefix)).partition(".")[0] in parts
         and "." in rest
         and not full.endswith(WORKED_OUT)
+        and not _is_classifier(network, rest.rpartition(".")[0])
     ]
     if more:
         raise DataError(
             f"{file}: expected no more than {type(network).__name__} has, received {len(more)} further tensors of its parts, "
             f"first {more[0].removeprefix(chosen.prefix)}. It is of a larger network: name that with network=."
         )
+
+
+def _is_classifier(network: nn.Module, layer: str) -> bool:
+    """Whether a layer is the one whose place an identity has taken."""
+    try:
+        return isinstance(network.get_submodule(layer), nn.Identity)
+    except AttributeError:
+        return False
 
 
 def report(

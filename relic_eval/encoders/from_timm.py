@@ -161,11 +161,14 @@ def look_of(config: dict[str, Any]) -> dict[str, Any]:
 def _make(name: str, file: Path, side: int | None) -> Any:
     import timm
 
+    from relic_eval.encoders.families import without_classifier
+
     more: dict[str, Any] = {} if side is None else {"img_size": side}
     # "timm" as the source: a folder's weights, too, are read of the file whose digest is known
     overlay = {"file": str(file), "source": "timm"}
     try:
-        return timm.create_model(name, pretrained=True, num_classes=0, pretrained_cfg_overlay=overlay, **more)
+        # with as many classes as the weights have: for another number timm reads what fits, and passes over the rest
+        return without_classifier(timm.create_model(name, pretrained=True, pretrained_cfg_overlay=overlay, **more))
     except (RuntimeError, KeyError, ValueError, TypeError) as error:
         why = " ".join(str(error).split())[:200]
         raise DataError(

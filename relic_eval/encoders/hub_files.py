@@ -39,7 +39,7 @@ def hub_file(name: str, repo: str, files: Sequence[str], revision: str | None = 
     """
     folder = hub_folder()
     try:
-        from huggingface_hub import hf_hub_download, try_to_load_from_cache
+        from huggingface_hub import get_hf_file_metadata, hf_hub_download, hf_hub_url, try_to_load_from_cache
         from huggingface_hub.errors import EntryNotFoundError, LocalEntryNotFoundError
     except ImportError:
         raise ArgumentError(
@@ -56,6 +56,8 @@ def hub_file(name: str, repo: str, files: Sequence[str], revision: str | None = 
     with reaching(name, f"{files[0]} of {repo}", get):
         for file in files:
             try:
+                # asked once: a download asks again for half a minute where nobody answers
+                get_hf_file_metadata(hf_hub_url(repo, file, revision=revision), timeout=WAIT)
                 return Path(hf_hub_download(repo, file, cache_dir=folder, revision=revision, etag_timeout=WAIT))
             except LocalEntryNotFoundError:
                 raise

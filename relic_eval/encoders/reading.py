@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import pathlib
 import pickle
+import warnings
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -27,7 +28,10 @@ def read_tensors(file: Path) -> dict[str, Tensor]:
     if file.suffix == ".safetensors":
         return _safetensors(file)
     try:
-        with torch.serialization.safe_globals(_plain()):
+        with torch.serialization.safe_globals(_plain()), warnings.catch_warnings():
+            warnings.filterwarnings(
+                "ignore", "Detected pickle protocol"
+            )  # what that one cannot read is an error anyway
             content = torch.load(file, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
         raise DataError(
@@ -63,7 +67,7 @@ def _what(error: Exception) -> str:
     import re
 
     found = re.search(r"GLOBAL ([\w.]+)", str(error)) or re.search(r"(?:global|class|type) ([\w.]+)", str(error))
-    return f"an object of {found.group(1)}" if found else f"something else ({_short(error)})"
+    return f"an object of {found.group(1)}" if found else "a pickle that cannot be read without"
 
 
 def _short(error: Exception) -> str:

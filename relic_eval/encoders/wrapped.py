@@ -40,7 +40,7 @@ class Wrapped(nn.Module):
         """Features (N, D)."""
         its = self.settings
         with self._precision(x):
-            x = (x - self.mean) / self.std
+            x = (x - self.mean).div_(self.std)
             asked = its.layer or its.pool
             y = self._pooled(self._unpooled(x), x) if asked else self.family.pooled(self.network, x)
         if its.precision != "float32":
@@ -50,7 +50,7 @@ class Wrapped(nn.Module):
     def maps(self, x: Tensor) -> Tensor:
         """The map (N, D, h, w) before pooling, of the chosen layer or of the last: of a transformer its patches in a grid."""
         with self._precision(x):
-            x = (x - self.mean) / self.std
+            x = (x - self.mean).div_(self.std)
             y = self._unpooled(x)
             if y.ndim == 3:
                 y = grid_of(y[:, self.family.prefix(self.network, x, y.shape[1]) :], x)

@@ -105,25 +105,36 @@ def resampled_precision(
     return resampled(statistic, strata_N, draws=draws, seed=seed)
 
 
-def _sorted(true_N: np.ndarray, score_N: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Images from the highest score down, the last place of each score, and the marks in that order."""
+def _sorted(true_N: np.ndarray, score_N: np.ndarray) -> tuple[np.ndarray, ...]:
+    """Images from the highest score down to the last of the class, those of the class among them, and where stretches begin.
+
+    Precision is looked at where the class has a hit: a stretch ends with the last image of such a score.
+    """
     order_N = np.argsort(score_N)[::-1]
-    score_N = score_N[order_N]
-    return order_N, np.append(np.flatnonzero(score_N[1:] != score_N[:-1]), len(order_N) - 1), true_N[order_N]
+    score_N, true_N = score_N[order_N], true_N[order_N]
+    group_N = np.append(0, np.cumsum(score_N[1:] != score_N[:-1]))
+    hit_P = np.flatnonzero(true_N)
+    kept_S, first_S = np.unique(group_N[hit_P], return_index=True)  # the groups with hits, and the first hit of each
+    end_S = np.searchsorted(group_N, kept_S, side="right")  # one past each stretch
+    start_S = np.append(0, end_S[:-1])
+    return (order_N[: end_S[-1]] if len(end_S) else order_N[:0]), start_S[: len(end_S)], order_N[hit_P], first_S
 
 
-def _weighted_eleven(count_BN: np.ndarray, order_N: np.ndarray, last_U: np.ndarray, true_N: np.ndarray) -> np.ndarray:
+def _weighted_eleven(
+    count_BN: np.ndarray, order_R: np.ndarray, start_S: np.ndarray, hit_P: np.ndarray, first_S: np.ndarray
+) -> np.ndarray:
     """`_eleven` of images that count so many times (B, N), for each row of counts; NaN where no image of the class is left."""
-    count_BN = count_BN[:, order_N]
-    all_BU = np.cumsum(count_BN, 1)[:, last_U]
-    hit_BU = np.cumsum(count_BN * true_N, 1)[:, last_U]
-    precision_BU = hit_BU / np.maximum(all_BU, 1)
-    filled_BU = np.maximum.accumulate(precision_BU[:, ::-1], 1)[:, ::-1]
-    area_B = np.empty(len(count_BN))
-    for b, (hit_U, filled_U) in enumerate(zip(hit_BU, filled_BU, strict=True)):
-        first = np.searchsorted(10 * hit_U, np.arange(11) * hit_U[-1])
-        area_B[b] = filled_U[first].mean() if hit_U[-1] else np.nan
-    return area_B
+    if not len(start_S):
+        return np.full(len(count_BN), np.nan)
+    all_BS = np.cumsum(np.add.reduceat(count_BN.take(order_R, 1), start_S, 1), 1)
+    hit_BS = np.cumsum(np.add.reduceat(count_BN.take(hit_P, 1), first_S, 1), 1)
+    precision_BS = hit_BS / np.maximum(all_BS, 1)
+    filled_BS = np.maximum.accumulate(precision_BS[:, ::-1], 1)[:, ::-1]
+    area_B = np.zeros(len(count_BN))
+    for tenth in range(11):
+        first_B1 = (10 * hit_BS < tenth * hit_BS[:, -1:]).sum(1, keepdims=True)
+        area_B += np.take_along_axis(filled_BS, first_B1, 1)[:, 0]
+    return np.where(hit_BS[:, -1] > 0, area_B / 11, np.nan)
 
 
 def _hits(true_N: np.ndarray, score_N: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -16,11 +16,12 @@ from PIL import Image
 from relic_eval.data.archive import open_archive
 from relic_eval.data.mini import MINI, SUITE, TABLE, whole_tracks
 from relic_eval.data.named import Counts, open_named
-from relic_eval.data.sources import dataset_name, dataset_splits, pictures, split_digest
+from relic_eval.data.registry import dataset_lines, expand, task_lines
+from relic_eval.data.sources import dataset_name, dataset_splits, pictures, refuse_inside, split_digest
 from relic_eval.data.tasks import Task, split_task
 from relic_eval.encode import embed
 from relic_eval.encoders.load import find_encoder
-from relic_eval.errors import DataError, UnknownNameError
+from relic_eval.errors import ArgumentError, DataError, UnknownNameError
 from relic_eval.records import Embeddings, Transform
 from relic_eval.store import read_manifest, read_store
 
@@ -205,3 +206,33 @@ def test_missing_variable_file_and_name(tmp_path, monkeypatch):
     with pytest.raises(UnknownNameError, match="'val'"):
         pictures("mini-mnist", "val")
     assert dataset_name("mini-mnist") == "mini-mnist"
+
+
+def test_suites_stand_for_sets_and_are_none(data_folder, tmp_path):
+    with pytest.raises(ArgumentError, match=r"the suite mini\. It stands for mini-cifar10, "):
+        pictures("mini", "test")
+    assert expand(["digits", "mini", "mini-mnist"]) == ("digits", *SUITE)
+    (tmp_path / "food101").mkdir()
+    with pytest.raises(ArgumentError, match="Type food101:FOLDER for that very set"):
+        dataset_name(str(tmp_path / "food101"))
+    assert dataset_name(f"food101:{tmp_path / 'food101'}") == "food101"
+    with pytest.raises(ArgumentError, match="outside of the data"):
+        refuse_inside(tmp_path / "food101" / "out", f"food101:{tmp_path / 'food101'}")
+    refuse_inside(data_folder / "out", "mini-mnist")  # a tar takes no class from a folder beside it
+
+
+def test_masks_of_ones_own_need_pictures_that_are_files(tmp_path):
+    from pretrain.saliency.own import _size
+
+    source = open_named(MINI["mini-pets4"], "test", tiny(tmp_path), counts=Counts(4, train=8, test=8))
+    with pytest.raises(DataError, match="expected pictures that are files"):
+        _size(source, 0)
+
+
+def test_every_set_and_task_is_listed():
+    sets, tasks = dataset_lines(), task_lines()
+    assert "mini-mnist: Digits, small MNIST; 10 classes, 1,000 train, 500 test; top1" in sets
+    assert "imagenet-r: ImageNet-R; 1000 classes, 30,000 test; top1" in sets
+    assert any(line.startswith("transfer: the suite of food101, cifar10,") for line in sets)
+    assert "mini-mnist: Digits, small MNIST (mini-mnist, train -> test)" in tasks
+    assert "imagenet-r: ImageNet-R (imagenet, train -> imagenet-r, test)" in tasks
