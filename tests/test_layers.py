@@ -26,6 +26,7 @@ ORDER = [
     "board",
     "published",
     "encode",
+    "plan",
     "run",
     "grid",
     "saliency",
