@@ -186,7 +186,7 @@ def _encode(
     def features(pixels: np.ndarray) -> np.ndarray:
         return encode_batch(function, pixels, channels, device)
 
-    if view or has_part(path, 0) or len(source) < 4:
+    if changed or has_part(path, 0) or len(source) < 4:
         dims = features(source.read(np.arange(1), transform)[0]).shape[1]
     else:
         few = source.read(np.linspace(0, len(source) - 1, 4).astype(int), transform)[0]
