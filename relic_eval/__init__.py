@@ -28,6 +28,8 @@ _PUBLIC = {
     "blocks": "relic_eval.library",
     "distances": "relic_eval.library",
     "load": "relic_eval.library",
+    "task": "relic_eval.data.own",
+    "Encoder": "relic_eval.encoders.load",
     "Monitor": "relic_eval.monitor",
 }
 __all__ = sorted(_PUBLIC)

@@ -14,17 +14,24 @@ from pathlib import Path
 from typing import Any
 
 from relic_eval import progress
+from relic_eval.data.corruptions import asked_for
+from relic_eval.data.duplicates import find_leaks
 from relic_eval.data.registry import expand
+from relic_eval.data.scenes import SCENES
 from relic_eval.data.sources import dataset_name, dataset_splits, refuse_inside
 from relic_eval.encode import embed, find_encoders
 from relic_eval.encoders.load import Encoder
-from relic_eval.errors import ArgumentError, RelicError, UnknownNameError
+from relic_eval.errors import ArgumentError, RelicError, look_up
 from relic_eval.evaluators.table import PROTOCOLS
 from relic_eval.files import write_json
 from relic_eval.progress import say, warn
 from relic_eval.records import FORMAT, read_versioned
 from relic_eval.results import failure_path, write_failure
 from relic_eval.run import Outcome, evaluate
+from relic_eval.sharding import parse_shard
+from relic_eval.sharding import shard as part_of
+from relic_eval.tuned import tuned
+from relic_eval.tuning.table import PROTOCOLS as TUNED
 
 THREADS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
 
@@ -39,6 +46,10 @@ class Grid:
     device: str = "auto"
     batch: int = 256
     on_error: str = "fail"
+    corruptions: int = -1  # of so many test pictures of a set (0: of all) corrupted ones are embedded too; -1: none
+    kinds: tuple[str, ...] = ()  # of corruptions; empty: all
+    drop_leaks: bool = False
+    lists: tuple[str, ...] = ()  # PROTOCOL=FILE: the published names of labelled pictures
 
 
 def write_grid(out: Path, grid: Grid) -> None:
@@ -53,24 +64,31 @@ def read_grid(out: Path) -> Grid:
     >>> write_grid(out, Grid(("pixels",), ("digits",))); read_grid(out).data
     ('digits',)
     """
-    shape = {"encoders": list, "data": list, "protocols": list, "device": str, "batch": int, "on_error": str}
+    shape: dict[str, type] = {"encoders": list, "data": list, "protocols": list, "device": str, "batch": int}
+    shape |= {"on_error": str, "corruptions": int, "kinds": list, "drop_leaks": bool, "lists": list}
     found = read_versioned(out / "grid.json", shape)
     words: dict[str, Any] = {name: tuple(v) if isinstance(v := found[name], list) else v for name in shape}
     return Grid(**words)
 
 
-def divided(count: int, shard: str) -> list[int]:
-    """Places of the pairs that shard "i/n" works on: every n-th from the i-th (from 1) on.
+def read_lists(texts: Sequence[str]) -> dict[str, tuple[str, ...]]:
+    """The published names of labelled pictures by protocol, from texts PROTOCOL=FILE.
 
-    >>> divided(7, "2/3"), divided(7, "")
-    ([1, 4], [0, 1, 2, 3, 4, 5, 6])
+    >>> read_lists(["knn=names.txt"])
+    Traceback (most recent call last):
+    ...
+    relic_eval.errors.ArgumentError: --list: expected semi-1pct=FILE or semi-10pct=FILE, received 'knn=names.txt'.
     """
-    if not shard:
-        return list(range(count))
-    its, _, all_ = shard.partition("/")
-    if not (its.isdigit() and all_.isdigit() and 1 <= int(its) <= int(all_)):
-        raise ArgumentError("--shard", "i/n with i from 1 to n", repr(shard), "For example --shard 2/8.")
-    return list(range(int(its) - 1, count, int(all_)))
+    from relic_eval.tuning.lists import read_list
+
+    found = {}
+    for text in texts:
+        name, _, file = text.partition("=")
+        share = getattr(TUNED.get(name), "share", 0.0)
+        if not share or not file:
+            raise ArgumentError("--list", "semi-1pct=FILE or semi-10pct=FILE", repr(text))
+        found[name] = read_list(Path(file), share)
+    return found
 
 
 def transfer(
@@ -92,12 +110,16 @@ def transfer(
             "workers", "1 for encoders that have no name", str(workers), "Name them python:MODULE:NAME."
         )
     for name in grid.protocols:
-        if name not in PROTOCOLS:
-            raise UnknownNameError("protocol", name, PROTOCOLS)
+        look_up("protocol", name, {**PROTOCOLS, **TUNED})
     sets = expand(grid.data)
     _check_data(sets, out)
+    read_lists(grid.lists)
+    asked_for(None if grid.corruptions < 0 else grid.corruptions, grid.kinds)
     pairs = [(number, data) for number in range(len(found)) for data in sets]
-    mine = [pairs[place] for place in divided(len(pairs), shard)]
+    mine = pairs
+    if shard:
+        named = {(found[number].name, data): (number, data) for number, data in pairs}
+        mine = [named[pair] for pair in part_of(named, *parse_shard(shard))]
     write_grid(out, grid)
     names = [(found[number].name, data) for number, data in mine]
     total, seconds = Outcome(), dict[tuple[str, str], float]()
@@ -118,16 +140,14 @@ def transfer(
 def _check_data(data: Sequence[str], out: Path) -> None:
     called: dict[str, str] = {}
     for text in data:
+        if text in SCENES:
+            continue
         dataset_splits(text)
         refuse_inside(out, text)
         other = called.setdefault(dataset_name(text), text)
         if other != text:
-            raise ArgumentError(
-                "--data",
-                "sets of different names",
-                f"{other} and {text}, both called {dataset_name(text)!r}",
-                "Rename one.",
-            )
+            twins = f"{other} and {text}, both called {dataset_name(text)!r}"
+            raise ArgumentError("--data", "sets of different names", twins, "Rename one.")
 
 
 def _tell(names: Sequence[tuple[str, str]], finished: set[int], seconds: Mapping[tuple[str, str], float]) -> None:
@@ -169,17 +189,30 @@ def pair(encoder: Encoder, data: str, grid: Grid, out: Path) -> Outcome:
     >>> pair(find_encoder("pixels"), "digits", Grid(("pixels",), ("digits",), ("knn",)), Path(tempfile.mkdtemp())).made
     1
     """
+    on_rows = tuple(name for name in grid.protocols if name in PROTOCOLS)
+    on_pictures = [name for name in grid.protocols if name in TUNED]
+    done = Outcome()
+    if data not in SCENES and (on_rows or not grid.protocols):
+        done += _measured(encoder, data, on_rows, grid, out)
+    return done + tuned(encoder, data, on_pictures, out, device=grid.device, lists=read_lists(grid.lists))
+
+
+def _measured(encoder: Encoder, data: str, protocols: tuple[str, ...], grid: Grid, out: Path) -> Outcome:
+    """What is measured of embeddings; a set that cannot be embedded is noted under the name of that work."""
     name, dataset = encoder.name, dataset_name(data)
     note = failure_path(out, name, dataset, "embed")
+    asked = asked_for(None if grid.corruptions < 0 else grid.corruptions, grid.kinds)
     try:
-        embed(encoder, data, out, device=grid.device, batch=grid.batch, on_error=grid.on_error)
+        if grid.drop_leaks:
+            find_leaks(data, out)
+        embed(encoder, data, out, device=grid.device, batch=grid.batch, on_error=grid.on_error, corruptions=asked)
     except (RelicError, ArithmeticError, ValueError, RuntimeError) as error:
         message = " ".join(str(error).split())
         write_failure(out, name, dataset, "embed", message)
         warn(f"embed {name} {dataset}: failed: {message}")
         return Outcome(failed=1)
     note.unlink(missing_ok=True)
-    return evaluate(out, [name], protocols=grid.protocols, datasets=[dataset])
+    return evaluate(out, [name], protocols=protocols, datasets=[dataset], without_leaks=grid.drop_leaks)
 
 
 def _pooled(

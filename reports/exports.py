@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from relic_eval.board import Board, Cost, board_table
-from relic_eval.files import folder_name, write_json
+from relic_eval.errors import ArgumentError
+from relic_eval.files import folder_name, write_bytes, write_json
 from relic_eval.results import Result
 
 TEXTS = ("encoder", "task", "protocol", "metric")
@@ -91,3 +92,25 @@ def write_task_results(board: Board, results: Iterable[Result], folder: Path) ->
         write_json(place, content)
         made.append(place)
     return made
+
+
+def save_board(board: Board, results: Iterable[Result], costs: Mapping[str, Cost] | None, place: Path) -> list[Path]:
+    """The board as a file of the kind that its ending says: .csv, .parquet, .tex, or a folder of JSON; returns what was written.
+
+    Raises ArgumentError for another ending.
+    """
+    from reports.latex import board_latex
+    from reports.tables import board_csv
+
+    if not place.suffix:
+        return write_task_results(board, results, place)
+    makers = {
+        ".csv": lambda: board_csv(board, costs).encode(),
+        ".tex": lambda: board_latex(board, costs).encode(),
+        ".parquet": lambda: board_parquet(board, costs),
+    }
+    if place.suffix.lower() not in makers:
+        hint = "Without an ending it is a folder of JSON, in the manner of mteb."
+        raise ArgumentError("--to", f"a file ending in {', '.join(makers)}, or a folder", str(place), hint)
+    write_bytes(place, makers[place.suffix.lower()]())
+    return [place]

@@ -28,6 +28,7 @@ ORDER = [
     "encode",
     "plan",
     "run",
+    "tuned",
     "grid",
     "saliency",
     "listing comparison library training duel anchor",

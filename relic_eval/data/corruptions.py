@@ -11,7 +11,7 @@ import dataclasses
 import importlib.metadata
 import io
 import threading
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -54,6 +54,19 @@ class Corruptions:
         strange = [s for s in self.strengths if s not in STRENGTHS]
         if strange or not self.kinds or not self.strengths:
             raise ArgumentError("corruptions", "kinds, and strengths from 1 to 5", repr(strange or "none"))
+
+
+def asked_for(most: int | None, kinds: Sequence[str] | None = None) -> Corruptions | None:
+    """What a command line asks for: None where no number of pictures is named.
+
+    >>> asked_for(None), asked_for(20, ["fog"]).kinds
+    (None, ('fog',))
+    """
+    if most is None:
+        if kinds:
+            raise ArgumentError("--kind", "--corruptions beside it", "none", "For example --corruptions 100.")
+        return None
+    return Corruptions(tuple(kinds or KINDS), most=most)
 
 
 def corrupted(source: Pictures, kind: str, strength: int, seed: int = 0) -> Pictures:
