@@ -107,7 +107,7 @@ def transfer(
 
     >>> import tempfile
     >>> board = transfer({"mean": lambda x: x.mean((2, 3)), "raw": "pixels"}, "digits", tempfile.mkdtemp(), protocols=["knn"])
-    >>> board["encoder"].tolist(), bool(board["top1"].iloc[0] > board["top1"].iloc[1])
+    >>> board["encoder"].tolist(), bool(board["value"].iloc[0] > board["value"].iloc[1])
     (['raw', 'mean'], True)
     """
     import contextlib

@@ -296,7 +296,7 @@ def test_a_module_and_a_name_on_a_board_in_one_call(tmp_path):
     )
     assert set(board["encoder"]) == {"mine", "pixels"}
     assert len(board) == 4
-    assert board["top1"].min() > 0.8
+    assert board["value"].min() > 0.8
     assert network.training  # given back as it was
     again = relic_eval.transfer({"mine": network}, str(folder), tmp_path / "out", protocols=["knn"])
     assert again["encoder"].tolist() == ["mine"]
