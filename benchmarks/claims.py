@@ -13,6 +13,7 @@ from benchmarks import (
     similarity,
     slopes,
     training,
+    transfer,
 )
 from benchmarks.claim import Claim
 
@@ -37,5 +38,7 @@ CLAIMS = {
     "T5": Claim("loading", training.loading),
     "T6": Claim("decoding while training", decoding.steps),
     "T7": Claim("torch.compile", training.compiled),
+    "B1": Claim("mini suite, cold, refitted, and again (B1 to B3)", transfer.suite),
+    "B4": Claim("pictures a second", transfer.throughput),
     "S1": Claim("saliency masks", saliency.masks),
 }

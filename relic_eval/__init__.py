@@ -19,6 +19,7 @@ _PUBLIC = {
     "embed": "relic_eval.library",
     "save_embeddings": "relic_eval.library",
     "evaluate": "relic_eval.library",
+    "transfer": "relic_eval.library",
     "leaderboard": "relic_eval.library",
     "report": "relic_eval.library",
     "pretrain": "relic_eval.library",
@@ -27,6 +28,8 @@ _PUBLIC = {
     "blocks": "relic_eval.library",
     "distances": "relic_eval.library",
     "load": "relic_eval.library",
+    "task": "relic_eval.data.own",
+    "Encoder": "relic_eval.encoders.load",
     "Monitor": "relic_eval.monitor",
 }
 __all__ = sorted(_PUBLIC)

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import dataclasses
 import io
+import time
 from collections.abc import Callable, Sequence
 from contextlib import closing
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -13,21 +15,26 @@ import numpy as np
 
 from relic_eval.arrays import whole
 from relic_eval.data.ahead import read_ahead
-from relic_eval.data.pictures import Pictures
-from relic_eval.data.sources import dataset_name, dataset_splits, pictures, refuse_inside, split_digest
+from relic_eval.data.beside import use_beside
+from relic_eval.data.corruptions import NOTE, Corruptions, corrupted, first_of_each, held, library_version
+from relic_eval.data.pictures import Pictures, only, said_in_words
+from relic_eval.data.sources import dataset_name, dataset_splits, pictures, refuse_inside, said_of, split_digest
+from relic_eval.data.tasks import rows_that_test
 from relic_eval.data.views import augmented, recipe_digest, use_views
 from relic_eval.devices import device as find_device
 from relic_eval.devices import float32, versions
+from relic_eval.encoders.cost import gflops
 from relic_eval.encoders.load import Encoder, find_encoder, renamed
 from relic_eval.encoders.steady import refuse_unsteady
 from relic_eval.errors import ArgumentError, DataError
 from relic_eval.intake import refuse_twins
 from relic_eval.progress import say, track, warn
-from relic_eval.records import EncodeRequest, Transform, ViewRequest, settings_key
+from relic_eval.records import CorruptionRequest, EncodeRequest, Transform, ViewRequest, settings_key
 from relic_eval.store import (
     complete,
     finish,
     has_part,
+    note_task,
     note_training,
     part_rows,
     part_table,
@@ -36,6 +43,7 @@ from relic_eval.store import (
     write_part,
 )
 from relic_eval.tables import read_table, write_table
+from relic_eval.timings import note_time
 
 # Pictures that a CPU is given at once, in pixels: 8 of 224 x 224. An EfficientNet-Lite0 takes 40 ms a picture then and 75 ms
 # where 64 go through together, whose activations no cache holds; at 96 pixels 32 are as good as any.
@@ -63,18 +71,24 @@ def embed(
     batch: int = 256,
     on_error: str = "fail",
     views: int = 0,
+    corruptions: Corruptions | None = None,
 ) -> list[Path]:
     """Embed every split of a data set into stores under `out`, skipping those that are there; returns their paths.
 
     With `views`, that many augmented views of each picture that may be tested (all splits but one called train that has
     others beside it) go into stores of their own, one a view; those of the whole pictures are what they are without.
+    `corruptions` do the same with corrupted pictures, a store a kind and strength; of a set that is divided later, of the rows
+    that test.
     """
     whole("views", views, 0)
     if on_error not in ("fail", "skip"):
         raise ArgumentError("on_error", "fail or skip", repr(on_error))
     refuse_inside(out, data)
+    device = encoder.device or device
     made: dict[str, Path] = {}
     viewed: dict[Path, list[Path]] = {}
+    worse: dict[Path, list[Path]] = {}
+    encoder = dataclasses.replace(encoder, build=lru_cache(maxsize=1)(encoder.build))  # one network for all stores
     for split in dataset_splits(data):
         notes = out / "data"
         digest = split_digest(data, split, notes)
@@ -94,14 +108,21 @@ def embed(
         if complete(path):
             say(f"embed {encoder.name} {request.dataset} {split}: already there")
             note_training(path, encoder.training)
+            note_task(path, said_of(data))
         else:
             _encode(encoder, pictures(data, split, notes), request, path)
         made[split] = path
-        if views and (split != "train" or len(dataset_splits(data)) == 1):
+        if split == "train" and len(dataset_splits(data)) > 1:
+            continue
+        if views:
             viewed[path] = [_view(encoder, data, request, out, number) for number in range(1, views + 1)]
+        if corruptions:
+            worse[path] = _corruptions(encoder, data, request, out, corruptions)
     use_stores(made)
     if viewed:
         use_views(viewed)
+    if worse:
+        use_beside(NOTE, worse)
     return list(made.values())
 
 
@@ -113,8 +134,33 @@ def _view(encoder: Encoder, data: str, request: EncodeRequest, out: Path, number
         say(f"embed {encoder.name} {request.dataset} {request.split}, view {number}: already there")
     else:
         source = augmented(pictures(data, request.split, out / "data"), number, asked.seed)
-        _encode(encoder, source, dataclasses.replace(request, thumbnails=0), path, asked)
+        _encode(encoder, source, dataclasses.replace(request, thumbnails=0), path, asked, str(number))
     return path
+
+
+def _corruptions(encoder: Encoder, data: str, request: EncodeRequest, out: Path, asked: Corruptions) -> list[Path]:
+    """The stores of the corrupted pictures of a split, by kind and strength: made where they are not there."""
+    whole, library = settings_key(request), library_version()
+    wanted = [
+        CorruptionRequest(whole, kind, strength, asked.most, asked.seed, library)
+        for kind in asked.kinds
+        for strength in asked.strengths
+    ]
+    place = [store_path(out, encoder.name, request.dataset, request.split, settings_key(w)) for w in wanted]
+    missing = [(w, path) for w, path in zip(wanted, place, strict=True) if not complete(path)]
+    say(
+        f"embed {encoder.name} {request.dataset} {request.split}: {len(wanted) - len(missing)} of {len(wanted)} corruptions already there"
+    )
+    if not missing:
+        return place
+    source = pictures(data, request.split, out / "data")
+    rows = rows_that_test(source.split, source.y_N, source.classes)
+    rows = rows[first_of_each(source.y_N[rows], asked.most)]
+    source = held(only(source, rows), encoder.transform or Transform(source.side))
+    for w, path in missing:
+        changed = corrupted(source, w.kind, w.strength, w.seed)
+        _encode(encoder, changed, dataclasses.replace(request, thumbnails=0), path, w, f"{w.kind} {w.strength}")
+    return place
 
 
 def _warn_of_another_state(encoder: Encoder, request: EncodeRequest) -> None:
@@ -129,7 +175,12 @@ def _warn_of_another_state(encoder: Encoder, request: EncodeRequest) -> None:
 
 
 def _encode(
-    encoder: Encoder, source: Pictures, request: EncodeRequest, path: Path, view: ViewRequest | None = None
+    encoder: Encoder,
+    source: Pictures,
+    request: EncodeRequest,
+    path: Path,
+    changed: ViewRequest | CorruptionRequest | None = None,
+    view: str = "whole",
 ) -> None:
     channels, transform = encoder.channels or source.channels, encoder.transform or Transform(source.side)
     device = find_device(request.device)
@@ -143,20 +194,24 @@ def _encode(
         _refuse_other_widths(made)
         return np.concatenate(made)
 
-    if view or has_part(path, 0) or len(source) < 4:
+    if changed or has_part(path, 0) or len(source) < 4:
         dims = features(source.read(np.arange(1), transform)[0]).shape[1]
     else:
         few = source.read(np.linspace(0, len(source) - 1, 4).astype(int), transform)[0]
         dims = refuse_unsteady(encoder.name, features, few, encoder.settings.get("precision", "float32"))
     rows_a_part = part_rows(dims)
     problems: dict[int, str] = {}
+    began, pictures = time.perf_counter(), 0
     for number, start in enumerate(range(0, len(source), rows_a_part)):
         rows = np.arange(start, min(start + rows_a_part, len(source)))
         if has_part(path, number):
             problems.update(_left_out(path, number, source, rows))
         else:
-            name = f"{view.view}" if view else "whole"
-            problems.update(_encode_part(features, source, request, path, number, rows, transform, name))
+            problems.update(_encode_part(features, source, request, path, number, rows, transform, view))
+            pictures += len(rows)
+    if pictures:
+        what, out = f"embed {encoder.name} {source.dataset} {source.split}", path.parents[3]
+        note_time(out, what, time.perf_counter() - began, encoder=encoder.name, pictures=pictures)
     lacking = sorted({source.classes[source.y_N[r]] for r in problems if _none_left(source, problems, source.y_N[r])})
     if lacking:
         raise DataError(f"{source.split}: expected a readable picture of every class, received none of {lacking[0]!r}.")
@@ -172,6 +227,7 @@ def _encode(
         "name": encoder.name,
         "kind": encoder.kind,
         "parameters": encoder.parameters if encoder.parameters is not None else _parameters(function),
+        "gflops": gflops(function, channels, transform.side, device),
         "training": encoder.training,
         "settings": dict(encoder.settings),
     }
@@ -185,7 +241,7 @@ def _encode(
         "absent": [[row, int(source.y_N[row])] for row in sorted(problems)],
         **_about_task(source),
     }
-    wanted = view or request
+    wanted = changed or request
     asked = {"key": settings_key(wanted), "request": dataclasses.asdict(wanted), "versions": versions()}
     finish(path, {**asked, "encoder": about, "data": data})
 
@@ -248,9 +304,8 @@ def _parameters(function: Any) -> int | None:
 def _about_task(source: Pictures) -> dict[str, Any]:
     """What a set says of its own task, where that is not what any set has."""
     valid_N, labels_NC = source.valid_N, source.labels_NC
-    said = {
-        "title": source.title,
-        "metric": "" if source.metric == "top1" else source.metric,
+    said: dict[str, Any] = {
+        **said_in_words(source.title, source.metric, source.blocks, source.trains_on),
         "valid": [] if valid_N is None else np.flatnonzero(valid_N).tolist(),
         "labels": [] if labels_NC is None else [np.flatnonzero(its_C).tolist() for its_C in labels_NC],
     }

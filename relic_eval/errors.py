@@ -37,6 +37,8 @@ class NewerError(DataError):
 class UnknownNameError(ArgumentError, LookupError):
     """A name that is in no table; the nearest known one is offered, and `besides`, what else would do.
 
+    Names in `unlisted` are offered too where they are near, but are too many to be listed.
+
     >>> raise UnknownNameError("protocol", "linear-bylo", ["knn", "linear-byol"])
     Traceback (most recent call last):
     ...
@@ -44,9 +46,9 @@ class UnknownNameError(ArgumentError, LookupError):
     Did you mean 'linear-byol'?
     """
 
-    def __init__(self, kind: str, name: str, known: Iterable[str], besides: str = ""):
+    def __init__(self, kind: str, name: str, known: Iterable[str], besides: str = "", unlisted: Iterable[str] = ()):
         names = sorted(known)
-        near = difflib.get_close_matches(name.lower(), names, n=1, cutoff=0.4)
+        near = difflib.get_close_matches(name.lower(), [*names, *unlisted], n=1, cutoff=0.4)
         hint = f"Did you mean {near[0]!r}?" if near else ""
         super().__init__(kind, f"one of {', '.join(names)}{besides}", repr(name), hint)
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -49,29 +50,101 @@ def embed(
     for title, value, least in (("side", side, 8), ("channels", channels, 1), ("batch", batch, 1), ("views", views, 0)):
         if value is not None:
             whole(title, value, least)
+    from relic_eval.encode import embed as encode
+    from relic_eval.encoders.modes import evaluating
+
+    found = _encoder(encoder, name, version=version, side=side, channels=channels, device=device)
+    with evaluating(encoder):
+        return encode(found, str(data), Path(out), device=device or "auto", batch=batch, on_error=on_error, views=views)
+
+
+def _encoder(
+    encoder: Any, name: str | None, *, version: str, side: int | None, channels: int | None, device: str | None
+) -> Encoder:
+    """The encoder that somebody hands over: a name, a module (which runs where it is), or a function (on the CPU)."""
+    from relic_eval.encoders.identity import identity
+    from relic_eval.encoders.load import find_encoder, from_callable, from_module, renamed
+    from relic_eval.files import digest_json
+
     if isinstance(encoder, type):
         raise ArgumentError(
             "encoder", "a module, a function or a name", f"the class {encoder.__name__}", "Make one of it."
         )
-    from relic_eval.encode import embed as encode
-    from relic_eval.encoders.identity import identity
-    from relic_eval.encoders.load import find_encoder, from_callable, from_module, renamed
-    from relic_eval.encoders.modes import evaluating
-    from relic_eval.files import digest_json
-
-    def run(found: Encoder, where: str) -> list[Path]:
-        return encode(found, str(data), Path(out), device=device or where, batch=batch, on_error=on_error, views=views)
-
     if isinstance(encoder, str):
-        return run(renamed(find_encoder(encoder), name), "auto")
+        return renamed(find_encoder(encoder), name)
     if not callable(encoder):
         raise ArgumentError("encoder", "a name, a module or a function", type(encoder).__name__)
     if not hasattr(encoder, "state_dict"):
         known = digest_json([version, identity(encoder)])
-        return run(from_callable(name or "mine", encoder, digest=known, side=side, channels=channels), "cpu")
+        found = from_callable(name or "mine", encoder, digest=known, side=side, channels=channels)
+        return replace(found, device=device or "cpu")
     found, where = from_module(name or "mine", encoder, digest=version, side=side, channels=channels)
-    with evaluating(encoder):
-        return run(found, where)
+    return replace(found, device=device or where)
+
+
+def transfer(
+    encoders: Mapping[str, Any] | Sequence[Any],
+    data: str | Sequence[str],
+    out: str | Path,
+    *,
+    protocols: Sequence[str] = (),
+    version: str = "1",
+    side: int | None = None,
+    channels: int | None = None,
+    device: str | None = None,
+    batch: int = 256,
+    on_error: str = "fail",
+    shard: str = "",
+    workers: int = 1,
+) -> pd.DataFrame:
+    """Every encoder on every data set under every protocol; returns the board as a DataFrame (see `leaderboard`).
+
+    `encoders` maps names on the board to encoders: names ("timm:resnet50"), modules or functions, as `embed` takes them (of
+    functions and modules, `version`, `side` and `channels` say the same as there); a sequence of names will do. `data` are sets,
+    suites (`mini`, `transfer`) or folders. What is there is left; a pair that fails is noted under `out`/failures and tried
+    again by the next call. `shard="2/8"` works on the second of eight parts; `workers` processes share the work, where every
+    encoder has a name to find it by.
+
+    >>> import tempfile
+    >>> board = transfer({"mean": lambda x: x.mean((2, 3)), "raw": "pixels"}, "digits", tempfile.mkdtemp(), protocols=["knn"])
+    >>> board["encoder"].tolist(), bool(board["value"].iloc[0] > board["value"].iloc[1])
+    (['raw', 'mean'], True)
+    """
+    import contextlib
+
+    from relic_eval.encoders.modes import evaluating
+    from relic_eval.files import folder_name
+    from relic_eval.grid import Grid
+    from relic_eval.grid import transfer as run
+
+    named = dict(encoders) if isinstance(encoders, Mapping) else {_called(e): e for e in _listed(encoders)}
+    words = all(isinstance(e, str) for e in named.values())
+    found = [
+        _encoder(e, None if name == e else name, version=version, side=side, channels=channels, device=device)
+        for name, e in named.items()
+    ]
+    texts = [(e if name == e else f"{e},name={name}") if isinstance(e, str) else name for name, e in named.items()]
+    chosen = several("protocols", protocols)
+    sets = several("data", [data] if isinstance(data, str) else data)
+    grid = Grid(
+        tuple(texts), tuple(map(str, sets)), tuple(chosen), device or "auto", whole("batch", batch, 1), on_error
+    )
+    with contextlib.ExitStack() as modes:
+        for encoder in named.values():
+            modes.enter_context(evaluating(encoder))
+        done = run(grid, Path(out), encoders=None if words else found, shard=shard, workers=workers)
+    there = [
+        e.name for e in found if (Path(out) / "cells" / folder_name(e.name)).is_dir()
+    ]  # others failed, and are named
+    return _board_of(out, done, chosen, there, ())
+
+
+def _listed(encoders: Any) -> list[Any]:
+    return [encoders] if isinstance(encoders, str) or callable(encoders) else list(encoders)
+
+
+def _called(encoder: Any) -> str:
+    return encoder if isinstance(encoder, str) else "mine"
 
 
 def save_embeddings(
@@ -117,19 +190,27 @@ def evaluate(
     >>> import numpy as np, tempfile
     >>> out, x = tempfile.mkdtemp(), np.repeat(np.eye(2), 30, 0)
     >>> _ = save_embeddings(x, ["a"] * 30 + ["b"] * 30, out, name="mine")
-    >>> float(evaluate(out, protocols=["linear-byol"])["top1"].iloc[0])
+    >>> float(evaluate(out, protocols=["linear-byol"])["value"].iloc[0])
     1.0
     """
-    import pandas as pd
-
-    from relic_eval.board import PROTOCOLS
-    from relic_eval.evaluators.table import PROTOCOLS as TABLE
     from relic_eval.run import evaluate as run
 
     encoders, tasks, chosen = (
         several(*p) for p in (("encoders", encoders), ("tasks", tasks), ("protocols", protocols))
     )
     done = run(Path(out), encoders, tasks, chosen)
+    return _board_of(out, done, chosen, encoders, tasks)
+
+
+def _board_of(
+    out: str | Path, done: Any, chosen: Sequence[str], encoders: Sequence[str], tasks: Sequence[str]
+) -> pd.DataFrame:
+    """The board of what was just measured; a table without rows where that is no accuracy."""
+    import pandas as pd
+
+    from relic_eval.board import PROTOCOLS
+    from relic_eval.evaluators.table import PROTOCOLS as TABLE
+
     if done.failed:
         warn(f"{done.failed} cells failed; the reasons stand above and in {Path(out) / 'failures'}")
     on_board = [p for p in chosen if TABLE[p].kind == "probe"] if chosen else PROTOCOLS
@@ -144,7 +225,7 @@ def leaderboard(
     encoders: Sequence[str] = (),
     tasks: Sequence[str] = (),
 ) -> pd.DataFrame:
-    """One row an encoder and column: accuracy, interval, change against the baseline, rank.
+    """One row an encoder and column: value by the metric of the task, interval, change against the baseline, rank.
 
     >>> leaderboard("/nowhere")
     Traceback (most recent call last):
@@ -153,7 +234,7 @@ def leaderboard(
     """
     import pandas as pd
 
-    from relic_eval.board import board_table, read_board
+    from relic_eval.board import board_table, read_board, read_costs
 
     board, _, _ = read_board(
         Path(out),
@@ -162,7 +243,7 @@ def leaderboard(
         encoders=several("encoders", encoders),
         tasks=several("tasks", tasks),
     )
-    return pd.DataFrame(board_table(board))
+    return pd.DataFrame(board_table(board, read_costs(Path(out))))
 
 
 def report(

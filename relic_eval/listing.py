@@ -6,14 +6,17 @@ import os
 import sys
 from pathlib import Path
 
-from relic_eval.data.bundled import SPLITS
-from relic_eval.data.tasks import TASKS
+from relic_eval.anchor import anchor_lines
+from relic_eval.data.registry import dataset_lines, task_lines
+from relic_eval.data.scenes import SCENES
 from relic_eval.devices import faiss_flavour, try_faiss, versions
 from relic_eval.encoders.load import KNOWN
 from relic_eval.errors import RelicError, look_up
 from relic_eval.evaluators.table import DEFAULT, PROTOCOLS, describe
 from relic_eval.progress import say
 from relic_eval.store import find_stores
+from relic_eval.tuning.table import PROTOCOLS as TUNED
+from relic_eval.tuning.table import describe as describe_tuned
 
 
 def lines(what: str, out: Path) -> list[str]:
@@ -30,8 +33,8 @@ def lines(what: str, out: Path) -> list[str]:
 
 def _protocols(out: Path) -> list[str]:
     found = []
-    for name in PROTOCOLS:
-        about = describe(name)
+    for name in (*PROTOCOLS, *TUNED):
+        about = describe(name) if name in PROTOCOLS else describe_tuned(name)
         source, run = about.pop("source"), " (run where none is named)" if name in DEFAULT else ""
         settings = ", ".join(f"{k} = {v}" for k, v in about.items() if v != "")
         found.append(f"{name}{run}: {source}; {settings}")
@@ -69,8 +72,12 @@ _LISTS = {
     "settings": _settings,
     "methods": _methods,
     "masks": _masks,
-    "tasks": lambda out: [f"{t.name}: {t.title} ({t.dataset}, {t.train} -> {t.test})" for t in TASKS.values()],
-    "datasets": lambda out: [*(f"{n}: {', '.join(s)}" for n, s in SPLITS.items()), "PATH: a folder of class folders"],
+    "tasks": lambda out: task_lines(),
+    "datasets": lambda out: [
+        *dataset_lines(),
+        *(f"{name}: {kind.title}, with masks ({', '.join(kind.counts)})" for name, kind in SCENES.items()),
+    ],
+    "anchors": lambda out: anchor_lines(),
     "encoders": lambda out: [*KNOWN, "FILE.npy: embeddings made elsewhere, with --labels"],
     "results": _results,
     "stores": lambda out: [f"{s.encoder}  {s.dataset}  {s.split}  {s.path}" for s in find_stores(out)],

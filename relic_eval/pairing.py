@@ -1,17 +1,14 @@
-"""Which cells judge the same images, and what they would give on resamples of those images, all with the same weights."""
+"""Which cells judge the same images, and how these are divided into strata."""
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 
 import numpy as np
 
 from relic_eval.errors import ArgumentError
 from relic_eval.files import digest_json
-from relic_eval.metrics.bootstrap import paired_bootstrap
-from relic_eval.metrics.hypotheses import mcnemar_pairs, paired_p
 from relic_eval.progress import warn
 from relic_eval.results import Result
 
@@ -49,6 +46,11 @@ def _images(result: Result) -> str:
     return digest_json([result.about["data"], test_items(result).tolist() if result.cell.predictions else []])
 
 
+def metric_of(result: Result) -> str:
+    """The metric of the task of a cell: top1, mean_per_class or map11."""
+    return str(result.about.get("task_settings", {}).get("metric", "top1"))
+
+
 def training_draws(result: Result) -> int:
     """How many training draws the predictions of a cell hold."""
     table = result.cell.predictions or {}
@@ -58,7 +60,20 @@ def training_draws(result: Result) -> int:
 def test_items(result: Result) -> np.ndarray:
     """The ids of the images that a cell was tested on, once each."""
     table = result.cell.predictions or {}
-    return table["item"][: len(table["item"]) // training_draws(result)]
+    return table["item"][: len(table["item"]) // training_draws(result) : answers(result)]
+
+
+def answers(result: Result) -> int:
+    """How many rows of the predictions an image has in each training draw: one a class where it may be of several."""
+    table = result.cell.predictions or {}
+    return int(table["class"].max()) + 1 if "class" in table else 1
+
+
+def strata_of(result: Result) -> np.ndarray:
+    """What the images of a cell are resampled within: their class, of several the first."""
+    true, count = (result.cell.predictions or {})["true"], answers(result)
+    n = len(test_items(result))
+    return true[:n] if count == 1 else true[: n * count].reshape(n, count).argmax(1)
 
 
 def finest_strata(results: Sequence[Result]) -> dict[str, np.ndarray]:
@@ -66,15 +81,15 @@ def finest_strata(results: Sequence[Result]) -> dict[str, np.ndarray]:
     finest: dict[str, np.ndarray] = {}
     for result in results:
         items = test_items(result)
-        key, true = digest_json(items.tolist()), (result.cell.predictions or {})["true"][: len(items)]
+        key, true = digest_json(items.tolist()), strata_of(result)
         if key not in finest or len(np.unique(true)) > len(np.unique(finest[key])):
             finest[key] = true
     return finest
 
 
-def resampled(here: Sequence[Result], strata: Mapping[str, np.ndarray], *, draws: int, seed: int) -> np.ndarray:
-    """Accuracies (cells, draws) of one column on resampled images; ArgumentError where the cells are not of the same images."""
-    items = test_items(here[0])
+def refuse_others(here: Sequence[Result]) -> None:
+    """An ArgumentError where the cells of one column are not of the same images, or not judged by the same metric."""
+    items, metric = test_items(here[0]), metric_of(here[0])
     for result in here:
         # equal names are not enough: the files behind them may have been changed in between
         if not np.array_equal(test_items(result), items) or result.about["data"] != here[0].about["data"]:
@@ -84,25 +99,10 @@ def resampled(here: Sequence[Result], strata: Mapping[str, np.ndarray], *, draws
                 "different ones",
                 "Embed both from the same data set as it is now, or compare them on their own boards.",
             )
-    values = np.stack([(r.cell.predictions or {})["correct"].reshape(training_draws(r), -1) for r in here])
-    key = digest_json(items.tolist())
-    return paired_bootstrap(values, strata[key], draws=draws, seed=seed + int(key[:8], 16))
-
-
-@dataclass(frozen=True)
-class Chances:
-    """Of one column: its encoders, the p value of each pair, and whether training draws vary beside the images."""
-
-    encoders: tuple[str, ...]
-    p_MM: np.ndarray
-    drawn: bool
-
-
-def chances(here: Sequence[Result], sample_MB: np.ndarray) -> Chances:
-    """Of the cells of one column: by McNemar's test, or by their resamples where there are several training draws."""
-    encoders, drawn = tuple(r.encoder for r in here), any(training_draws(r) > 1 for r in here)
-    if drawn:
-        value_M = np.array([r.cell.rows[0].value for r in here])
-        return Chances(encoders, paired_p(value_M, sample_MB), drawn)
-    # exact: the spread of resamples is nothing where one encoder is right on all of a few images
-    return Chances(encoders, mcnemar_pairs(np.stack([(r.cell.predictions or {})["correct"] for r in here])), drawn)
+        if metric_of(result) != metric:
+            raise ArgumentError(
+                f"{result.task} / {result.protocol}",
+                f"one metric for {here[0].encoder} and {result.encoder}",
+                f"{metric} and {metric_of(result)}",
+                "Embed both from the same data set as it is now, and evaluate again.",
+            )

@@ -52,10 +52,12 @@ class Embeddings:
     ids: np.ndarray | None = None  # (N,) str: the same picture has the same id in every encoder's store
     absent_M2: np.ndarray | None = None  # place in the whole listing and class number of pictures that were left out
     views: tuple[np.ndarray, ...] = ()  # (N, D) each: the same images, augmented; only where a measure asked for them
+    corruptions: tuple[str, ...] = ()  # where the views are corrupted pictures: the kind and strength of each
     valid_N: np.ndarray | None = (
         None  # (N,) bool: of training rows, those that the data set itself keeps for validation
     )
     labels_NC: np.ndarray | None = None  # (N, C) bool, of a set whose pictures may have several classes
+    metric: str = "top1"  # of their task: what chooses on validation rows and stands first: top1, mean_per_class, map11
 
     def __len__(self) -> int:
         return len(self.x_ND)
@@ -106,16 +108,20 @@ class Measurement:
 class Cell:
     """What one (encoder, task, protocol) produced. Tables that do not apply are None.
 
-    predictions: item (str), true, predicted (int64), correct (float32: 0 or 1), score (float32), and, where a protocol
-        has several training draws, draw (int64)
+    predictions: item (str), true, predicted (int64), correct (float32: 0 or 1, or the mean over what a protocol averages),
+        score (float32), and, where a protocol has several training draws, draw (int64); of pictures with several classes one
+        row a picture and class: class (int64), true and predicted 0 or 1
     curves:      name (str), x, y (float64)
     neighbours:  query, item (str ids), rank (int64, from 0), distance (float32)
+    overlaps:    of segmentation: item (str), class, both, true, predicted (int64: pixels of the item that are of the class and
+        predicted as it, of it, predicted as it), and, where there are several trainings, draw (int64)
     """
 
     rows: tuple[Measurement, ...]
     predictions: Table | None = None
     curves: Table | None = None
     neighbours: Table | None = None
+    overlaps: Table | None = None
 
 
 def setting(changes_numbers: bool, **kwargs: Any) -> Any:
@@ -179,3 +185,16 @@ class ViewRequest:
     recipe: str = setting(True)  # digest of the augmentations
     seed: int = setting(True, default=0)
     version: int = setting(True, default=2)  # of the augmentations' code; raise it when a recipe gives other pictures
+
+
+@dataclass(frozen=True)
+class CorruptionRequest:
+    """What decides the bytes of a store of corrupted pictures, beside all that decides those of the whole pictures."""
+
+    whole: str = setting(True)  # key of the store of the whole pictures
+    kind: str = setting(True)  # of corruption
+    strength: int = setting(True)  # 1 to 5
+    most: int = setting(True)  # pictures, the first of each class alike; 0: all that are tested
+    seed: int = setting(True, default=0)
+    library: str = setting(True, default="")  # its name and version
+    version: int = setting(True, default=1)  # of what stands around the library; raise it when it gives other pictures

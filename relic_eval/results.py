@@ -19,6 +19,8 @@ from relic_eval.progress import warn
 from relic_eval.records import FORMAT, Cell, Measurement, Table, read_versioned
 from relic_eval.store import find_stores, in_use, read_manifest
 from relic_eval.tables import read_table, write_table
+from relic_eval.tuning.table import PROTOCOLS as TUNED
+from relic_eval.tuning.table import describe as describe_tuned
 
 CELL = {
     "key": str,
@@ -39,6 +41,7 @@ TABLES = {
     "predictions": ("item", "true", "predicted", "correct", "score"),
     "curves": ("name", "x", "y"),
     "neighbours": ("query", "item", "rank", "distance"),
+    "overlaps": ("item", "class", "both", "true", "predicted"),
 }
 NO_NOTE = "why is no longer known: the note is damaged. Evaluate again."
 ROWS = ("metric", "value", "low", "high", "n", "params", "converged")
@@ -188,8 +191,11 @@ def read_results(out: Path, encoders: Sequence[str] = (), tasks: Sequence[str] =
     A cell of embeddings or of settings of a protocol that have changed since, or one that could not be made again, stands no
     longer; a damaged one is warned of and left out. Raises DataError where none is left, UnknownNameError for a name that no cell has.
     """
-    contents = {(s.encoder, s.dataset, s.split): read_manifest(s.path)["content"] for s in find_stores(out)}
-    current = in_use(out)
+    manifests = {(s.encoder, s.dataset, s.split): read_manifest(s.path) for s in find_stores(out)}
+    contents, current = {name: m["content"] for name, m in manifests.items()}, in_use(out)
+    weights: dict[str, set[str]] = {}
+    for (encoder, *_), m in manifests.items():
+        weights.setdefault(encoder, set()).add(m.get("request", {}).get("weights", ""))
     results: list[Result] = []
     old: list[Result] = []
     for path in sorted(p.parent for p in out.glob("cells/*/*/*/cell.json")):
@@ -199,7 +205,9 @@ def read_results(out: Path, encoders: Sequence[str] = (), tasks: Sequence[str] =
             warn(f"{error} Left out; 'relic-eval evaluate --out {out}' makes it again.")
             continue
         failed = failure_path(out, result.encoder, result.task, result.protocol).exists()
-        (old if failed or _outdated(result, current, contents) else results).append(result)
+        tuned_from = result.about.get("weights")  # of cells that no store stands behind
+        other = bool(tuned_from and result.encoder in weights and tuned_from not in weights[result.encoder])
+        (old if failed or other or outdated(result, current, contents) else results).append(result)
     if old:
         names = f"{old[0].encoder} {old[0].task} {old[0].protocol}"
         warn(
@@ -226,13 +234,15 @@ def _numbers(settings: Mapping[str, Any]) -> Any:
     return json.loads(json.dumps({name: v for name, v in settings.items() if name != "source"}))
 
 
-def _outdated(result: Result, current: Mapping, contents: Mapping) -> bool:
+def outdated(result: Result, current: Mapping, contents: Mapping) -> bool:
     """Whether the embeddings behind a cell, or the settings of its protocol, are no longer those in use.
+
+    `current` is what `in_use` says, `contents` the content of the manifest of each (encoder, data set, split).
 
     Embeddings that are gone with their whole folder, or damaged, say nothing: the cell was made when they were whole.
     """
-    protocol = PROTOCOLS.get(result.protocol)
-    if protocol is not None and _numbers(result.about["settings"]) != _numbers(describe(result.protocol)):
+    told = describe if result.protocol in PROTOCOLS else describe_tuned if result.protocol in TUNED else None
+    if told and _numbers(result.about["settings"]) != _numbers(told(result.protocol)):
         return True
     task = result.about["task_settings"]
     splits = current.get((result.encoder, task["dataset"]))

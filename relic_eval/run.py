@@ -1,4 +1,4 @@
-"""Encoders x tasks x protocols -> cells. Skips what is there without reading an embedding; notes what fails and goes on."""
+"""Planned cells are made: what is there is skipped without reading an embedding; what fails is noted and gone past."""
 
 from __future__ import annotations
 
@@ -11,160 +11,62 @@ from typing import Any
 
 import numpy as np
 
-from relic_eval.data.tasks import Task, block_rows, split_task, tasks_of
-from relic_eval.data.views import read_views, views_of
+from relic_eval.data.corruptions import corruptions_of, with_corruptions
+from relic_eval.data.leaks import drop_digest, drop_leaks, leaked_ids
+from relic_eval.data.tasks import Task, block_rows, split_task
+from relic_eval.data.views import read_views
 from relic_eval.devices import versions
-from relic_eval.errors import ArgumentError, DataError, NewerError, RelicError, UnknownNameError
+from relic_eval.errors import ArgumentError, DataError, NewerError, RelicError
 from relic_eval.evaluators.blocks import Blocks
-from relic_eval.evaluators.table import DEFAULT, PROTOCOLS, describe
+from relic_eval.evaluators.shots import Shots
+from relic_eval.evaluators.table import PROTOCOLS, describe
 from relic_eval.files import digest_json
+from relic_eval.plan import Job, plan
 from relic_eval.progress import say, warn
 from relic_eval.records import Cell, Embeddings
 from relic_eval.results import cell_path, failure_path, forget_cell, key_of, write_cell, write_failure
-from relic_eval.store import find_stores, read_manifest, read_store, verify
+from relic_eval.store import read_manifest, read_store, verify
+from relic_eval.timings import note_time
 
-
-@dataclasses.dataclass(frozen=True)
-class Job:
-    """One cell to make."""
-
-    encoder: str
-    task: Task
-    protocol: str
-    train: Path
-    test: Path
+Rows = tuple[Embeddings, Embeddings, Embeddings]  # training, validation, test
 
 
 @dataclasses.dataclass(frozen=True)
 class Outcome:
     """How many cells were made, were there already, and failed."""
 
-    made: int
-    skipped: int
-    failed: int
+    made: int = 0
+    skipped: int = 0
+    failed: int = 0
 
-
-def plan(
-    out: Path, encoders: Sequence[str] = (), tasks: Sequence[str] = (), protocols: Sequence[str] = ()
-) -> list[Job]:
-    """Every cell that the stores under `out` allow, or those chosen; unknown names are errors."""
-    stores = find_stores(out)
-    if not stores:
-        raise DataError(
-            f"{out}: expected embedding stores, received none. Run 'relic-eval embed ... --out {out}' first."
-        )
-    datasets = {s.dataset for s in stores}
-    known: dict[str, list[Task]] = {}
-    for name in sorted({s.encoder for s in stores}):
-        sets: dict[str, dict[str, Path]] = {}
-        for store in (s for s in stores if s.encoder == name):
-            sets.setdefault(store.dataset, {})[store.split] = store.path
-        known[name] = [
-            task
-            for dataset, splits in sets.items()
-            for task in tasks_of(dataset, set(splits), all(map(_has_superclasses, splits.values())), *_said(splits))
-            if task.name == dataset or task.name not in datasets  # another set may be called like our superclasses
-        ]
-    _check_names("encoder", encoders, known)
-    _check_names("task", tasks, {t.name for all_tasks in known.values() for t in all_tasks})
-    _check_names("protocol", protocols, PROTOCOLS)
-    place = {(s.encoder, s.dataset, s.split): s for s in stores}
-    return [
-        Job(
-            encoder,
-            task,
-            protocol,
-            place[(encoder, task.dataset, task.train)].path,
-            place[(encoder, task.dataset, task.test)].path,
-        )
-        for encoder, its_tasks in known.items()
-        if not encoders or encoder in encoders
-        for task in its_tasks
-        if not tasks or task.name in tasks
-        for protocol in PROTOCOLS
-        if protocol in protocols
-        or (not protocols and _by_default(protocol, place[(encoder, task.dataset, task.test)].path))
-        if _applies(task, protocol)
-    ]
-
-
-def _said(splits: dict[str, Path]) -> tuple[str, str]:
-    """The title and the metric that a set gives its task."""
-    data = read_manifest(splits.get("test") or min(splits.values()))["data"]
-    return str(data.get("title", "")), str(data.get("metric", "top1"))
-
-
-def _by_default(protocol: str, test: Path) -> bool:
-    return protocol in DEFAULT or (_needs_views(protocol) and bool(views_of(test)))
-
-
-def _needs_views(protocol: str) -> bool:
-    return getattr(PROTOCOLS[protocol], "needs_views", False)
-
-
-def _has_superclasses(store: Path) -> bool:
-    """Whether a store's classes have superclasses that are fewer than they, and more than one."""
-    data = read_manifest(store)["data"]
-    above = set(data.get("superclasses") or ())
-    return 1 < len(above) < len(data["classes"])
-
-
-def _applies(task: Task, protocol: str) -> bool:
-    """Distances are measured between classes; few shots are drawn where the question is the classes of untouched images."""
-    if PROTOCOLS[protocol].kind == "measure" or protocol == "fewshot-5":
-        return task.level == "class" and not (protocol == "fewshot-5" and task.test.endswith("-shifted"))
-    return True
-
-
-def _lacking(job: Job, rows: tuple[Embeddings, Embeddings, Embeddings]) -> str:
-    """Why a cell is left out: its classes are not of this set, or there are too few images; empty where it is made."""
-    evaluator, few = PROTOCOLS[job.protocol], "there are too few images"
-    if isinstance(evaluator, Blocks):
-        try:
-            shown_C = np.bincount(_block_rows(job, rows[2]).y_N).clip(max=evaluator.per_class)
-        except ArgumentError as error:  # a preset is of one set, and there may be others beside it
-            return str(error)
-        return few if int(shown_C.sum()) <= evaluator.k else ""
-    shots = getattr(evaluator, "shots", 0)
-    return few if shots > 0 and int(np.bincount(rows[0].y_N, minlength=len(rows[0].classes)).min()) < shots else ""
-
-
-def _block_rows(job: Job, test: Embeddings) -> Embeddings:
-    """The test rows of the classes whose neighbours are looked at; those of a preset with its titles and superclasses.
-
-    Raises ArgumentError where a class of the preset is not there.
-    """
-    name = PROTOCOLS[job.protocol].preset
-    if not name:
-        return block_rows(job.task, test)
-    from relic_eval.metrics.blocks import PRESETS, class_numbers_of
-
-    preset = PRESETS[name]
-    its = tuple(test.classes[c] for c in class_numbers_of(test.classes, name))
-    rows = block_rows(dataclasses.replace(job.task, block_classes=its), test)
-    return dataclasses.replace(rows, classes=preset.titles, superclasses=preset.superclasses)
-
-
-def _check_names(kind: str, asked: Sequence[str], known: Any) -> None:
-    for name in asked:
-        if name not in known:
-            raise UnknownNameError(kind, name, known)
+    def __add__(self, other: Outcome) -> Outcome:
+        return Outcome(self.made + other.made, self.skipped + other.skipped, self.failed + other.failed)
 
 
 def evaluate(
-    out: Path, encoders: Sequence[str] = (), tasks: Sequence[str] = (), protocols: Sequence[str] = ()
+    out: Path,
+    encoders: Sequence[str] = (),
+    tasks: Sequence[str] = (),
+    protocols: Sequence[str] = (),
+    datasets: Sequence[str] = (),
+    *,
+    without_leaks: bool = False,
 ) -> Outcome:
-    """Make every planned cell that is not there with the same key; a failed one is noted and the others go on."""
+    """Make every planned cell that is not there with the same key; a failed one is noted and the others go on.
+
+    `without_leaks` leaves out training pictures that the task tests too, as a search before has found them.
+    """
     counts = {"made": 0, "skipped": 0, "failed": 0}
     rows_of = lru_cache(maxsize=1)(_rows)  # the protocols of a task follow each other
     whole: set[Path] = set()  # stores whose digests were looked at
-    for job in plan(out, encoders, tasks, protocols):
+    for job in plan(out, encoders, tasks, protocols, datasets):
         label = f"evaluate {job.encoder} {job.task.name} {job.protocol}"
         names = (job.encoder, job.task.name, job.protocol)
         began = time.perf_counter()
         try:
-            views = tuple(views_of(job.test)) if _needs_views(job.protocol) else ()
-            manifests = {path: read_manifest(path) for path in (job.train, job.test, *views)}
+            manifests = {path: read_manifest(path) for path in (job.train, job.test, *job.beside)}
+            leaked = _leaked(out, job, manifests) if without_leaks else ()
+            job = dataclasses.replace(job, task=dataclasses.replace(job.task, drop=drop_digest(np.array(leaked))))
             key = cell_key(job, manifests)
             if key_of(cell_path(out, *names)) == key:
                 failure_path(out, *names).unlink(missing_ok=True)  # of other settings or embeddings, tried in between
@@ -172,7 +74,7 @@ def evaluate(
                 continue
             _verify(set(manifests) - whole)
             whole.update(manifests)
-            rows = rows_of(job.task, job.train, job.test, bool(views))
+            rows = rows_of(job.task, job.train, job.test, _beside(job), leaked)
             lacking = _lacking(job, rows)
             if lacking:
                 say(f"{label}: left out, {lacking}")
@@ -219,16 +121,40 @@ def cell_key(job: Job, manifests: dict[Path, dict[str, Any]]) -> str:
     ]
     rows = [task.level, task.valid_share, task.seed, job.train == job.test]
     rows += [m["data"][name] for m in both for name in ("valid", "labels") if m["data"].get(name)]
+    rows += [text for text in (task.drop, "" if task.metric == "top1" else task.metric) if text]
     classes = task.block_classes if job.protocol == "blocks" else ()
     return digest_json([contents, rows, classes, job.protocol, evaluator.version, dataclasses.asdict(evaluator)])
 
 
-def _rows(task: Task, train_path: Path, test_path: Path, views: bool) -> tuple[Embeddings, Embeddings, Embeddings]:
-    test = (read_views if views else read_store)(test_path)
-    return split_task(task, test if train_path == test_path else read_store(train_path), test)
+def _leaked(out: Path, job: Job, manifests: dict[Path, dict[str, Any]]) -> tuple[str, ...]:
+    """Ids of training pictures that are tested too; none for measures, which see test pictures only, or heads from elsewhere."""
+    if job.task.trains_on or PROTOCOLS[job.protocol].kind != "probe":
+        return ()
+    data = {half: manifests[path]["data"]["digest"] for half, path in (("train", job.train), ("test", job.test))}
+    return tuple(leaked_ids(out, job.task, data).tolist())
 
 
-def _make(out: Path, job: Job, key: str, rows: tuple[Embeddings, Embeddings, Embeddings], manifests: dict) -> Cell:
+def _beside(job: Job) -> str:
+    """What must be read beside the test rows: views, corruptions, or nothing."""
+    its = PROTOCOLS[job.protocol]
+    if getattr(its, "needs_corruptions", False):
+        return "corruptions"
+    return "views" if job.beside else ""
+
+
+def _rows(task: Task, train_path: Path, test_path: Path, beside: str, leaked: tuple[str, ...]) -> Rows:
+    test = (read_views if beside == "views" else read_store)(test_path)
+    train, valid, test = split_task(task, test if train_path == test_path else read_store(train_path), test)
+    if leaked:
+        train, valid = (drop_leaks(part, np.array(leaked)) for part in (train, valid))
+    return (
+        train,
+        valid,
+        with_corruptions(test, test_path) if beside == "corruptions" and corruptions_of(test_path) else test,
+    )
+
+
+def _make(out: Path, job: Job, key: str, rows: Rows, manifests: dict) -> Cell:
     evaluator, test = PROTOCOLS[job.protocol], rows[2]
     if evaluator.kind == "probe":
         cell = evaluator(*rows)
@@ -244,7 +170,12 @@ def _make(out: Path, job: Job, key: str, rows: tuple[Embeddings, Embeddings, Emb
         "superclasses": None if test.superclasses is None else list(test.superclasses),
         "counts": {"train": len(rows[0]), "valid": len(rows[1]), "test": len(rows[2])},
         "stores": {"train": manifests[job.train]["content"], "test": manifests[job.test]["content"]},
-        "data": {"train": manifests[job.train]["data"]["digest"], "test": manifests[job.test]["data"]["digest"]},
+        "data": {
+            "train": manifests[job.train]["data"]["digest"],
+            "test": manifests[job.test]["data"]["digest"],
+            # cells with and without leaks are made of other images: boards never put them side by side
+            **({"dropped": job.task.drop} if job.task.drop else {}),
+        },
         "versions": versions(),
     }
     write_cell(out, job.encoder, job.task.name, job.protocol, cell, about)
@@ -252,13 +183,38 @@ def _make(out: Path, job: Job, key: str, rows: tuple[Embeddings, Embeddings, Emb
 
 
 def _title(job: Job) -> str:
-    return f"{job.task.title}, five labelled a class" if job.protocol == "fewshot-5" else job.task.title
+    more = {"fewshot-5": ", five labelled a class", "fewshot": ", 1 to 16 labelled a class", "robust": ", corrupted"}
+    return job.task.title + more.get(job.protocol, "")
 
 
-def note_time(out: Path, what: str, seconds: float) -> None:
-    """Add a line to timings.jsonl, which no result depends on."""
-    import json
+def _lacking(job: Job, rows: Rows) -> str:
+    """Why a cell is left out: its classes are not of this set, or there are too few images; empty where it is made."""
+    evaluator, few = PROTOCOLS[job.protocol], "there are too few images"
+    if isinstance(evaluator, Blocks):
+        try:
+            shown_C = np.bincount(_block_rows(job, rows[2]).y_N).clip(max=evaluator.per_class)
+        except ArgumentError as error:  # a preset is of one set, and there may be others beside it
+            return str(error)
+        return few if int(shown_C.sum()) <= evaluator.k else ""
+    if rows[2].labels_NC is not None and not getattr(evaluator, "multi_label", False):
+        return "a picture may have several classes"
+    if getattr(evaluator, "needs_corruptions", False) and not job.beside:
+        return "there are no corrupted pictures: 'relic-eval embed --corruptions' makes them"
+    shots = min(evaluator.numbers) if isinstance(evaluator, Shots) else getattr(evaluator, "shots", 0)
+    return few if shots > 0 and int(np.bincount(rows[0].y_N, minlength=len(rows[0].classes)).min()) < shots else ""
 
-    out.mkdir(parents=True, exist_ok=True)
-    with open(out / "timings.jsonl", "a", encoding="utf-8") as file:
-        file.write(json.dumps({"what": what, "seconds": round(seconds, 3), "at": round(time.time())}) + "\n")
+
+def _block_rows(job: Job, test: Embeddings) -> Embeddings:
+    """The test rows of the classes whose neighbours are looked at; those of a preset with its titles and superclasses.
+
+    Raises ArgumentError where a class of the preset is not there.
+    """
+    name = PROTOCOLS[job.protocol].preset
+    if not name:
+        return block_rows(job.task, test)
+    from relic_eval.metrics.blocks import PRESETS, class_numbers_of
+
+    preset = PRESETS[name]
+    its = tuple(test.classes[c] for c in class_numbers_of(test.classes, name))
+    rows = block_rows(dataclasses.replace(job.task, block_classes=its), test)
+    return dataclasses.replace(rows, classes=preset.titles, superclasses=preset.superclasses)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -60,8 +60,8 @@ def store_path(out: Path, encoder: str, dataset: str, split: str, key: str) -> P
     return out / "embeddings" / folder_name(encoder) / folder_name(dataset) / f"{folder_name(split)}.{key[:12]}"
 
 
-def find_stores(out: Path) -> list[StoreName]:
-    """The stores in use under `out`: of each encoder and data set those that were asked for last, and are complete.
+def find_stores(out: Path, encoders: Sequence[str] = (), datasets: Sequence[str] = ()) -> list[StoreName]:
+    """The stores in use under `out`, of these encoders and data sets or of all: those asked for last, and complete.
 
     What cannot be read is warned of and passed over: it costs its own encoder and data set, nothing else.
 
@@ -70,6 +70,8 @@ def find_stores(out: Path) -> list[StoreName]:
     """
     found = []
     for (encoder, dataset), splits in in_use(out).items():
+        if (encoders and encoder not in encoders) or (datasets and dataset not in datasets):
+            continue
         for split, path in splits.items():
             if not (path / "manifest.json").exists():
                 continue
@@ -216,6 +218,17 @@ def note_training(path: Path, training: Mapping[str, Any] | None) -> None:
     manifest = read_manifest(path)
     if manifest["encoder"].get("training") != training:
         write_json(path / "manifest.json", {**manifest, "encoder": {**manifest["encoder"], "training": training}})
+
+
+def note_task(path: Path, said: Mapping[str, Any]) -> None:
+    """Put what a set says of its task (title, metric, blocks, trains_on) into the manifest of a complete store; empty values take it out.
+
+    Neither key nor content depend on it, so that a new title embeds nothing anew.
+    """
+    manifest = read_manifest(path)
+    data = {name: value for name, value in {**manifest["data"], **said}.items() if value or name not in said}
+    if data != manifest["data"]:
+        write_json(path / "manifest.json", {**manifest, "data": data})
 
 
 def read_store(path: Path) -> Embeddings:

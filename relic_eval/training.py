@@ -16,8 +16,8 @@ from relic_eval.data.sources import dataset_name, dataset_splits, pictures, refu
 from relic_eval.data.tasks import pretraining_rows
 from relic_eval.errors import ArgumentError, DataError
 from relic_eval.progress import say
-from relic_eval.run import note_time
 from relic_eval.saliency import masks_of, own_masks
+from relic_eval.timings import note_time
 
 if TYPE_CHECKING:
     import numpy as np

@@ -111,8 +111,10 @@ def put_by_gathering(x: Tensor, rows: Tensor, some: Tensor) -> None:
     torch.where((place < 0).view(-1, 1, 1, 1), x, some[place.clamp_min(0)], out=x)
 
 
-def random_crop(x: Tensor, side: int, area: tuple[float, float], ratio: float, flip: float, draw: Draw) -> Tensor:
-    """A random box of each picture, resized bilinearly to a square, some turned left to right.
+def random_crop(
+    x: Tensor, side: int, area: tuple[float, float], ratio: float, flip: float, draw: Draw, mode: str = "bilinear"
+) -> Tensor:
+    """A random box of each picture, resized bilinearly (or bicubic, which may leave [0, 1]) to a square, some turned left to right.
 
     A box of more than about 1.7 times the side is taken from the picture at half its size (or a quarter, ...), since
     bilinear sampling alone would skip pixels.
@@ -138,7 +140,7 @@ def random_crop(x: Tensor, side: int, area: tuple[float, float], ratio: float, f
         rows = (halvings == level).nonzero()[:, 0]
         here = slice(None) if len(rows) == n else rows.to(x.device)
         if len(rows):
-            some = F.grid_sample(x[here], grid[here], mode="bilinear", padding_mode="border", align_corners=False)
+            some = F.grid_sample(x[here], grid[here], mode=mode, padding_mode="border", align_corners=False)
             _put(out, rows, some)
         x = F.adaptive_avg_pool2d(x, (-(-x.shape[2] // 2), -(-x.shape[3] // 2)))
     return out

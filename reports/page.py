@@ -12,7 +12,7 @@ from typing import Any
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
-from relic_eval.board import Board
+from relic_eval.board import Board, costs_of
 from relic_eval.results import Result
 from reports.sections.blocks import blocks_section, read_blocks
 from reports.sections.board import board_section
@@ -50,7 +50,7 @@ def to_html(
     parts = {
         "heading": heading(order, len({r.task for r in results})),
         "said": statements(board, failures, sentence(shifted_pairs(results, order))),
-        "board": board_section(board, failures),
+        "board": board_section(board, failures, costs_of(stores)),
         "blocks": blocks,
         "distances": distances_section(with_ratio(results, order), board.baseline),
         "why": [f for f in _why(results, order) if f],

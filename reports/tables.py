@@ -4,50 +4,135 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
-from relic_eval.board import Board, Column, board_table
+from relic_eval.board import Board, Column, Cost, Row, board_table
 from relic_eval.results import Result
 from reports.style import title
-from reports.words import percent
+from reports.words import METRICS, joined, percent, roughly
 
 LEGEND = (
-    "\nTop-1 in % with 95% intervals; * best of its column or tied with it; changes in % against {baseline}; "
-    "rank: from one plus those certainly better.\n"
+    "\n{metrics} in % with 95% intervals; * best of its column or tied with it; changes in % against {baseline}, with 95% "
+    "intervals for other images of these tasks, and for other such tasks; rank: from one plus those certainly better.\n"
 )
 
 
-def board_text(board: Board) -> str:
-    """The board for a terminal; * marks the best of a column and those tied with it.
+def board_text(board: Board, costs: Mapping[str, Cost] | None = None, *, speed: bool = False) -> str:
+    """The board as plain text, a line an encoder; * marks the best of a column and those tied with it.
+
+    With `costs` what each encoder costs, with `speed` the pictures a second that it embedded too.
 
     >>> print(board_text(Board("pixels", (), (), ())), end="")
-    encoder  mean change %  rank
+    encoder  mean change %  other tasks  wins  rank
     """
-    head = ["encoder", *_heads(board.columns), "mean change %", "rank"]
-    lines = [head]
+    lines = [
+        ["encoder", *heads(board.columns), "mean change %", "other tasks", "wins", "rank", *cost_heads(costs, speed)]
+    ]
     for row in board.rows:
-        cells = [
-            "-"
-            if e is None
-            else f"{percent(e.value)} ({percent(e.low)} to {percent(e.high)}){'*' if e.tied_with_best else ''}"
-            for e in row.entries
-        ]
-        change = "-" if row.change is None else f"{row.change:+.1f} ({row.change_low:+.1f} to {row.change_high:+.1f})"
-        rank = (
-            "-"
-            if row.rank is None
-            else f"{row.rank}"
-            if row.rank == row.rank_last
-            else f"{row.rank} to {row.rank_last}"
-        )
-        lines.append([title(row.encoder), *cells, change, rank])
-    widths = [max(len(line[i]) for line in lines) for i in range(len(head))]
-    text = "".join("  ".join(t.ljust(w) for t, w in zip(line, widths, strict=True)).rstrip() + "\n" for line in lines)
-    return text + (LEGEND.format(baseline=title(board.baseline or "")) if board.rows else "")
+        cells = ["-" if e is None else f"{percent(e.value)} ({ends(e.low, e.high, percent)})" for e in row.entries]
+        cells = [f"{c}{'*' if e and e.tied_with_best else ''}" for c, e in zip(cells, row.entries, strict=True)]
+        lines.append([title(row.encoder), *cells, *over(row, board), *cost_cells(costs, row.encoder, speed)])
+    text = _aligned(lines)
+    return text + (legend(board) + ties_text(board) if board.rows else "")
 
 
-def _heads(columns: Sequence[Column]) -> list[str]:
-    """Titles of columns; where several are of one task, with their protocols."""
+def _aligned(lines: Sequence[Sequence[str]]) -> str:
+    widths = [max(len(line[i]) for line in lines) for i in range(len(lines[0]))]
+    return "".join("  ".join(t.ljust(w) for t, w in zip(line, widths, strict=True)).rstrip() + "\n" for line in lines)
+
+
+def legend(board: Board) -> str:
+    """What the signs of the text say.
+
+    >>> "Top-1 in %" in legend(Board("a", (), (), ()))
+    True
+    """
+    metrics = joined(list(dict.fromkeys(METRICS.get(c.metric, c.metric) for c in board.columns)) or ["top-1"])
+    return LEGEND.format(metrics=metrics[0].upper() + metrics[1:], baseline=title(board.baseline or ""))
+
+
+def ends(low: float | None, high: float | None, words: Callable[[float | None], str]) -> str:
+    """An interval, or nothing.
+
+    >>> ends(0.25, 0.5, percent), ends(None, None, percent)
+    ('25.0 to 50.0', '')
+    """
+    return "" if low is None or high is None else f"{words(low)} to {words(high)}"
+
+
+def over(row: Row, board: Board) -> list[str]:
+    """Mean change with its interval over images, the interval over tasks, wins, and rank; how many cells there are instead.
+
+    >>> over(Row("a", (None,), None, None, None, None, None, 0, False), Board(None, (), (), ()))
+    ['-', '-', '0', '0 of 0 measured']
+    """
+    count = len(board.columns)
+    if row.change is None or row.rank is None:
+        return ["-", "-", f"{row.wins}", f"{row.measured} of {count} measured"]
+    change = f"{row.change:+.1f} ({row.change_low:+.1f} to {row.change_high:+.1f})"
+    other = "-" if row.other_low is None else f"{row.other_low:+.1f} to {row.other_high:+.1f}"
+    rank = f"{row.rank}" if row.rank == row.rank_last else f"{row.rank} to {row.rank_last}"
+    return [change, other, f"{row.wins} of {count}", rank]
+
+
+def ties_text(board: Board) -> str:
+    """Of each tie with the best of a column, how many more test images would tell the two apart; empty where none would.
+
+    >>> ties_text(Board(None, (), (), ()))
+    ''
+    """
+    lines = [
+        f"  {head}: {title(d.better)} and {title(d.worse)}: about {roughly(d.more_images)}\n"
+        for number, head in enumerate(heads(board.columns))
+        for row in board.rows
+        if (d := board.behind(row.encoder, number)) and d.more_images
+    ]
+    return "".join(["\nMore test images that would tell a tie with the best apart:\n", *lines]) if lines else ""
+
+
+def cost_heads(costs: Mapping[str, Cost] | None, speed: bool = False) -> list[str]:
+    """Heads of the columns of cost.
+
+    >>> cost_heads({}, speed=True)
+    ['parameters', 'GFLOPs', 'dimensions', 'pictures/s']
+    """
+    return [] if costs is None else ["parameters", "GFLOPs", "dimensions", *(["pictures/s"] if speed else [])]
+
+
+def cost_cells(costs: Mapping[str, Cost] | None, encoder: str, speed: bool = False) -> list[str]:
+    """What an encoder costs, beneath those heads.
+
+    >>> cost_cells({"a": Cost(25_557_032, 4.089, 2048, 31.4)}, "a", speed=True)
+    ['25.6 M', '4.09', '2048', '31']
+    """
+    if costs is None:
+        return []
+    cost = costs.get(encoder, Cost())
+    rate = "-" if cost.pictures_a_second is None else f"{cost.pictures_a_second:.0f}"
+    return [c or "-" for c in cost_words(cost)] + ([rate] if speed else [])
+
+
+def cost_words(cost: Cost) -> list[str]:
+    """Parameters, GFLOPs and dimensions as people read them; empty where they are not known.
+
+    >>> cost_words(Cost(120_320, 0.0104, 128)), cost_words(Cost())
+    (['0.12 M', '0.0104', '128'], ['', '', ''])
+    """
+    millions = 0 if cost.parameters is None else cost.parameters / 1e6
+    parameters = "" if cost.parameters is None else f"{millions:.1f} M" if millions >= 1 else f"{millions:.2g} M"
+    return [
+        parameters,
+        "" if cost.gflops is None else f"{cost.gflops:.3g}",
+        "" if cost.dims is None else f"{cost.dims}",
+    ]
+
+
+def heads(columns: Sequence[Column]) -> list[str]:
+    """Titles of columns; where several are of one task, with their protocols.
+
+    >>> heads([Column("t", "knn", "T", 9), Column("t", "ridge", "T", 9), Column("u", "knn", "U", 9)])
+    ['T, knn', 'T, ridge', 'U']
+    """
     titles = [c.title for c in columns]
     return [t if titles.count(t) == 1 else f"{t}, {c.protocol}" for t, c in zip(titles, columns, strict=True)]
 
@@ -69,8 +154,7 @@ def measured_text(results: Iterable[Result]) -> str:
             lines.append((r.encoder, r.task, r.protocol, m.metric, value, ends, about))
     if len(lines) == 1:
         return ""
-    widths = [max(len(line[i]) for line in lines) for i in range(7)]
-    return "".join("  ".join(t.ljust(w) for t, w in zip(line, widths, strict=True)).rstrip() + "\n" for line in lines)
+    return _aligned(lines)
 
 
 def _plain(value: object) -> str:
@@ -95,9 +179,9 @@ def _inert(value: object) -> object:
     return f"'{value}" if isinstance(value, str) and value[:1] in "=+-@\t\r" else value
 
 
-def board_csv(board: Board) -> str:
-    """The board as CSV, one line an encoder and column, accuracies as fractions."""
-    return to_csv(board_table(board))
+def board_csv(board: Board, costs: Mapping[str, Cost] | None = None) -> str:
+    """The board as CSV, one line an encoder and column, values as fractions."""
+    return to_csv(board_table(board, costs))
 
 
 def rows_csv(results: Iterable[Result]) -> str:

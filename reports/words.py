@@ -5,6 +5,8 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
+METRICS = {"top1": "top-1", "mean_per_class": "mean per class", "map11": "11-point mAP"}
+
 
 def percent(value: float | None) -> str:
     """A fraction as per cent with one decimal; nothing for a missing number.

@@ -26,7 +26,7 @@ def write_report(
     if _whole(place, key):
         say("report: already there")
         return place / "index.html"
-    from relic_eval.board import read_board
+    from relic_eval.board import costs_of, read_board
     from reports.figures.style import save
     from reports.page import to_html
     from reports.tables import board_csv, rows_csv
@@ -36,7 +36,7 @@ def write_report(
     page = to_html(results, board, stores=stores, thumbnails=thumbnails, failures=missing)
     with whole_folder(place) as new:
         write_bytes(new / "index.html", page.encode())
-        write_bytes(new / "tables" / "board.csv", board_csv(board).encode())
+        write_bytes(new / "tables" / "board.csv", board_csv(board, costs_of(stores)).encode())
         write_bytes(new / "tables" / "measurements.csv", rows_csv(results).encode())
         for name, figure in figures(results, board, {n: found[0] for n, found in stores.items()}).items():
             save(figure, new / "figures" / name)
@@ -76,7 +76,8 @@ def report_key(out: Path, asked: Sequence[Any]) -> str:
     pictures = [f for s in stores if (f := s.path / "thumbnails.parquet").exists()]
     here = Path(__file__).parent
     sources = [p for p in here.rglob("*") if p.suffix in (".py", ".html", ".css", ".js")]
-    sources += [*Path(code.__file__).parent.glob("*.py"), *Path(code.__file__).parent.glob("metrics/*.py")]
+    relic_eval = Path(code.__file__).parents[1]
+    sources += [f for part in ("*.py", "board/*.py", "metrics/*.py") for f in relic_eval.glob(part)]
     return digest_json(
         [
             asked,

@@ -196,5 +196,5 @@ def test_what_there_is_no_board_of():
 def test_the_table_has_a_line_an_encoder_and_column():
     board = make_board([result("a", share(100)), result("b", share(90)), result("b", share(80), task="u")], draws=50)
     table = board_table(board)
-    assert [(r["encoder"], r["task"]) for r in table if r["top1"] is not None] == [("a", "t"), ("b", "t"), ("b", "u")]
+    assert [(r["encoder"], r["task"]) for r in table if r["value"] is not None] == [("a", "t"), ("b", "t"), ("b", "u")]
     assert len(table) == 4

@@ -18,6 +18,9 @@ from pretrain.squares import Listed, held
 from pretrain.train import begin, pretrain
 from relic_eval import Monitor
 from relic_eval.data.bundled import bundled
+from relic_eval.data.pictures import from_array
+from relic_eval.data.scenes import Scenes
+from relic_eval.data.tasks import Task
 from relic_eval.devices import device
 from relic_eval.encode import embed
 from relic_eval.encoders.load import find_encoder
@@ -27,6 +30,12 @@ from relic_eval.probes.logistic import fit_multilabel, fit_path, fit_subsets
 from relic_eval.probes.ridge import fit_ridge
 from relic_eval.probes.sgd import batches_of, fit_sgd
 from relic_eval.store import read_store
+from relic_eval.tuning.finetune import FineTune
+from relic_eval.tuning.scenery import divide_scenes
+from relic_eval.tuning.segment_fcn import SegmentFcn
+from relic_eval.tuning.segment_linear import SegmentLinear
+from relic_eval.tuning.semi import Semi
+from relic_eval.tuning.shots import divide
 from relic_eval.views import Draw, Recipe, make_view
 
 pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device here")
@@ -199,3 +208,49 @@ def test_the_command_line_goes_through_on_a_gpu(tmp_path):
     relic("evaluate", "--out", str(tmp_path), "--protocol", "knn")
     cells = [json.loads(file.read_text()) for file in (tmp_path / "cells").rglob("*.json")]
     assert len(cells) == 2
+
+
+@pytest.mark.parametrize(
+    "tune",
+    [
+        FineTune(learning_rates=(0.01, 0.1), decays=(0.0, 1e-4), steps=6, batch=32),
+        Semi(share=0.2, learning_rates=(0.05,), epochs=(3,)),
+    ],
+    ids=["finetune", "semi"],
+)
+def test_a_tuned_network_is_the_same_twice_and_starts_as_on_the_cpu(tune, fashion):
+    images, y = fashion
+    source = from_array("clothes", "all", images, y, tuple("abcdefghij"), digest="c")
+    parts = divide(Task("c", "C", "clothes", train="all", test="all"), source, source)
+    encoder = find_encoder("random:thin-resnet")
+    first, second, here = (tune(encoder, *parts, device=d) for d in ("cuda", "cuda", "cpu"))
+    np.testing.assert_array_equal(first.predictions["score"], second.predictions["score"])
+    np.testing.assert_array_equal(first.curves["y"], second.curves["y"])
+    loss = [cell.curves["y"][np.char.startswith(cell.curves["name"], "loss")][0] for cell in (first, here)]
+    assert loss[0] == pytest.approx(loss[1], rel=1e-2)
+
+
+def test_segmentation_is_the_same_twice():
+    rng = np.random.default_rng(0)
+    pictures = rng.integers(0, 256, (30, 24, 28, 3)).astype(np.uint8)
+    masks = (pictures[..., 0] > 127).astype(np.int64)
+    masks[:, 0] = 9
+    sets = [
+        Scenes(
+            "noise",
+            split,
+            split,
+            np.arange(30).astype(str),
+            ("low", "high"),
+            9,
+            np.tile([24, 28], (30, 1)),
+            lambda row: (pictures[row], masks[row]),
+        )
+        for split in ("train", "test")
+    ]
+    parts, encoder = divide_scenes(*sets), find_encoder("random:thin-resnet")
+    small = SegmentFcn(learning_rates=(0.05,), steps=4, batch=8, crop=25, view=0, width=16, dilation=1, trainings=1)
+    for tune in (small, SegmentLinear(side=32, pixels=32)):
+        first, second = (tune(encoder, *parts, device="cuda") for _ in range(2))
+        assert first.rows == second.rows
+        np.testing.assert_array_equal(first.overlaps["both"], second.overlaps["both"])

@@ -16,13 +16,14 @@ from relic_eval.evaluators.table import PROTOCOLS
 from relic_eval.metrics.blocks import PRESETS as BLOCKS
 from relic_eval.metrics.precision import KINDS
 from relic_eval.metrics.readings import METRICS, READINGS
+from relic_eval.tuning.table import PROTOCOLS as TUNING
 
 ROOT = Path(__file__).parents[1]
 
 
 def test_every_protocol_has_its_heading():
     text = (ROOT / "docs" / "protocols.md").read_text()
-    assert sorted(", ".join(re.findall(r"^## (.+)$", text, re.M)).split(", ")) == sorted(PROTOCOLS)
+    assert sorted(", ".join(re.findall(r"^## (.+)$", text, re.M)).split(", ")) == sorted([*PROTOCOLS, *TUNING])
 
 
 def test_each_measure_has_five_lines_with_its_reading_and_reference():

@@ -11,7 +11,7 @@ ROOT = Path(__file__).parents[1]
 ORDER = [
     "errors",
     "files",
-    "arrays records devices progress efficiency",
+    "arrays records devices progress efficiency timings sharding",
     "views",
     "metrics",
     "probes",
@@ -21,12 +21,17 @@ ORDER = [
     "intake",
     "tuning | monitor",
     "results",
-    "pairing",
+    "pairing merging",
+    "scoring",
     "board",
+    "published",
     "encode",
+    "plan",
     "run",
+    "tuned",
+    "grid",
     "saliency",
-    "listing comparison library training",
+    "listing comparison library training duel anchor",
     "cli __init__",
 ]
 PRETRAIN = {
@@ -43,7 +48,7 @@ PRETRAIN = {
     "probes",
     "monitor",
 }
-REPORTS = {"errors", "files", "records", "progress", "efficiency", "results", "pairing", "board", "store"}
+REPORTS = {"errors", "files", "records", "progress", "efficiency", "results", "pairing", "board", "published", "store"}
 LOOK_UP = {
     "cli",
     "__init__",

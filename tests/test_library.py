@@ -6,11 +6,12 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from PIL import Image
 from torch import nn
 
 import relic_eval
 from relic_eval.arrays import labels, paired
-from relic_eval.errors import ArgumentError
+from relic_eval.errors import ArgumentError, DataError
 from relic_eval.store import find_stores, read_manifest
 
 
@@ -221,7 +222,7 @@ def test_a_board_of_any_protocol_of_accuracy(tmp_path):
     x = np.repeat(np.eye(2), 30, 0)
     relic_eval.save_embeddings(x, [0] * 30 + [1] * 30, tmp_path, name="mine")
     table = relic_eval.evaluate(tmp_path, protocols=["ridge", "spectrum"])
-    assert table[["protocol", "top1"]].values.tolist() == [["ridge", 1.0]]
+    assert table[["protocol", "value"]].values.tolist() == [["ridge", 1.0]]
 
 
 def test_a_row_of_zeros_is_named_by_its_own_number(tmp_path, capsys):
@@ -276,3 +277,28 @@ def test_unknown_protocols_and_tasks_of_a_board(tmp_path):
         relic_eval.leaderboard(tmp_path, tasks=["mien"])
     with pytest.raises(ArgumentError, match="encoder: expected one of m"):
         relic_eval.report(tmp_path, encoders=["n"])
+
+
+def test_a_module_and_a_name_on_a_board_in_one_call(tmp_path):
+    folder, rng = tmp_path / "birds", np.random.default_rng(0)
+    for number, kind in enumerate("abc"):
+        (folder / kind).mkdir(parents=True)
+        for i in range(15):
+            grey = rng.integers(0, 60, (16, 16))
+            grey[5 * number : 5 * number + 5] += 150  # a bright band where the class says
+            Image.fromarray(grey.astype(np.uint8)).save(folder / kind / f"{i}.png")
+    network = torch.nn.Sequential(torch.nn.AvgPool2d(5), torch.nn.Flatten(), torch.nn.Dropout(0.5)).train()
+    board = relic_eval.transfer(
+        {"mine": network, "pixels": "pixels", "broken": lambda x: x[:, 0]},
+        str(folder),
+        tmp_path / "out",
+        protocols=["knn", "linear-byol"],
+    )
+    assert set(board["encoder"]) == {"mine", "pixels"}
+    assert len(board) == 4
+    assert board["value"].min() > 0.8
+    assert network.training  # given back as it was
+    again = relic_eval.transfer({"mine": network}, str(folder), tmp_path / "out", protocols=["knn"])
+    assert again["encoder"].tolist() == ["mine"]
+    with pytest.raises(DataError, match="Pool the feature map"):
+        relic_eval.transfer({"broken": lambda x: x[:, 0]}, str(folder), tmp_path / "none", protocols=["knn"])

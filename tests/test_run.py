@@ -11,6 +11,7 @@ import pytest
 from PIL import Image
 
 import relic_eval.encode
+import relic_eval.plan
 from relic_eval.board import make_board
 from relic_eval.data.sources import pictures as read_pictures
 from relic_eval.data.tasks import Task, named_alike, pretraining_rows, split_task
@@ -253,9 +254,9 @@ def test_another_version_or_setting_of_a_protocol_makes_its_cell_anew_and_a_titl
     assert evaluate(tmp_path, protocols=["knn"]).made == 1
     monkeypatch.setitem(PROTOCOLS, "knn", dataclasses.replace(PROTOCOLS["knn"], ks=(1,)))
     assert evaluate(tmp_path, protocols=["knn"]).made == 1
-    real = relic_eval.run.tasks_of
+    real = relic_eval.plan.tasks_of
     monkeypatch.setattr(
-        relic_eval.run, "tasks_of", lambda *a: tuple(dataclasses.replace(t, title="Other") for t in real(*a))
+        relic_eval.plan, "tasks_of", lambda *a: tuple(dataclasses.replace(t, title="Other") for t in real(*a))
     )
     assert evaluate(tmp_path, protocols=["knn"]).skipped == 1
 

@@ -77,7 +77,15 @@ def read_own(files: list[Path], source: Pictures, rows: np.ndarray, side: int) -
 
 def _size(source: Pictures, row: int) -> tuple[int, int]:
     """Width and height of a picture; bundled ones are squares in memory."""
-    return (source.side, source.side) if source.dataset in SPLITS else upright_size(Path(str(source.paths[row])))
+    if source.dataset in SPLITS:
+        return source.side, source.side
+    place = Path(str(source.paths[row]))
+    if not place.is_file():  # a member of a tar or of a Parquet file
+        raise DataError(
+            f"{source.dataset}: expected pictures that are files, for masks of your own, received {place} inside an archive. "
+            "Unpack the set into class folders and name that folder."
+        )
+    return upright_size(place)
 
 
 def _wrong(file: Path, expected: str, received: str, hint: str) -> DataError:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "TIFF", "GIF")
 ENDINGS = {".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff", ".gif"}
 LONGEST = 100  # times as long as wide: beyond that a picture is no picture, and resizing it would take all memory
+UNREADABLE = (OSError, ValueError, SyntaxError, OverflowError, MemoryError, DataError)  # what a damaged file raises
 SIDE = 64  # natural side of a folder's pictures, for encoders that do not say theirs
 FEWEST = {"train": 2, "test": 1, "all": 3}  # images a class: one for each use that the split has
 
@@ -84,7 +85,7 @@ def folder_pictures(folder: Path, split: str, cache: Path | None = None) -> Pict
             f"{top}: expected at least two class folders, received {len(classes)}. Make one folder a class."
         )
     _warn_of_unread(folder, top, classes)
-    files = [sorted(f for f in (top / name).iterdir() if _is_picture(f)) for name in classes]
+    files = [sorted(f for f in (top / name).iterdir() if is_picture(f)) for name in classes]
     for name, found in zip(classes, files, strict=True):
         if len(found) < FEWEST[split]:
             raise DataError(
@@ -107,7 +108,7 @@ def folder_pictures(folder: Path, split: str, cache: Path | None = None) -> Pict
         superclasses=superclasses,
         side=SIDE,
         channels=3,
-        read=lambda rows, side: _read([Path(place) for place in places[rows]], rows, side),
+        read=lambda rows, side: read_each(rows, side, lambda row: Path(places[row]), lambda row: str(places[row])),
     )
 
 
@@ -156,6 +157,16 @@ def _superclasses(folder: Path, classes: tuple[str, ...]) -> tuple[str, ...] | N
     file = folder / "superclasses.csv"
     if not file.exists():
         return None
+    above = read_superclasses(file)
+    unknown = [name for name in above if name not in classes and name != "class" and not _is_class(folder, name)]
+    found = superclasses_of(above, classes, str(file))
+    if unknown:
+        warn(f"{file}: {unknown[0]!r} is no class folder; its line is not used.")
+    return found
+
+
+def read_superclasses(file: Path) -> dict[str, str]:
+    """The lines `class,superclass` of a CSV file. Raises DataError where one class has two."""
     try:
         text = file.read_text(encoding="utf-8-sig")
     except UnicodeDecodeError:
@@ -168,15 +179,21 @@ def _superclasses(folder: Path, classes: tuple[str, ...]) -> tuple[str, ...] | N
                 raise DataError(
                     f"{file}: expected one superclass for {name!r}, received {above[name]!r} and {its!r}. Remove one line."
                 )
+    return above
+
+
+def superclasses_of(above: Mapping[str, str], classes: tuple[str, ...], said: str) -> tuple[str, ...]:
+    """The superclass of each class; `said` is where they stand. Raises DataError for a class without one.
+
+    >>> superclasses_of({"ant": "insect", "cat": "mammal"}, ("cat",), "x.csv")
+    ('mammal',)
+    """
     missing = [name for name in classes if name not in above]
     if missing:
         raise DataError(
-            f"{file}: expected a line 'class,superclass' (with a comma) for every class, received none for {missing[0]!r}. "
+            f"{said}: expected a line 'class,superclass' (with a comma) for every class, received none for {missing[0]!r}. "
             "Add it, or remove the file."
         )
-    unknown = [name for name in above if name not in classes and name != "class" and not _is_class(folder, name)]
-    if unknown:
-        warn(f"{file}: {unknown[0]!r} is no class folder; its line is not used.")
     return tuple(above[name] for name in classes)
 
 
@@ -184,20 +201,40 @@ def _is_class(folder: Path, name: str) -> bool:
     return any((folder / split / name).is_dir() for split in ("train", *TEST_FOLDERS))
 
 
-def _read(paths: list[Path], rows: np.ndarray, side: int | Transform) -> tuple[np.ndarray, Mapping[int, str]]:
+def read_each(
+    rows: np.ndarray, side: int | Transform, source: Callable[[int], Path | BinaryIO], named: Callable[[int], str]
+) -> tuple[np.ndarray, Mapping[int, str]]:
+    """Squares of these rows, whose files or bytes `source` gives, and by row why one was unreadable, under the name it has."""
+    return read_pictures(rows, side, lambda row: open_square(source(row), side), named)
+
+
+def read_pictures(
+    rows: np.ndarray, side: int | Transform, square: Callable[[int], np.ndarray], named: Callable[[int], str]
+) -> tuple[np.ndarray, Mapping[int, str]]:
+    """The squares that `square` makes of these rows, and by row why it could not."""
     wide = as_transform(side).side
-    pixels, problems = np.zeros((len(paths), wide, wide, 3), np.uint8), {}
-    for place, (path, row) in enumerate(zip(paths, rows, strict=True)):
+    pixels, problems = np.zeros((len(rows), wide, wide, 3), np.uint8), {}
+    for place, row in enumerate(rows.tolist()):
         try:
-            pixels[place] = open_square(path, side)
-        except (OSError, ValueError, SyntaxError, OverflowError, MemoryError, DataError) as error:
-            problems[int(row)] = f"{path}: {error}"
+            pixels[place] = square(row)
+        except UNREADABLE as error:
+            problems[row] = f"{named(row)}: {error}"
     return pixels, problems
 
 
-def _is_picture(file: Path) -> bool:
+def is_picture(file: Path) -> bool:
     """A plain file with the ending of a picture; hidden files (macOS leaves ._NAME.jpg behind) are none."""
-    return file.suffix.lower() in ENDINGS and not file.name.startswith(".") and file.is_file()
+    return is_picture_name(file.name) and file.is_file()
+
+
+def is_picture_name(name: str) -> bool:
+    """Whether a file of this name, or at this path, is a picture.
+
+    >>> is_picture_name("a/b.JPG"), is_picture_name("a/._b.jpg"), is_picture_name("index.csv")
+    (True, False, False)
+    """
+    last = name.rsplit("/", 1)[-1]
+    return os.path.splitext(last)[1].lower() in ENDINGS and not last.startswith(".")
 
 
 def _eight_bit(picture: Image) -> Image:
@@ -213,7 +250,7 @@ def _eight_bit(picture: Image) -> Image:
 
 
 @contextmanager
-def _opened(path: Path | BinaryIO, formats: tuple[str, ...]) -> Iterator[Image]:
+def opened(path: Path | BinaryIO, formats: tuple[str, ...]) -> Iterator[Image]:
     """A picture file of one of these formats; DataError for more pixels than Pillow calls safe."""
     from PIL import Image
 
@@ -232,15 +269,27 @@ def open_square(path: Path | BinaryIO, side: int | Transform) -> np.ndarray:
 
     Transparency is dropped, as torchvision's loader does: what counts is the colour under it.
     """
-    from PIL import Image, ImageOps
+    return square_of(open_upright(path), side)
 
-    with _opened(path, FORMATS) as file:
-        picture = _eight_bit(ImageOps.exif_transpose(file))
-    if max(picture.size) > LONGEST * min(picture.size):
-        raise DataError(f"{picture.width} x {picture.height} pixels, more than {LONGEST} times as long as wide")
+
+def square_of(picture: Image, side: int | Transform) -> np.ndarray:
+    """A PIL picture of 8-bit RGB as `open_square` gives one."""
+    from PIL import Image
+
     asked = as_transform(side)
     size, box = _box(picture.size, asked)
     return np.asarray(picture.resize(size, Image.Resampling[asked.interpolation.upper()]).crop(box))
+
+
+def open_upright(path: Path | BinaryIO) -> Image:
+    """A picture file as a PIL picture of 8-bit RGB, turned as its EXIF entry says. Raises DataError for a bomb, or a mere line."""
+    from PIL import ImageOps
+
+    with opened(path, FORMATS) as file:
+        picture = _eight_bit(ImageOps.exif_transpose(file))
+    if max(picture.size) > LONGEST * min(picture.size):
+        raise DataError(f"{picture.width} x {picture.height} pixels, more than {LONGEST} times as long as wide")
+    return picture
 
 
 def square_box(
@@ -268,11 +317,11 @@ def _box(size: tuple[int, int], asked: Transform) -> tuple[tuple[int, int], tupl
     return (wide, high), (left, upper, left + asked.side, upper + asked.side)
 
 
-def upright_size(path: Path) -> tuple[int, int]:
+def upright_size(path: Path | BinaryIO) -> tuple[int, int]:
     """Width and height in pixels of a picture as `open_square` turns it, decoding nothing of it."""
     from PIL import ExifTags
 
-    with _opened(path, FORMATS) as file:
+    with opened(path, FORMATS) as file:
         turned = file.getexif().get(ExifTags.Base.Orientation) in (5, 6, 7, 8)
         return (file.height, file.width) if turned else (file.width, file.height)
 
@@ -284,7 +333,7 @@ def open_mask(path: Path, like: tuple[int, int], side: int, rounding: int) -> np
     """
     from PIL import Image
 
-    with _opened(path, ("PNG",)) as file:
+    with opened(path, ("PNG",)) as file:
         values = np.asarray(file)  # of a palette the numbers, as data sets of segmentation have them
         bands = file.getbands()
     if values.ndim == 3:

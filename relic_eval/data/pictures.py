@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 
@@ -38,9 +39,21 @@ class Pictures:
         None  # (N,) bool: rows that the set itself keeps for validation; None: drawn from each class
     )
     labels_NC: np.ndarray | None = None  # (N, C) bool, where a picture may have several classes; y_N is then the first
+    blocks: tuple[str, ...] = ()  # classes of the neighbour block matrix; empty: the first few
+    trains_on: str = ""  # the set whose training rows it is tested with; empty: its own
 
     def __len__(self) -> int:
         return len(self.y_N)
+
+
+def said_in_words(title: str, metric: str, blocks: tuple[str, ...], trains_on: str = "") -> dict[str, Any]:
+    """What a set says of its task that no picture depends on, as a manifest has it; empty where it is what any set has.
+
+    >>> said_in_words("Birds", "top1", ("robin",))
+    {'title': 'Birds', 'metric': '', 'blocks': ['robin'], 'trains_on': ''}
+    """
+    said = "" if metric == "top1" else metric
+    return {"title": title, "metric": said, "blocks": list(blocks), "trains_on": trains_on}
 
 
 def from_array(
@@ -67,6 +80,25 @@ def from_array(
 
     side, channels = pixels_NHWC.shape[1], pixels_NHWC.shape[3]
     return Pictures(dataset, split, digest, names, names, y_N, classes, superclasses, side, channels, read)
+
+
+def only(pictures: Pictures, rows_M: np.ndarray) -> Pictures:
+    """These rows of a split, in this order; its digest stays that of the whole.
+
+    >>> p = from_array("toy", "test", np.zeros((3, 4, 4), np.uint8), np.array([0, 1, 1]), ("a", "b"), digest="d")
+    >>> only(p, np.array([2, 0])).ids.tolist()
+    ['toy/test/2', 'toy/test/0']
+    """
+
+    def read(rows: np.ndarray, side: int | Transform) -> tuple[np.ndarray, Mapping[int, str]]:
+        pixels, problems = pictures.read(rows_M[rows], side)
+        return pixels, {
+            row: problems[of] for row, of in zip(rows.tolist(), rows_M[rows].tolist(), strict=True) if of in problems
+        }
+
+    fields = ("ids", "paths", "y_N", "valid_N", "labels_NC")
+    kept = {name: value[rows_M] for name in fields if (value := getattr(pictures, name)) is not None}
+    return replace(pictures, read=read, **kept)
 
 
 def as_transform(side: int | Transform) -> Transform:

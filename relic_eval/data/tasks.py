@@ -24,7 +24,9 @@ class Task:
     valid_share: float = 0.2  # of the training rows of each class
     seed: int = 0
     metric: str = "top1"  # or mean_per_class, map11
+    drop: str = ""  # digest of the training pictures that are left out as leaks; empty: none are
     block_classes: tuple[str, ...] = ()  # for the neighbour block matrix; empty: the first MOST_BLOCKS by superclass
+    trains_on: str = ""  # the data set whose training rows train it; empty: its own
 
 
 MOST_BLOCKS = 6
@@ -41,7 +43,13 @@ TASKS = {
 
 
 def tasks_of(
-    dataset: str, splits: set[str], superclasses: bool = False, title: str = "", metric: str = "top1"
+    dataset: str,
+    splits: set[str],
+    superclasses: bool = False,
+    title: str = "",
+    metric: str = "top1",
+    blocks: tuple[str, ...] = (),
+    trains_on: str = "",
 ) -> tuple[Task, ...]:
     """The tasks of a data set: those in the table, or one over all its classes and, where it has them, one over superclasses.
 
@@ -49,12 +57,20 @@ def tasks_of(
     ['fashion', 'fashion-super']
     >>> [(t.name, t.train) for t in tasks_of("birds", {"all"}, superclasses=True)]
     [('birds', 'all'), ('birds-super', 'all')]
+    >>> [(t.name, t.train, t.test) for t in tasks_of("imagenet-c", {"fog-1", "fog-2"}, trains_on="imagenet")]
+    [('imagenet-c-fog-1', 'train', 'fog-1'), ('imagenet-c-fog-2', 'train', 'fog-2')]
     """
+    if trains_on:  # one for each split that it tests
+        names = {split: dataset if split == "test" else f"{dataset}-{split}" for split in sorted(splits)}
+        return tuple(
+            Task(name, title or name, dataset, test=split, metric=metric, trains_on=trains_on)
+            for split, name in names.items()
+        )
     known = [t for t in TASKS.values() if t.dataset == dataset]
     if known:
         return tuple(t for t in known if {t.train, t.test} <= splits)
     halves = ("train", "test") if {"train", "test"} <= splits else (min(splits),) * 2
-    task = Task(dataset, title or dataset, dataset, *halves, metric=metric)
+    task = Task(dataset, title or dataset, dataset, *halves, metric=metric, block_classes=blocks)
     if not superclasses:
         return (task,)
     above = dataclasses.replace(task, name=f"{dataset}-super", title=f"{task.title}, superclasses", level="superclass")
@@ -96,8 +112,8 @@ def split_task(task: Task, train: Embeddings, test: Embeddings) -> tuple[Embeddi
         valid_N = _marks_of_all(train, (task.valid_share,), task.seed)[0] if own_N is None else own_N
         parts = (train.take(~valid_N), train.take(valid_N), named_alike(test, train))
     if task.level == "superclass":
-        return tuple(to_superclasses(part) for part in parts)  # type: ignore[return-value]
-    return parts
+        parts = tuple(to_superclasses(part) for part in parts)  # type: ignore[assignment]
+    return tuple(dataclasses.replace(part, metric=task.metric) for part in parts)  # type: ignore[return-value]
 
 
 def named_alike(test: Embeddings, train: Embeddings) -> Embeddings:
@@ -116,7 +132,12 @@ def named_alike(test: Embeddings, train: Embeddings) -> Embeddings:
             f"{f' and {len(unknown) - 1} more' if len(unknown) > 1 else ''}. Add training rows or leave these classes out."
         )
     number_C = np.array([train.classes.index(name) for name in test.classes])
-    return dataclasses.replace(test, y_N=number_C[test.y_N], classes=train.classes, superclasses=train.superclasses)
+    labels_NC = None
+    if test.labels_NC is not None:
+        labels_NC = np.zeros((len(test), len(train.classes)), bool)
+        labels_NC[:, number_C] = test.labels_NC
+    numbered = {"y_N": number_C[test.y_N], "classes": train.classes, "superclasses": train.superclasses}
+    return dataclasses.replace(test, labels_NC=labels_NC, **numbered)
 
 
 def pretraining_rows(split: str, y_N: np.ndarray, classes: tuple[str, ...]) -> np.ndarray:
@@ -131,6 +152,16 @@ def pretraining_rows(split: str, y_N: np.ndarray, classes: tuple[str, ...]) -> n
     task = Task("", "", "", train=split, test=split)
     marked = _marks(y_N, classes, (task.valid_share, task.valid_share), task.seed)
     return rows[~marked[1]]
+
+
+def rows_that_test(split: str, y_N: np.ndarray, classes: tuple[str, ...]) -> np.ndarray:
+    """Rows of a split that will test: of a set that is divided later, those that pretraining may never see.
+
+    >>> len(rows_that_test("all", np.repeat([0, 1], 10), ("a", "b"))), len(rows_that_test("test", np.zeros(9, int), ("a",)))
+    (4, 9)
+    """
+    rows = np.arange(len(y_N))
+    return np.setdiff1d(rows, pretraining_rows(split, y_N, classes)) if split == "all" else rows
 
 
 def _marks_of_all(rows: Embeddings, shares: tuple[float, ...], seed: int) -> tuple[np.ndarray, ...]:
@@ -184,7 +215,10 @@ def to_superclasses(rows: Embeddings) -> Embeddings:
         raise DataError("expected a superclass for every class, received none. Give the data set a superclasses.csv.")
     names = tuple(dict.fromkeys(rows.superclasses))
     number_C = np.array([names.index(name) for name in rows.superclasses])
-    return dataclasses.replace(rows, y_N=number_C[rows.y_N], classes=names, superclasses=None)
+    labels_NC = None
+    if rows.labels_NC is not None:
+        labels_NC = np.stack([rows.labels_NC[:, number_C == s].any(1) for s in range(len(names))], 1)
+    return dataclasses.replace(rows, y_N=number_C[rows.y_N], classes=names, superclasses=None, labels_NC=labels_NC)
 
 
 def block_rows(task: Task, rows: Embeddings) -> Embeddings:

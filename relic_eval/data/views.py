@@ -13,16 +13,16 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from relic_eval.data.beside import beside, not_of, read_beside, use_beside
 from relic_eval.data.pictures import Pictures, as_transform
-from relic_eval.errors import DataError
-from relic_eval.files import digest_json, read_record, write_json
-from relic_eval.progress import warn
+from relic_eval.files import digest_json
 from relic_eval.records import Embeddings, Transform
-from relic_eval.store import read_manifest, read_store
+from relic_eval.store import read_store
 
 if TYPE_CHECKING:
     from relic_eval.views import Recipe
 
+NOTE = "views.json"
 GROUP = 64  # pictures of the listing that are augmented together, whatever the batch of the encoder
 
 
@@ -84,11 +84,7 @@ def recipe(side: int) -> Recipe:
 
 def use_views(stores: Mapping[Path, Sequence[Path]]) -> None:
     """Note, for stores of whole pictures of one encoder and set, the stores of their views as those in use, in order."""
-    place = next(iter(stores)).parent / "views.json"
-    before = _named(place)
-    names = {**before, **{whole.name: [path.name for path in views] for whole, views in stores.items()}}
-    if names != before:
-        write_json(place, names)
+    use_beside(NOTE, stores)
 
 
 def views_of(path: Path) -> list[Path]:
@@ -97,8 +93,7 @@ def views_of(path: Path) -> list[Path]:
     >>> views_of(Path("/nowhere/test.0"))
     []
     """
-    found = [path.parent / name for name in _named(path.parent / "views.json").get(path.name, [])]
-    return found if all((place / "manifest.json").exists() for place in found) else []
+    return beside(NOTE, path)
 
 
 def read_views(path: Path) -> Embeddings:
@@ -106,32 +101,15 @@ def read_views(path: Path) -> Embeddings:
 
     Raises DataError for views of other rows, or made beside a store of another key.
     """
-    rows, key = read_store(path), read_manifest(path).get("key")
-    views = []
+    rows, views = read_store(path), []
     for place in views_of(path):
-        view, made_of = read_store(place), read_manifest(place).get("request", {}).get("whole")
+        view = read_beside(place, path)
         # pictures may have been mended or lost between the two, where unreadable ones are left out
-        if made_of != key or not np.array_equal(_ids(view), _ids(rows)):
-            raise DataError(
-                f"{place}: expected views of the rows of {path}, received others. Delete it and embed again."
-            )
+        if not np.array_equal(_ids(view), _ids(rows)):
+            raise not_of(place, path)
         views.append(view.x_ND)
     return dataclasses.replace(rows, views=tuple(views))
 
 
 def _ids(rows: Embeddings) -> np.ndarray:
     return np.empty(0, str) if rows.ids is None else rows.ids
-
-
-def _named(file: Path) -> dict[str, list[str]]:
-    """What a views.json says; nothing, and a warning, where it is damaged."""
-    if not file.exists():
-        return {}
-    try:
-        names = read_record(file, {})
-        if not all(isinstance(v, list) and all(isinstance(name, str) for name in v) for v in names.values()):
-            raise DataError(f"{file}: expected lists of stores, received something else. Delete it and embed again.")
-    except DataError as error:
-        warn(f"{error} It is passed over.")
-        return {}
-    return names

@@ -27,6 +27,7 @@ class Encoder:
     kind: str = "callable"
     training: dict[str, Any] | None = None
     parameters: int | None = None
+    device: str | None = None  # where a module that somebody hands over is; None: where it is asked for
     settings: Mapping[str, Any] = field(default_factory=dict)  # what decides numbers besides weights and network
 
 

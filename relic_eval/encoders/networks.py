@@ -1,7 +1,7 @@
 """Networks by name: residual networks of any published depth, width and stem, a thin one, and whatever timm makes.
 
 The residual networks are of the first kind (He et al. 2016: rectified after the sum), as RELICv2's are, with torchvision's
-padding: half a kernel on each side, where the published ones pad even sizes more at the bottom and on the right.
+padding: half a kernel on each side. The published ones pad even sizes more at the bottom and on the right: `-same` does.
 """
 
 from __future__ import annotations
@@ -18,10 +18,45 @@ from relic_eval.encoders.names import DEPTHS, check_network
 from relic_eval.errors import ArgumentError
 
 
+def pad_same(x: Tensor, kernel: int, stride: int, value: float = 0.0) -> Tensor:
+    """Pictures padded as Haiku's SAME: for ceil(side / stride) outputs, and an odd pixel at the bottom and on the right.
+
+    >>> pad_same(torch.ones(1, 1, 2, 3), 3, 2)[0, 0].tolist()
+    [[0.0, 1.0, 1.0, 1.0, 0.0], [0.0, 1.0, 1.0, 1.0, 0.0], [0.0, 0.0, 0.0, 0.0, 0.0]]
+    """
+    sides = []
+    for side in (x.shape[3], x.shape[2]):  # F.pad begins with the last axis
+        both = max((-(-side // stride) - 1) * stride + kernel - side, 0)
+        sides += [both // 2, both - both // 2]
+    return F.pad(x, sides, value=value)
+
+
+class SameConv(nn.Conv2d):
+    """A convolution with Haiku's SAME padding, which depends on the size of the picture where the stride is not 1."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = pad_same(x, self.kernel_size[0], int(self.stride[0]))
+        return F.conv2d(x, self.weight, self.bias, self.stride)
+
+
+class SamePool(nn.Module):
+    """A 3 x 3 maximum of stride 2 with Haiku's SAME padding."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return F.max_pool2d(pad_same(x, 3, 2, value=float("-inf")), 3, 2)
+
+
+def convolution(inside: int, outside: int, kernel: int, stride: int, same: bool) -> nn.Conv2d:
+    """One without bias, padded by half a kernel on each side or as Haiku does: at stride 1 the two are one."""
+    if same and stride > 1:
+        return SameConv(inside, outside, kernel, stride, bias=False)
+    return nn.Conv2d(inside, outside, kernel, stride, kernel // 2, bias=False)
+
+
 class Block(nn.Module):
     """Convolutions and a shortcut, rectified after the sum: two of 3 x 3, or 1 x 1, 3 x 3 and 1 x 1 (a bottleneck)."""
 
-    def __init__(self, inside: int, outside: int, stride: int, bottleneck: bool = False):
+    def __init__(self, inside: int, outside: int, stride: int, bottleneck: bool = False, same: bool = False):
         super().__init__()
         middle = outside // 4 if bottleneck else outside
         sizes = [(inside, middle, 1, 1), (middle, middle, 3, stride), (middle, outside, 1, 1)]
@@ -29,7 +64,7 @@ class Block(nn.Module):
             sizes = [(inside, outside, 3, stride), (outside, outside, 3, 1)]
         self.depth = len(sizes)
         for number, (before, after, kernel, step) in enumerate(sizes):
-            self.add_module(f"conv_{number}", nn.Conv2d(before, after, kernel, step, kernel // 2, bias=False))
+            self.add_module(f"conv_{number}", convolution(before, after, kernel, step, same))
             self.add_module(f"norm_{number}", nn.BatchNorm2d(after))
         self.shortcut: nn.Module = nn.Identity()
         if stride != 1 or inside != outside:
@@ -54,6 +89,7 @@ class Layout:
     stem: tuple[tuple[int, int, int], ...] = ((64, 7, 2),)  # channels, kernel, stride of each convolution
     pool: bool = True  # a 3 x 3 maximum of stride 2 after the stem
     last: int = 0  # features of a 1 x 1 convolution at the end; 0: none
+    same: bool = False  # padding: Haiku's SAME, or half a kernel on each side
 
 
 THIN = Layout((32, 64, 128), (1, 1, 1), stem=((32, 3, 2),), pool=False, last=128)
@@ -67,16 +103,18 @@ class ResNet(nn.Module):
         inside, stem = channels, []
         for width, kernel, stride in layout.stem:
             stem += [
-                nn.Conv2d(inside, width, kernel, stride, kernel // 2, bias=False),
+                convolution(inside, width, kernel, stride, layout.same),
                 nn.BatchNorm2d(width),
                 nn.ReLU(),
             ]
             inside = width
-        self.stem = nn.Sequential(*stem, *([nn.MaxPool2d(3, 2, 1)] if layout.pool else []))
+        pool: nn.Module = SamePool() if layout.same else nn.MaxPool2d(3, 2, 1)
+        self.stem = nn.Sequential(*stem, *([pool] if layout.pool else []))
         stages = []
         for number, (width, count) in enumerate(zip(layout.widths, layout.blocks, strict=True)):
             for place in range(count):
-                stages.append(Block(inside, width, 2 if number and not place else 1, layout.bottleneck))
+                stride = 2 if number and not place else 1
+                stages.append(Block(inside, width, stride, layout.bottleneck, layout.same))
                 inside = width
         self.stages = nn.Sequential(*stages)
         self.last: nn.Module = nn.Identity()
@@ -96,12 +134,13 @@ class ResNet(nn.Module):
 
 
 def layout(name: str) -> Layout:
-    """Depth, width and stem that a name asks for: `resnet50`, `resnet50-2x`, `resnet18-32px`, `thin-resnet-2x`.
+    """Depth, width and stem that a name asks for: `resnet50`, `resnet50-2x-same`, `resnet18-32px`, `thin-resnet-2x`.
 
     >>> layout("resnet50-2x").widths, layout("resnet18-32px").stem
     ((512, 1024, 2048, 4096), ((64, 3, 1),))
     """
-    depth, times, small = re.fullmatch(r"(thin-resnet|resnet\d+)(?:-(\d)x)?(-32px)?", name).groups()  # type: ignore[union-attr]
+    parts = re.fullmatch(r"(thin-resnet|resnet\d+)(?:-(\d)x)?(-32px)?(-same)?", name)
+    depth, times, small, same = parts.groups()  # type: ignore[union-attr]
     by = int(times or 1)
     if depth == "thin-resnet":
         return Layout(
@@ -113,7 +152,7 @@ def layout(name: str) -> Layout:
     if number == 295 and not small:  # three convolutions: 1 + 3 * (3 + 36 + 55 + 3) would be 292 layers
         stem = ((32 * by, 3, 2), (32 * by, 3, 1), (64 * by, 3, 1))
     widths = tuple(w * by * (4 if bottleneck else 1) for w in (64, 128, 256, 512))
-    return Layout(widths, DEPTHS[number], bottleneck, stem, pool=not small)
+    return Layout(widths, DEPTHS[number], bottleneck, stem, pool=not small, same=bool(same))
 
 
 def build_network(name: str, channels: int, seed: int = 0, side: int | None = None) -> nn.Module:

@@ -9,7 +9,7 @@ from typing import ClassVar
 import numpy as np
 
 from relic_eval.errors import ArgumentError
-from relic_eval.evaluators.shared import predictions
+from relic_eval.evaluators.shared import chosen_by, class_interval, predictions
 from relic_eval.files import digest_bytes, digest_json
 from relic_eval.records import Cell, Embeddings, Measurement
 
@@ -20,7 +20,10 @@ SHOWN = 5  # neighbours of each test image that are kept
 
 @dataclass(frozen=True)
 class Knn:
-    """k is chosen on validation rows searched in train, then test rows are searched in train and valid."""
+    """k is chosen on validation rows searched in train, by the metric of the task; test rows are searched in train and valid.
+
+    A single k is not chosen: test rows are searched in all training rows at once.
+    """
 
     kind: ClassVar[str] = "probe"
     version: ClassVar[int] = 1  # raise it when the same settings give other numbers
@@ -30,7 +33,8 @@ class Knn:
     temperature: float = 0.07
 
     def __call__(self, train: Embeddings, valid: Embeddings, test: Embeddings) -> Cell:
-        """A cell whose first row is top-1 accuracy at the chosen k; ks larger than the training rows are left out."""
+        """A cell whose first row is the metric of the task at the chosen k, then top-1 at every k of at most the training rows."""
+        from relic_eval.metrics.scores import mean_per_class
         from relic_eval.metrics.statistics import wilson
 
         if len(np.unique(train.y_N)) < 2:
@@ -42,9 +46,11 @@ class Knn:
             raise ArgumentError("ks", f"one of at most {len(train)}, the training rows", f"{self.ks}")
         classes, both_x = len(train.classes), np.concatenate([train.x_ND, valid.x_ND])
         both_y = np.concatenate([train.y_N, valid.y_N])
-        valid_KQ = self._votes(*self._nearest(train.x_ND, valid.x_ND, max(ks)), train.y_N, ks, classes)
-        valid_top1 = [float(v) for v in (valid_KQ == valid.y_N).mean(1)]
-        best = int(np.argmax(valid_top1))
+        valid_K: list[float] = []
+        if len(self.ks) > 1:  # of one k there is none to choose, and the search in train is the longer one
+            valid_KQ = self._votes(*self._nearest(train.x_ND, valid.x_ND, max(ks)), train.y_N, ks, classes)
+            valid_K = chosen_by(valid, valid_KQ).tolist()
+        best = int(np.argmax(valid_K)) if valid_K else 0
         index_QK, score_QK = self._nearest(both_x, test.x_ND, max(ks))
         votes = self._votes(index_QK, score_QK, both_y, ks, classes)
         rows = []
@@ -52,12 +58,15 @@ class Knn:
             right = int((votes[place] == test.y_N).sum())
             params = {"k": ks[place], "chosen": int(place == best), "left_out": len(self.ks) - len(ks)}
             rows.append(Measurement("top1", right / len(test), *wilson(right, len(test)), len(test), params))
+        if test.metric == "mean_per_class":
+            value, ends = mean_per_class(test.y_N, votes[best]), class_interval(test.y_N, votes[best])
+            rows.insert(0, Measurement("mean_per_class", value, *ends, len(test), rows[0].params))
         share_N = (both_y[index_QK[:, : ks[best]]] == votes[best][:, None]).mean(1)
         table = predictions(test, votes[best], votes[best] == test.y_N, share_N)
         curves = {
-            "name": np.repeat(["validation top1", "top1"], len(ks)),
-            "x": np.tile(np.array(ks, float), 2),
-            "y": np.array(valid_top1 + [float((v == test.y_N).mean()) for v in votes]),
+            "name": np.repeat([f"validation {valid.metric}", "top1"], [len(valid_K), len(ks)]),
+            "x": np.array([*ks[: len(valid_K)], *ks], float),
+            "y": np.array(valid_K + [float((v == test.y_N).mean()) for v in votes]),
         }
         return Cell(tuple(rows), table, curves, self._shown(table["item"], train, valid, index_QK, score_QK))
 

@@ -16,6 +16,7 @@ class MultiView:
 
     kind: ClassVar[str] = "measure"
     version: ClassVar[int] = 1  # raise it when the same settings give other numbers
+    multi_label: ClassVar[bool] = True  # no label is looked at
     needs_views: ClassVar[bool] = True
     delta: float = 1e-4
 

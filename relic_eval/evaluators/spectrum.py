@@ -16,6 +16,7 @@ class Spectrum:
 
     kind: ClassVar[str] = "measure"
     version: ClassVar[int] = 1  # raise it when the same settings give other numbers
+    multi_label: ClassVar[bool] = True  # no label is looked at
 
     def __call__(self, split: Embeddings) -> Cell:
         """A cell whose first row is RankMe; its curve is the eigenvalues of the covariance over their ranks, from 1."""

@@ -6,14 +6,18 @@ import dataclasses
 from typing import Any
 
 from relic_eval.evaluators.blocks import Blocks
+from relic_eval.evaluators.cluster import Cluster
 from relic_eval.evaluators.discriminability import Discriminability
+from relic_eval.evaluators.elsewhere import Elsewhere
 from relic_eval.evaluators.fewshot import FewShot
 from relic_eval.evaluators.knn import Knn
 from relic_eval.evaluators.logistic import Logistic
 from relic_eval.evaluators.multiview import MultiView
 from relic_eval.evaluators.retrieval import Retrieval
 from relic_eval.evaluators.ridge import Ridge
+from relic_eval.evaluators.robust import Robust
 from relic_eval.evaluators.sgd import Sgd
+from relic_eval.evaluators.shots import Shots
 from relic_eval.evaluators.spectrum import Spectrum
 
 EVALUATORS: dict[str, type] = {
@@ -27,9 +31,15 @@ EVALUATORS: dict[str, type] = {
     "retrieval": Retrieval,
     "spectrum": Spectrum,
     "multiview": MultiView,
+    "shots": Shots,
+    "cluster": Cluster,
+    "robust": Robust,
+    "elsewhere": Elsewhere,
 }
 PROTOCOLS: dict[str, Any] = {
     "linear-byol": Logistic(),
+    "robust": Robust(),  # these two stand here since they share the fit of the first
+    "robust-sets": Elsewhere(),
     "fewshot-5": FewShot(shots=5),
     "knn": Knn(),
     "blocks": Blocks(),
@@ -37,9 +47,15 @@ PROTOCOLS: dict[str, Any] = {
     "linear-imagenet": Sgd(),
     "ridge": Ridge(),
     "knn-dino": Knn(ks=(10, 20, 100, 200), vote="softmax"),
+    "knn-dino-20": Knn(ks=(20,), vote="softmax"),
     "retrieval": Retrieval(),
     "spectrum": Spectrum(),
     "multiview": MultiView(),
+    "linear-dinov2": Logistic(lowest=1e-5, highest=1e6),  # C from 1e-6 to 1e5
+    "linear-byol-l2": Logistic(normalise="l2"),
+    "linear-byol-standardise": Logistic(normalise="standardise"),
+    "fewshot": Shots(),
+    "cluster": Cluster(),
     "blocks-pets4": Blocks(preset="pets4"),
     "blocks-imagenet-dogs-cats": Blocks(preset="imagenet-dogs-cats"),
     "blocks-imagenet-dogs-cats-english": Blocks(preset="imagenet-dogs-cats-english"),
@@ -63,9 +79,18 @@ SOURCES = {
     "BYOL, appendix C.1, chosen on validation rows",
     "ridge": "chosen here: ridge regression onto the classes, 37 penalties, chosen on validation rows, refitted on all",
     "knn-dino": "DINO's eval_knn.py: votes weighted by exp(cosine / 0.07); k is chosen on validation rows, there it is printed for each",
+    "knn-dino-20": "DINO's published figures: eval_knn.py at k = 20, all training rows; nothing is chosen",
     "retrieval": "chosen here: each test image searches all others by cosine; recall at k and mean average precision",
     "spectrum": "RankMe, effective rank, participation ratio, alpha-ReQ and uniformity, as published; no label is looked at",
     "multiview": "LiDAR and alignment over augmented views of the test images; no label is looked at; needs 'embed --views'",
+    "linear-dinov2": "DINOv2's log_regression.py: 45 values of C = 1 / penalty from 1e-6 to 1e5, chosen on validation rows, refitted on all",
+    "linear-byol-l2": "as linear-byol, each row divided by its length",
+    "linear-byol-standardise": "as linear-byol, each column at mean 0 and spread 1 over the rows that are fitted on",
+    "fewshot": "chosen here: 1, 2, 4, 8 and 16 labelled images a class, ten draws (five of 8 and 16), one penalty a number",
+    "cluster": "k-means with k = classes on rows at unit length, as DeepCluster divides them; accuracy by the best matching, NMI, AMI, ARI",
+    "robust": "ImageNet-C's 15 corruptions at five strengths, made of the test pictures; the probe of linear-byol, mean accuracy; "
+    "needs 'embed --corruptions'",
+    "robust-sets": "RELICv2's robustness and OOD tables: the probe of linear-byol on ImageNet, tested on ImageNetV2, -R, -Sketch or ObjectNet",
     "blocks-pets4": "chosen here: Egyptian and Persian cat, golden and Labrador retriever, 50 test images each",
     "blocks-imagenet-dogs-cats": "RELICv2's figure with an Irish setter: 50 validation images each of vizsla, setter, Siamese and Egyptian cat",
     "blocks-imagenet-dogs-cats-english": "as blocks-imagenet-dogs-cats with an English setter; RELICv2's figure does not say which it shows",
@@ -86,9 +111,17 @@ TITLES = {
     "linear-imagenet": "linear probe by SGD",
     "ridge": "linear probe in closed form",
     "knn-dino": "nearest neighbours, weighted votes",
+    "knn-dino-20": "20 nearest neighbours, weighted votes",
     "retrieval": "retrieval",
     "spectrum": "spectrum, without labels",
     "multiview": "views of one image, without labels",
+    "linear-dinov2": "linear probe, DINOv2's grid",
+    "linear-byol-l2": "linear probe at unit length",
+    "linear-byol-standardise": "linear probe, standardised",
+    "fewshot": "1 to 16 labelled a class",
+    "cluster": "clusters against classes",
+    "robust": "linear probe on corrupted pictures",
+    "robust-sets": "linear probe on another set",
     "blocks-pets4": "neighbour blocks of two cats and two dogs",
     "blocks-imagenet-dogs-cats": "neighbour blocks, Irish setter",
     "blocks-imagenet-dogs-cats-english": "neighbour blocks, English setter",

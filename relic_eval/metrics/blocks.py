@@ -168,13 +168,14 @@ def chosen(classes: Sequence[str], y_N: Int[np.ndarray, " N"], preset: str) -> I
 
 
 def class_numbers_of(classes: Sequence[str], preset: str) -> list[int]:
-    """The class numbers of a preset's classes, in its order, where `classes` names them by its ids or titles.
+    """The class numbers of a preset's classes, in its order, where `classes` names them by its ids (and more, after a space) or titles.
 
     >>> class_numbers_of(["Persian cat", "x", *PRESETS["pets4"].ids], "pets4")
     [2, 3, 4, 5]
     """
     wanted = look_up("preset", preset, PRESETS)
-    names = [(i if i in classes else t) for i, t in zip(wanted.ids, wanted.titles, strict=True)]
+    by_id = {name.split(" ")[0]: name for name in reversed(classes)}  # ImageNet's classes are called by wnid and name
+    names = [by_id.get(i, t) for i, t in zip(wanted.ids, wanted.titles, strict=True)]
     absent = [f"{i} ({t})" for i, t, n in zip(wanted.ids, wanted.titles, names, strict=True) if n not in classes]
     if absent:
         raise ArgumentError(

@@ -65,14 +65,20 @@ def paired_bootstrap(
     values_MTN = _values(values_MTN, 3)
     models, trains, n = values_MTN.shape
     sum_VB = _sums(values_MTN.reshape(models * trains, n), _plan(strata_N, n), draws, seed)
+    return _over_trains(sum_VB, trains, seed) / n
+
+
+def _over_trains(sum_VB: np.ndarray, trains: int, seed: int) -> np.ndarray:
+    """Means over training draws, which are drawn with replacement; rows stand model by model, so many draws each."""
     if trains == 1:
-        return sum_VB / n
+        return sum_VB
+    draws = sum_VB.shape[1]
     train_BT = np.random.default_rng([seed, 1]).multinomial(trains, np.full(trains, 1 / trains), draws)
-    return (sum_VB.reshape(models, trains, draws) * train_BT.T).sum(1) / trains / n
+    return (sum_VB.reshape(-1, trains, draws) * train_BT.T).sum(1) / trains
 
 
 def paired_class_bootstrap(
-    values_MN: Shaped[np.ndarray, "M N"],
+    values_MTN: Shaped[np.ndarray, "M N"] | Shaped[np.ndarray, "M T N"],
     y_N: Int[np.ndarray, " N"],
     strata_N: Int[np.ndarray, " N"] | None = None,
     *,
@@ -81,30 +87,33 @@ def paired_class_bootstrap(
 ) -> Float[np.ndarray, "M B"]:
     """Resampled means over classes of the class means (mean-per-class accuracy) of M models, with the same weights.
 
-    Resampled within classes, or within `strata_N`. Where each class keeps its size this is one weighted sum; where it
-    does not (strata that cut across classes, or too small ones) the mean is over the classes that a sample has.
+    Resampled within classes, or within `strata_N`, and over training draws as in `paired_bootstrap` where there are several.
+    Where each class keeps its size this is one weighted sum; where it does not (strata that cut across classes, or too
+    small ones) the mean is over the classes that a sample has.
 
     >>> paired_class_bootstrap(np.ones((2, 3)), np.array([0, 0, 1]), draws=2).tolist()
     [[1.0, 1.0], [1.0, 1.0]]
     """
-    values_MN, y_N = _values(values_MN, 2), asarray(y_N)
-    n = values_MN.shape[1]
+    values_MTN, y_N = asarray(values_MTN), asarray(y_N)
+    values_MTN = _values(values_MTN[:, None] if values_MTN.ndim == 2 else values_MTN, 3)
+    models, trains, n = values_MTN.shape
+    values_VN = values_MTN.reshape(models * trains, n)
     plan = _plan(y_N if strata_N is None else strata_N, n)
     if len(y_N) != n:
         raise ArgumentError("y_N", f"{n} labels, one an image", f"{len(y_N)}")
     _, y_N, size_C = np.unique(y_N, return_inverse=True, return_counts=True)
     if _within(plan.stratum_N, y_N):
-        return _sums(values_MN / size_C[y_N], plan, draws, seed) / len(size_C)
-    y_N, values_MN = y_N[plan.order_N], values_MN[:, plan.order_N]
+        return _over_trains(_sums(values_VN / size_C[y_N], plan, draws, seed) / len(size_C), trains, seed)
+    y_N, values_VN = y_N[plan.order_N], values_VN[:, plan.order_N]
     member_CN = csr_array((np.ones(n), (y_N, np.arange(n))), (len(size_C), n))
-    value_MCN = [csr_array((value_N.astype(np.float64), (y_N, np.arange(n))), member_CN.shape) for value_N in values_MN]
+    value_VCN = [csr_array((value_N.astype(np.float64), (y_N, np.arange(n))), member_CN.shape) for value_N in values_VN]
 
     def means(count_BN: np.ndarray) -> np.ndarray:
         there_CB = member_CN @ count_BN.T
-        mean_MCB = [value_CN @ count_BN.T / np.maximum(there_CB, 1) for value_CN in value_MCN]
-        return np.stack(mean_MCB).sum(1) / (there_CB > 0).sum(0)
+        mean_VCB = [value_CN @ count_BN.T / np.maximum(there_CB, 1) for value_CN in value_VCN]
+        return np.stack(mean_VCB).sum(1) / (there_CB > 0).sum(0)
 
-    return np.concatenate(list(_blocks(plan, draws, seed, means, np.float64)), axis=-1)
+    return _over_trains(np.concatenate(list(_blocks(plan, draws, seed, means, np.float64)), axis=-1), trains, seed)
 
 
 def _values(value: Any, axes: int) -> np.ndarray:

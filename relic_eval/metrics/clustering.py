@@ -25,6 +25,27 @@ class Clustering:
     converged: bool
 
 
+def matched(y_N: Int[np.ndarray, " N"], cluster_N: Int[np.ndarray, " N"]) -> Int[np.ndarray, " N"]:
+    """The class that stands for each row's cluster: one class a cluster, so that most rows are right (Kuhn 1955).
+
+    Where there are more clusters than classes, those that are left over stand for none: -1.
+
+    >>> matched(np.array([0, 0, 1, 1]), np.array([5, 5, 5, 2]))
+    array([0, 0, 0, 1])
+    """
+    from scipy.optimize import linear_sum_assignment
+
+    y_N, cluster_N = labels("y_N", y_N), labels("cluster_N", cluster_N, len(y_N))
+    class_C, y_N = np.unique(y_N, return_inverse=True)
+    _, place_N = np.unique(cluster_N, return_inverse=True)
+    count_KC = np.zeros((place_N.max() + 1, len(class_C)), np.int64)
+    np.add.at(count_KC, (place_N, y_N), 1)
+    cluster, its = linear_sum_assignment(count_KC, maximize=True)
+    class_K = np.full(len(count_KC), -1)
+    class_K[cluster] = class_C[its]
+    return class_K[place_N]
+
+
 def kmeans_scores(
     x_ND: Shaped[np.ndarray, "N D"],
     y_N: Int[np.ndarray, " N"],

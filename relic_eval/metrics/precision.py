@@ -7,10 +7,11 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from jaxtyping import Shaped
+from jaxtyping import Float, Shaped
 
 from relic_eval.arrays import asarray, matrix
 from relic_eval.errors import ArgumentError, look_up
+from relic_eval.metrics.bootstrap import resampled
 
 
 @dataclass(frozen=True)
@@ -70,6 +71,70 @@ def mean_average_precision(
     if np.isnan(ap_C).all():
         raise ArgumentError("true_NC", "an image of one class at least", "none that is not ignored")
     return ClassPrecision(float(np.nanmean(ap_C)), ap_C)
+
+
+def resampled_precision(
+    true_NC: Shaped[np.ndarray, "N C"],
+    score_MNC: Shaped[np.ndarray, "M N C"],
+    strata_N: Shaped[np.ndarray, " N"] | None = None,
+    *,
+    draws: int = 1000,
+    seed: int = 0,
+) -> Float[np.ndarray, "M B"]:
+    """11-point mean average precision of M models on bootstrap samples of the images, the same samples for all models.
+
+    Images are resampled within `strata_N`, by default those of the same first class. An image that a sample has twice counts
+    twice; the mean is over the classes that the sample has.
+
+    >>> resampled_precision(np.eye(2), np.array([[[0.9, 0.1], [0.2, 0.7]]]), draws=3).tolist()
+    [[1.0, 1.0, 1.0]]
+    """
+    score_MNC = np.stack([matrix("score_MNC", score_NC) for score_NC in asarray(score_MNC)])
+    true_NC = _marks("true_NC", true_NC, score_MNC.shape[1:])
+    strata_N = true_NC.argmax(1) if strata_N is None else strata_N
+    columns = [[_sorted(true_NC[:, c], score_NC[:, c]) for c in range(true_NC.shape[1])] for score_NC in score_MNC]
+
+    def statistic(count_BN: np.ndarray) -> np.ndarray:
+        means = []
+        for column in columns:
+            ap_CB = np.stack([_weighted_eleven(count_BN, *its) for its in column])
+            there_CB = ~np.isnan(ap_CB)
+            means.append(np.where(there_CB, ap_CB, 0.0).sum(0) / np.maximum(there_CB.sum(0), 1))
+        return np.stack(means)
+
+    return resampled(statistic, strata_N, draws=draws, seed=seed)
+
+
+def _sorted(true_N: np.ndarray, score_N: np.ndarray) -> tuple[np.ndarray, ...]:
+    """Images from the highest score down to the last of the class, those of the class among them, and where stretches begin.
+
+    Precision is looked at where the class has a hit: a stretch ends with the last image of such a score.
+    """
+    order_N = np.argsort(score_N)[::-1]
+    score_N, true_N = score_N[order_N], true_N[order_N]
+    group_N = np.append(0, np.cumsum(score_N[1:] != score_N[:-1]))
+    hit_P = np.flatnonzero(true_N)
+    kept_S, first_S = np.unique(group_N[hit_P], return_index=True)  # the groups with hits, and the first hit of each
+    end_S = np.searchsorted(group_N, kept_S, side="right")  # one past each stretch
+    start_S = np.append(0, end_S[:-1])
+    return (order_N[: end_S[-1]] if len(end_S) else order_N[:0]), start_S[: len(end_S)], order_N[hit_P], first_S
+
+
+def _weighted_eleven(
+    count_BN: np.ndarray, order_R: np.ndarray, start_S: np.ndarray, hit_P: np.ndarray, first_S: np.ndarray
+) -> np.ndarray:
+    """`_eleven` of images that count so many times (B, N), for each row of counts; NaN where no image of the class is left."""
+    if not len(start_S):
+        return np.full(len(count_BN), np.nan)
+    all_BS = np.cumsum(np.add.reduceat(count_BN.take(order_R, 1), start_S, 1), 1)
+    hit_BS = np.cumsum(np.add.reduceat(count_BN.take(hit_P, 1), first_S, 1), 1)
+    precision_BS = hit_BS / np.maximum(all_BS, 1)
+    filled_BS = np.maximum.accumulate(precision_BS[:, ::-1], 1)[:, ::-1]
+    area_B = np.zeros(len(count_BN))
+    for tenth in range(11):
+        first_B1 = (10 * hit_BS < tenth * hit_BS[:, -1:]).sum(1, keepdims=True)
+        area_B += np.take_along_axis(filled_BS, first_B1, 1)[:, 0]
+    return np.where(hit_BS[:, -1] > 0, area_B / 11, np.nan)
 
 
 def _hits(true_N: np.ndarray, score_N: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

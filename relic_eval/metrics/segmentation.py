@@ -9,6 +9,7 @@ from jaxtyping import Float, Int, Shaped
 
 from relic_eval.arrays import asarray, whole
 from relic_eval.errors import ArgumentError
+from relic_eval.metrics.bootstrap import resampled
 
 IGNORE = 255  # VOC's borders
 BETA2 = 0.3  # weight of recall in the F-measure of masks
@@ -78,6 +79,71 @@ def mean_iou(confusion_CC: Shaped[np.ndarray, "C C"]) -> float:
     if np.isnan(iou_C).all():
         raise ArgumentError("confusion_CC", "at least one pixel", "none", "Every pixel may have been ignored.")
     return float(np.nanmean(iou_C))
+
+
+def picture_counts(
+    true_NHW: Shaped[np.ndarray, "N H W"],
+    predicted_NHW: Shaped[np.ndarray, "N H W"],
+    classes: int,
+    *,
+    ignore: int | None = IGNORE,
+) -> Int[np.ndarray, "3 N C"]:
+    """Pixels of each picture and class that are of it and predicted as it, of it, predicted as it; `ignore` counts nowhere.
+
+    All of IoU follows from their sums over pictures, also over resampled ones. Raises ArgumentError as `pixel_confusion`.
+
+    >>> picture_counts(np.array([[[0, 1, 255]]]), np.array([[[0, 0, 0]]]), 2)[:, 0].tolist()
+    [[1, 0], [1, 1], [2, 0]]
+    """
+    true_NHW, predicted_NHW = asarray(true_NHW), asarray(predicted_NHW)
+    if true_NHW.shape != predicted_NHW.shape or true_NHW.ndim != 3:
+        raise ArgumentError("predicted_NHW", f"(N, H, W) like true_NHW {true_NHW.shape}", f"{predicted_NHW.shape}")
+    whole("classes", classes, 1)
+    n = len(true_NHW)
+    kept = np.ones(true_NHW.shape, bool) if ignore is None else true_NHW != ignore
+    picture = np.broadcast_to(np.arange(n)[:, None, None], kept.shape)[kept]
+    true_P = _classes("true_NHW", true_NHW[kept], classes) + picture * classes
+    predicted_P = _classes("predicted_NHW", predicted_NHW[kept], classes) + picture * classes
+    counted = (true_P[true_P == predicted_P], true_P, predicted_P)
+    return np.stack([np.bincount(p, minlength=n * classes).reshape(n, classes) for p in counted])
+
+
+def mean_iou_of_counts(count_3C: Shaped[np.ndarray, "3 *batch C"]) -> Float[np.ndarray, "*batch"]:
+    """Mean IoU of `picture_counts` that were summed over pictures, over the classes that are true or predicted somewhere.
+
+    NaN where there is no pixel at all.
+
+    >>> float(mean_iou_of_counts(np.array([[2.0, 1.0], [2.0, 2.0], [3.0, 1.0]])).round(4))  # 2/3 and 1/2
+    0.5833
+    """
+    both, true, predicted = np.asarray(count_3C, np.float64)
+    either = true + predicted - both
+    there = either > 0
+    ratio = np.divide(both, either, out=np.zeros_like(both), where=there)
+    number = there.sum(-1)
+    return np.divide(ratio.sum(-1), number, out=np.full(number.shape, np.nan), where=number > 0)
+
+
+def bootstrap_mean_iou(
+    count_M3TNC: Shaped[np.ndarray, "M 3 T N C"], *, draws: int = 10_000, seed: int = 0
+) -> Float[np.ndarray, "M B"]:
+    """Mean IoU of M models on resampled pictures, the same for all models, of `picture_counts` of T trainings each.
+
+    It is the mean over the trainings, which are not resampled: the interval says how other pictures would do.
+
+    >>> counts = np.array([[1, 0], [1, 1], [2, 0]])[None, :, None, None, :].repeat(4, 3)
+    >>> bootstrap_mean_iou(counts, draws=3).tolist()  # 1/2 and 0, whatever the sample
+    [[0.25, 0.25, 0.25]]
+    """
+    count_M3TNC = asarray(count_M3TNC)
+    models, _, trainings, n, classes = count_M3TNC.shape
+    flat_KN = np.moveaxis(count_M3TNC, 3, -1).reshape(-1, n).astype(np.float64)
+
+    def values(count_BN: np.ndarray) -> np.ndarray:
+        sums = (flat_KN @ count_BN.T.astype(np.float64)).reshape(models, 3, trainings, classes, -1)
+        return mean_iou_of_counts(np.moveaxis(sums, 1, 0).swapaxes(-1, -2)).mean(1)
+
+    return resampled(values, np.zeros(n, int), draws=draws, seed=seed)
 
 
 def mask_iou(

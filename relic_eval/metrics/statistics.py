@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -13,8 +14,8 @@ from relic_eval.errors import ArgumentError
 Z95 = 1.959963984540054
 
 
-def wilson(right: float | int | np.number, n: int) -> tuple[float, float]:
-    """95% interval of a share: `right` of `n` (Wilson 1927); right may be fractional.
+def wilson(right: float | int | np.number, n: float | int) -> tuple[float, float]:
+    """95% interval of a share: `right` of `n` (Wilson 1927); both may be fractional.
 
     Over shares it covers 95% on average; single shares 91.6% to 98.5% where one to five right or wrong answers are expected.
     Raises ArgumentError where there is nothing to count, or more is right than there is.
@@ -60,4 +61,30 @@ def t_interval(values: Float[np.ndarray, "*batch T"]) -> tuple[Any, Any]:
         raise ArgumentError("values", "finite numbers", "NaN or infinity", "Compare models on the same tasks.")
     mean = values.mean(-1)
     half = stdtrit(tasks - 1, 0.975) * values.std(-1, ddof=1) / tasks**0.5
+    return mean - half, mean + half
+
+
+def grouped_t_interval(value_T: Float[np.ndarray, " T"], group_T: Sequence[Any]) -> tuple[float, float]:
+    """`t_interval` of the mean of T numbers of which those of one group (a data set, asked about twice) belong together.
+
+    The groups are the sample: their sums of deviations G / (G - 1) / T^2 are the variance of the mean, with G - 1 degrees of
+    freedom (Liang and Zeger 1986, one-way); with a number a group it is `t_interval`. Raises ArgumentError as there.
+
+    >>> tuple(round(float(v), 3) for v in grouped_t_interval(np.array([1.0, 2.0, 3.0]), ["a", "b", "c"]))
+    (-0.484, 4.484)
+    """
+    from scipy.special import stdtrit
+
+    value_T = asarray(value_T)
+    if value_T.ndim != 1 or len(value_T) != len(group_T):
+        raise ArgumentError("group_T", f"a group for each of {value_T.size} numbers", f"{len(group_T)}")
+    number_T = np.unique(np.asarray(group_T), return_inverse=True)[1]
+    groups = int(number_T.max(initial=-1)) + 1
+    if groups < 2:
+        raise ArgumentError("group_T", "at least two groups", f"{groups}", "One data set says nothing about others.")
+    if not np.isfinite(value_T).all():
+        raise ArgumentError("value_T", "finite numbers", "NaN or infinity", "Compare models on the same tasks.")
+    mean = float(value_T.mean())
+    sum_G = np.bincount(number_T, weights=value_T - mean)
+    half = float(stdtrit(groups - 1, 0.975) * (groups / (groups - 1) * (sum_G @ sum_G)) ** 0.5 / len(value_T))
     return mean - half, mean + half

@@ -10,12 +10,13 @@ from matplotlib.ticker import MaxNLocator
 from relic_eval.board import Board
 from reports.figures.style import dot, new_figure
 from reports.style import looks, short
+from reports.words import METRICS
 
 ACROSS = 4  # panels side by side, at most
 
 
 def leaderboard_figure(board: Board) -> Figure:
-    """Top-1 accuracy with its 95% interval, encoders in the order of the board; filled in: tied with the best."""
+    """The metric of each task with its 95% interval, encoders in the order of the board; filled in: tied with the best."""
     count = max(1, len(board.columns))
     rows = -(-count // ACROSS)
     across = -(-count // rows)
@@ -34,7 +35,7 @@ def leaderboard_figure(board: Board) -> Figure:
                 axes.plot([100 * entry.low, 100 * entry.high], [place, place], color=its.colour, lw=1.4)
                 axes.plot(100 * entry.value, place, ms=6, mfc=face, mew=1.2, **dot(its))
         axes.set_title("\n".join(textwrap.wrap(column.title, 22)), loc="left")
-        axes.set_xlabel(f"top-1, % (n = {column.n:,})")
+        axes.set_xlabel(f"{METRICS.get(column.metric, column.metric)}, % (n = {column.n:,})")
         axes.grid(axis="y")
         axes.xaxis.set_major_locator(MaxNLocator(4, integer=True))
         axes.tick_params(axis="y", length=0)

@@ -5,18 +5,21 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from relic_eval.board import Board, Column, Difference, Entry, Row
+from relic_eval.board import Board, Column, Cost, Difference, Entry, Row
 from reports.drawings.board import change_bar, interval_bar
 from reports.drawings.marks import key
 from reports.style import Look, looks, title
-from reports.tables import board_csv
-from reports.words import counted
+from reports.tables import board_csv, cost_words
+from reports.words import METRICS, counted
 
 PROTOCOLS = {"linear-byol": "linear probe", "fewshot-5": "20 draws", "knn": "nearest neighbours"}
 
 
-def board_section(board: Board, failures: Sequence[Mapping[str, str]]) -> dict[str, Any]:
-    """Columns, rows with their small drawings, and all pairs."""
+def board_section(
+    board: Board, failures: Sequence[Mapping[str, str]], costs: Mapping[str, Cost] | None = None
+) -> dict[str, Any]:
+    """Columns, rows with their small drawings, what is said over all of them, and all pairs."""
+    costs = costs or {}
     look = looks(r.encoder for r in board.rows)
     changes = [e.change for r in board.rows for e in r.entries if e and e.change is not None]
     limit = max([abs(c) for c in changes] + [1.0])
@@ -28,8 +31,9 @@ def board_section(board: Board, failures: Sequence[Mapping[str, str]]) -> dict[s
         "rows": [_row(r, board, look[r.encoder], scales, limit, reasons) for r in board.rows],
         "baseline": title(board.baseline or ""),
         "limit": limit,
+        "over": [_over(r, board, costs.get(r.encoder, Cost())) for r in board.rows],
         "differences": [_difference(board, d) for d in board.differences],
-        "csv": board_csv(board),
+        "csv": board_csv(board, costs),
         "measured": any(r.rank is not None for r in board.rows),
     }
 
@@ -52,7 +56,8 @@ def finding(board: Board) -> str:
 
 def column(c: Column) -> dict[str, Any]:
     """The head of a column."""
-    return {"title": c.title, "how": PROTOCOLS.get(c.protocol, c.protocol), "n": c.n}
+    how, metric = PROTOCOLS.get(c.protocol, c.protocol), METRICS.get(c.metric, c.metric)
+    return {"title": c.title, "how": how, "n": c.n, "metric": "" if c.metric == "top1" else metric}
 
 
 def _scale(board: Board, place: int) -> tuple[float, float]:
@@ -96,6 +101,16 @@ def _why(encoder: str, c: Column, reasons: Mapping[tuple[str, str, str], str]) -
     if error:
         return f"Missing: {error}"
     return f"Not measured: there is no cell of {title(encoder)} for task {c.task}, protocol {c.protocol}."
+
+
+def _over(r: Row, board: Board, cost: Cost) -> dict[str, Any]:
+    return {
+        "title": title(r.encoder),
+        "row": r,
+        "base": r.encoder == board.baseline,
+        "measured": f"{r.measured} of {len(board.columns)}",
+        "cost": cost_words(cost),
+    }
 
 
 def _difference(board: Board, d: Difference) -> dict[str, Any]:

@@ -78,7 +78,36 @@ def test_a_seed_decides_the_weights_whatever_was_drawn_before():
     assert not torch.equal(one.stem[0].weight, other.stem[0].weight)
 
 
-@pytest.mark.parametrize("name", ["resnet5", "resnet50-3x", "resnet50-32", "thin-resnet-32px", "timm:", "vit"])
+@pytest.mark.parametrize("name", ["resnet50", "resnet101", "resnet200-2x"])
+def test_haikus_padding_changes_no_parameter(name):
+    with torch.device("meta"):
+        ours, same = (ResNet(3, layout(n)).state_dict() for n in (name, f"{name}-same"))
+    assert {n: t.shape for n, t in ours.items()} == {n: t.shape for n, t in same.items()}
+
+
+def test_haikus_padding_looks_further_down_and_right_on_even_sides_alone():
+    """An odd side is padded alike on both of its ends: the stem, at least, gives the same."""
+    one, other = (build_network(name, 3).eval().stem[0] for name in ("resnet50", "resnet50-same"))
+    for side, alike in ((33, True), (32, False)):
+        x = torch.rand(1, 3, side, side)
+        assert torch.allclose(one(x), other(x), atol=1e-6) == alike
+        assert one(x).shape == other(x).shape
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "resnet5",
+        "resnet18-same",
+        "resnet50-same-32px",
+        "thin-resnet-same",
+        "resnet50-3x",
+        "resnet50-32",
+        "thin-resnet-32px",
+        "timm:",
+        "vit",
+    ],
+)
 def test_other_names_are_refused(name):
     with pytest.raises(UnknownNameError, match="network: expected one of"):
         check_network(name)

@@ -1,0 +1,247 @@
+"""A task of one's own: folders of pictures, or a folder and a list of its files, with what is to be said of them."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+
+from relic_eval.data.folder import FEWEST, read_superclasses, superclasses_of
+from relic_eval.data.pictures import Pictures
+from relic_eval.data.rows import Rows, label_digest, of_class_folders, of_files, together
+from relic_eval.errors import ArgumentError, DataError, UnknownNameError, look_up
+
+METRICS = {
+    "top1": "share right",
+    "mean_per_class": "mean of the classes' shares",
+    "map11": "11-point mean average precision",
+}
+SPLITS = ("train", "valid", "test", "all")
+COLUMNS = ("file", "label", "split")
+
+
+@dataclass(frozen=True)
+class OwnTask:
+    """What `task` was told. Folders hold class folders; with `listing`, `folder` holds the files that it names."""
+
+    name: str
+    title: str
+    metric: str
+    train: Path | None
+    valid: Path | None
+    test: Path | None
+    folder: Path | None
+    listing: Path | None
+    superclasses: Mapping[str, str] | Path | None
+    block_classes: tuple[str, ...]
+
+    @property
+    def places(self) -> tuple[Path, ...]:
+        """Every folder of pictures."""
+        return tuple(p for p in (self.train, self.valid, self.test, self.folder) if p is not None)
+
+
+def task(
+    name: str,
+    *,
+    train: str | Path | None = None,
+    test: str | Path | None = None,
+    valid: str | Path | None = None,
+    folder: str | Path | None = None,
+    listing: str | Path | None = None,
+    title: str = "",
+    metric: str = "top1",
+    superclasses: str | Path | Mapping[str, str] | None = None,
+    block_classes: Sequence[str] = (),
+) -> OwnTask:
+    """A task of your own, which stands wherever a data set is asked for: `embed("pixels", data=task("birds", ...))`.
+
+    Give `train` and `test` (and `valid`, if you have it), folders of class folders each; or a `folder` and a `listing`, a
+    CSV file with the columns file, label and split (train, valid or test; without that column all rows are divided).
+    `metric` is top1, mean_per_class or map11 (a file then has a line for each of its labels). `superclasses` is a CSV file
+    of lines class,superclass, or a mapping. Raises ArgumentError for what does not fit together.
+
+    >>> task("birds", train="pictures/train", test="pictures/test").title
+    'birds'
+    """
+    if not name or "/" in name or "\\" in name:
+        raise ArgumentError("name", "a name without slashes", repr(name))
+    look_up("metric", metric, METRICS)
+    halves, listed = train is not None and test is not None, folder is not None and listing is not None
+    one = (halves and folder is None and listing is None) or (
+        listed and train is None and test is None and valid is None
+    )
+    if not one:
+        given = {"train": train, "valid": valid, "test": test, "folder": folder, "listing": listing}
+        received = " and ".join(key for key, value in given.items() if value is not None) or "none of these"
+        raise ArgumentError(name, "train and test (and perhaps valid), or folder and listing", received)
+    if metric == "map11" and halves:
+        raise ArgumentError("metric", "a listing with map11, as a picture may have several labels", "folders")
+    above = _path(superclasses) if isinstance(superclasses, (str, Path)) else superclasses
+    places = {
+        "train": _path(train),
+        "valid": _path(valid),
+        "test": _path(test),
+        "folder": _path(folder),
+        "listing": _path(listing),
+    }
+    return OwnTask(name, title or name, metric, superclasses=above, block_classes=tuple(block_classes), **places)
+
+
+def _path(text: str | Path | None) -> Path | None:
+    return None if text is None else Path(text).expanduser()
+
+
+def own_splits(own: OwnTask) -> tuple[str, ...]:
+    """`("train", "test")`, or `("all",)` where a listing does not divide its files."""
+    if own.listing is None:
+        return ("train", "test")
+    return ("train", "test") if any("split" in line for line in _lines(own)[:1]) else ("all",)
+
+
+def own_pictures(own: OwnTask, split: str, cache: Path | None = None) -> Pictures:
+    """A split of a task of one's own. Raises DataError for missing files, empty classes, a test class that never trains."""
+    if split not in (there := own_splits(own)):
+        raise UnknownNameError("split", split, there)
+    rows = _from_listing(own, split) if own.listing is not None else _from_folders(own, split)
+    rows = replace(rows, superclasses=_above(own, rows.classes))
+    strange = [name for name in own.block_classes if name not in rows.classes]
+    if strange:
+        raise UnknownNameError(f"{own.name}, block_classes", strange[0], rows.classes)
+    _refuse_few(own, split, rows)
+    return Pictures(
+        dataset=own.name,
+        split=split,
+        digest=label_digest(rows, cache, split),
+        ids=rows.ids,
+        paths=rows.paths,
+        y_N=rows.y_N,
+        classes=rows.classes,
+        superclasses=rows.superclasses,
+        side=rows.side,
+        channels=3,
+        read=rows.read,
+        title=own.title,
+        metric=own.metric,
+        valid_N=rows.valid_N,
+        labels_NC=rows.labels_NC,
+        blocks=own.block_classes,
+    )
+
+
+def _from_folders(own: OwnTask, split: str) -> Rows:
+    train = _class_folders(own, "train")
+    if split == "test":
+        return _renamed(own, "test", train.classes)
+    return train if own.valid is None else together([train, _renamed(own, "valid", train.classes)], 1)
+
+
+def _class_folders(own: OwnTask, split: str) -> Rows:
+    place: Path = getattr(own, split)
+    rows = of_class_folders(place, ".", f"{own.name}/{split}")
+    return replace(rows, ids=np.array([f"{split}/{name.removeprefix('./')}" for name in rows.ids]))
+
+
+def _renamed(own: OwnTask, split: str, classes: tuple[str, ...]) -> Rows:
+    """The rows of another folder with the class numbers of training."""
+    rows = _class_folders(own, split)
+    strange = [name for name in rows.classes if name not in classes]
+    if strange:
+        raise DataError(
+            f"{own.name}: expected training pictures of every class, received none of {strange[0]!r}, which is in "
+            f"{getattr(own, split)}. Add training pictures of it, or move its folder away."
+        )
+    number_C = np.array([classes.index(name) for name in rows.classes], np.int64)
+    return replace(rows, y_N=number_C[rows.y_N], classes=classes)
+
+
+def _lines(own: OwnTask) -> list[dict[str, str]]:
+    assert own.listing is not None
+    try:
+        text = own.listing.read_text(encoding="utf-8-sig")
+    except FileNotFoundError:
+        raise DataError(f"{own.name}: expected a file {own.listing}, received nothing there. Check the path.") from None
+    except (UnicodeDecodeError, IsADirectoryError):
+        raise DataError(f"{own.listing}: expected UTF-8 text, received something else. Save it as UTF-8.") from None
+    lines = list(csv.DictReader(text.splitlines()))
+    names = list(lines[0]) if lines else []
+    if not {"file", "label"} <= set(names):
+        received = ", ".join(map(str, names)) or "none"
+        raise DataError(f"{own.listing}: expected the columns {', '.join(COLUMNS)}, received {received}.")
+    for number, line in enumerate(lines, 2):
+        said = line.get("split", "all")
+        if said not in SPLITS or not line["file"] or not line["label"]:
+            raise DataError(
+                f"{own.listing}, line {number}: expected a file, a label and, as split, train, valid or test, received "
+                f"{', '.join(str(line.get(c)) for c in COLUMNS)}. Mend the line."
+            )
+    return lines
+
+
+def _from_listing(own: OwnTask, split: str) -> Rows:
+    lines, several = _lines(own), own.metric == "map11"
+    wanted = ("train", "valid") if split == "train" else (split,)
+    train = [line for line in lines if line.get("split", "all") in ("train", "all")]
+    classes = tuple(sorted({line["label"] for line in train}))
+    labels: dict[str, list[str]] = {}
+    parts: dict[str, str] = {}
+    for line in lines:
+        if line["label"] not in classes:
+            raise DataError(
+                f"{own.listing}: expected training pictures of every class, received none of {line['label']!r} "
+                f"({line['file']}). Add training pictures of it, or remove its lines."
+            )
+        said = line.get("split", "all")
+        if parts.setdefault(line["file"], said) != said:
+            raise DataError(
+                f"{own.listing}: expected {line['file']} in one split, received {parts[line['file']]} and {said}."
+            )
+        labels.setdefault(line["file"], []).append(line["label"])
+        if len(labels[line["file"]]) > 1 and not several:
+            raise DataError(
+                f"{own.listing}: expected one line for each file, received {len(labels[line['file']])} for {line['file']}. "
+                'Remove one, or say metric = "map11" where a picture has several labels.'
+            )
+    files = [file for file, said in parts.items() if said in wanted]
+    y_N = np.array([classes.index(labels[file][0]) for file in files], np.int64)
+    valid_N = np.array([parts[file] == "valid" for file in files]) if "valid" in parts.values() else None
+    return of_files(
+        own.folder or Path(),
+        files,
+        y_N,
+        classes,
+        f"{own.name}/{split}",
+        valid_N=valid_N if split == "train" else None,
+        labels_NC=np.array([[c in labels[file] for c in classes] for file in files]) if several else None,
+    )
+
+
+def _above(own: OwnTask, classes: tuple[str, ...]) -> tuple[str, ...] | None:
+    if own.superclasses is None:
+        return None
+    if not isinstance(own.superclasses, Path):
+        return superclasses_of(own.superclasses, classes, f"{own.name}, superclasses")
+    if not own.superclasses.is_file():
+        raise DataError(f"{own.name}: expected a file {own.superclasses}, received nothing there. Check the path.")
+    return superclasses_of(read_superclasses(own.superclasses), classes, str(own.superclasses))
+
+
+def _refuse_few(own: OwnTask, split: str, rows: Rows) -> None:
+    """An error where a class has too few pictures for what a split is used for."""
+    if len(rows.classes) < 2:
+        raise DataError(f"{own.name}: expected at least two classes, received {len(rows.classes)}.")
+    if rows.labels_NC is not None:
+        return
+    training_N = np.ones(len(rows), bool) if rows.valid_N is None else ~rows.valid_N
+    fewest = FEWEST[split] if rows.valid_N is None else 1
+    count_C = np.bincount(rows.y_N[training_N], minlength=len(rows.classes))
+    if split != "test" and count_C.min() < fewest:
+        raise DataError(
+            f"{own.name} {split}: expected at least {fewest} pictures of every class, received {count_C.min()} of "
+            f"{rows.classes[int(count_C.argmin())]!r}. Add pictures to this class or leave it out."
+        )
+    if not len(rows):
+        raise DataError(f"{own.name} {split}: expected pictures, received none.")

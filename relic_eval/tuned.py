@@ -1,0 +1,156 @@
+"""Cells of protocols that train the network or look into it: made from pictures, not from stores of embeddings."""
+
+from __future__ import annotations
+
+import dataclasses
+import shutil
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from relic_eval.data.scenes import SCENES, scene_splits, scenes
+from relic_eval.data.sources import dataset_name, dataset_splits, pictures, said_of, split_digest
+from relic_eval.data.tasks import Task, tasks_of
+from relic_eval.devices import versions
+from relic_eval.encoders.load import Encoder
+from relic_eval.errors import NewerError, RelicError
+from relic_eval.files import folder_name
+from relic_eval.progress import say, warn
+from relic_eval.results import cell_path, failure_path, key_of, write_cell, write_failure
+from relic_eval.run import Outcome
+from relic_eval.store import find_stores, read_manifest
+from relic_eval.timings import note_time
+from relic_eval.tuning.cells import cell_key, tune
+from relic_eval.tuning.table import PROTOCOLS, TITLES, describe
+
+
+@dataclass(frozen=True)
+class Question:
+    """One task of a data set: what decides its cell beside the encoder, and how its rows are found when it must be made."""
+
+    task: Task
+    digests: tuple[str, ...]  # of the train, the test and, where there is one, the valid split
+    division: Any  # what is said of its rows, as JSON
+    parts: Callable[[], Sequence[Any]]  # training, validation and test rows
+
+
+def tuned(
+    encoder: Encoder,
+    data: str,
+    protocols: Sequence[str],
+    out: Path,
+    *,
+    device: str = "auto",
+    lists: dict[str, tuple[str, ...]] | None = None,
+) -> Outcome:
+    """The cells of these protocols for one encoder and data set; `lists` are the published names of labelled pictures, by protocol.
+
+    Protocols of segmentation are for sets with masks, the others for sets with labels. What is there is skipped before a
+    network is built; what fails is noted. Points of a grid that are done are kept under `out`/notes until the cell is.
+    """
+    total = Outcome()
+    for protocol in protocols:
+        if (PROTOCOLS[protocol].data == "scenes") != (data in SCENES):
+            continue
+        ask = _scenes if data in SCENES else _labelled
+        try:
+            questions = ask(data, encoder, out)
+        except (RelicError, ValueError) as error:
+            total += _failed(out, (encoder.name, data if data in SCENES else dataset_name(data), protocol), error)
+            continue
+        for question in questions:
+            listed = (lists or {}).get(protocol, ())
+            total += _cell(encoder, question, protocol, out, encoder.device or device, listed)
+    return total
+
+
+def _cell(
+    encoder: Encoder, question: Question, protocol: str, out: Path, device: str, listed: tuple[str, ...]
+) -> Outcome:
+    names, began = (encoder.name, question.task.name, protocol), time.perf_counter()
+    label, keep = f"tune {' '.join(names)}", _notes(out, names)
+    try:
+        key = cell_key(protocol, encoder, question.digests, question.division, listed)
+        if key_of(cell_path(out, *names)) == key:
+            failure_path(out, *names).unlink(missing_ok=True)
+            say(f"{label}: already there")
+            return Outcome(skipped=1)
+        parts = question.parts()
+        cell = tune(protocol, encoder, parts, listed=listed, device=device, keep=keep)
+        write_cell(out, *names, cell, _about(key, encoder, question, protocol, parts))
+    except NewerError as error:  # no note: the newer version would take it for its own
+        warn(f"{label}: {error}")
+        return Outcome(failed=1)
+    except (RelicError, ArithmeticError, ValueError, RuntimeError) as error:
+        return _failed(out, names, error)
+    shutil.rmtree(keep, ignore_errors=True)
+    say(f"{label}: {time.perf_counter() - began:.1f} s")
+    note_time(out, label, time.perf_counter() - began)
+    return Outcome(made=1)
+
+
+def _failed(out: Path, names: tuple[str, str, str], error: Exception) -> Outcome:
+    message = " ".join(str(error).split())
+    write_failure(out, *names, message)
+    warn(f"tune {' '.join(names)}: failed: {message}")
+    return Outcome(failed=1)
+
+
+def _notes(out: Path, names: tuple[str, str, str]) -> Path:
+    return out.joinpath("notes", *map(folder_name, names))
+
+
+def _about(key: str, encoder: Encoder, question: Question, protocol: str, parts: Sequence[Any]) -> dict[str, Any]:
+    test = parts[2]
+    classes = test.scenes.classes if hasattr(test, "scenes") else test.classes
+    above = getattr(getattr(test, "pictures", None), "superclasses", None)
+    return {
+        "key": key,
+        "title": f"{question.task.title}, {TITLES[protocol]}",
+        "settings": describe(protocol),
+        "task_settings": dataclasses.asdict(question.task),
+        "classes": list(classes),
+        "superclasses": None if above is None else list(above),
+        "counts": {half: len(part) for half, part in zip(("train", "valid", "test"), parts, strict=True)},
+        "stores": {},
+        "weights": encoder.digest,
+        "data": {"train": question.digests[0], "test": question.digests[1]},
+        "versions": versions(),
+    }
+
+
+def _labelled(data: str, encoder: Encoder, out: Path) -> list[Question]:
+    """The tasks of a set with labels: its classes, on untouched images, with the rows that probes have."""
+    from relic_eval.tuning.shots import divide
+
+    notes, name, said = out / "data", dataset_name(data), said_of(data)
+    its = {s.split: s.path for s in find_stores(out, [encoder.name], [name])}
+    tasks = tasks_of(name, set(dataset_splits(data)), False, said.get("title", ""), said.get("metric") or "top1")
+    found = []
+    for task in (t for t in tasks if t.level == "class" and not t.test.endswith("-shifted")):
+        halves = (task.train, task.test)
+        train, test = (pictures(data, half, notes) for half in halves)
+        absent = [
+            [row for row, _ in read_manifest(its[half])["data"]["absent"]] if half in its else [] for half in halves
+        ]
+        valid = [] if train.valid_N is None else np.flatnonzero(train.valid_N).tolist()
+        division = [task.level, task.valid_share, task.seed, task.train == task.test, valid, absent, task.metric]
+        digests = tuple(split_digest(data, half, notes) for half in halves)
+        parts = lambda task=task, train=train, test=test, absent=absent: divide(task, train, test, tuple(absent))  # noqa: E731
+        found.append(Question(task, digests, division, parts))
+    return found
+
+
+def _scenes(data: str, encoder: Encoder, out: Path) -> list[Question]:
+    """The one task of a set with masks."""
+    from relic_eval.tuning.scenery import divide_scenes
+
+    its = {split: scenes(data, split, out / "data") for split in scene_splits(data)}
+    train, test, valid = its["train"], its["test"], its.get("valid")
+    task = Task(data, SCENES[data].title, data, metric="miou")
+    digests = tuple(s.digest for s in (train, test, *([valid] if valid else [])))
+    return [Question(task, digests, [task.valid_share, task.seed], lambda: divide_scenes(train, test, valid))]

@@ -1,0 +1,1 @@
+"""Evaluators that need pictures and a network: fine-tuning, semi-supervised learning, segmentation."""
