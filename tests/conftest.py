@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -52,3 +54,16 @@ def data_folder():
             pytest.fail("RELIC_EVAL_DATA must name the folder of image sets in CI")
         pytest.skip("RELIC_EVAL_DATA names no folder of image sets")
     return Path(place)
+
+
+@pytest.fixture(scope="session")
+def cli():
+    """A command that must end with this code and no traceback: `cli("list", "tasks", code=0)`."""
+
+    def run(*words, code=0):
+        done = subprocess.run([sys.executable, "-m", "relic_eval.cli", *words], capture_output=True, text=True)
+        assert done.returncode == code, done.stderr
+        assert "Traceback" not in done.stderr
+        return done
+
+    return run

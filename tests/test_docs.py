@@ -8,7 +8,9 @@ import re
 from fractions import Fraction
 from pathlib import Path
 
+import numpy as np
 import pytest
+from PIL import Image
 
 from benchmarks.claims import CLAIMS
 from pretrain.config import METHODS
@@ -84,3 +86,25 @@ def test_the_manual_has_every_setting_with_its_value_and_source(method):
         assert numbers == expected, field.name
         assert source == field.metadata["source"], field.name
     assert set(rows) >= {f.name for f in dataclasses.fields(config)}
+
+
+def test_the_readmes_five_lines_put_a_module_on_a_board(tmp_path, monkeypatch):
+    text = (ROOT / "README.md").read_text()
+    (block,) = [b for b in re.findall(r"```python\n(.*?)```", text, re.S) if "relic_eval.transfer" in b]
+    assert len([line for line in block.splitlines() if line.strip()]) <= 5
+    rng = np.random.default_rng(0)
+    for number, kind in enumerate("abc"):
+        (tmp_path / "path/to/class/folders" / kind).mkdir(parents=True)
+        for i in range(15):
+            grey = rng.integers(0, 60, (16, 16))
+            grey[5 * number : 5 * number + 5] += 150
+            Image.fromarray(grey.astype(np.uint8)).save(tmp_path / "path/to/class/folders" / kind / f"{i}.png")
+    source = "from torch import nn\nnetwork = nn.Sequential(nn.AvgPool2d(4), nn.Flatten(), nn.Dropout(0.5))\n"
+    (tmp_path / "my_networks.py").write_text(source)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.syspath_prepend(str(tmp_path))
+    names: dict = {}
+    exec(block, names)
+    assert set(names["board"]["encoder"]) == {"mine", "pixels"}
+    page = (tmp_path / "runs/mine/report/index.html").read_text()
+    assert "mine" in page

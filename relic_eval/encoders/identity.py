@@ -7,7 +7,7 @@ of objects) is not: for that there is `version`.
 from __future__ import annotations
 
 import re
-from types import CodeType
+from types import CodeType, ModuleType
 from typing import Any
 
 from relic_eval.files import digest_bytes, digest_json
@@ -52,6 +52,8 @@ def _code(code: CodeType) -> list[Any]:
 
 
 def _referred(value: Any) -> str:
+    if isinstance(value, ModuleType):  # not where it is installed
+        return f"{value.__name__} {getattr(value, '__version__', '')}"
     if hasattr(value, "state_dict") and not isinstance(value, type):
         return identity(value)
     if hasattr(value, "__code__"):

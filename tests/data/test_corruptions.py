@@ -235,9 +235,10 @@ def test_neither_batch_nor_other_kinds_count_and_nothing_is_encoded_twice(made, 
         )
         return path, seen.total()
 
-    n, first = 1797, 1  # each store looks at one picture for the number of features
+    # each store looks at one picture for the number of features, that of the whole ones at a batch of 2 and one of 4
+    n, first, steady = 1797, 1, 6
     path, total = run(kinds=("contrast",), strengths=(5,))
-    assert total == n + first + 40 + first
+    assert total == n + steady + 40 + first
     assert run(kinds=("contrast",), strengths=(5,))[1] == 0
     path, total = run(kinds=("contrast", "gaussian_noise"), strengths=(5,))
     assert total == 40 + first

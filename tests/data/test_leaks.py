@@ -62,7 +62,7 @@ def plant(folder, copies, rng):
 
 @pytest.mark.parametrize("name", ["oxfordpets37", "cifar10"])
 def test_planted_copies_are_found_on_real_pictures(data_folder, tmp_path, name):
-    folder = tmp_path / name
+    folder = tmp_path / f"some-{name}"
     with tarfile.open(data_folder / f"{name}.tar") as tar:
         files = [m for m in tar.getmembers() if m.name.endswith(".jpg")]
         few = files[::3] if name == "cifar10" else files

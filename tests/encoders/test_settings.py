@@ -228,3 +228,15 @@ def test_wrapped_takes_what_it_took():
 def test_unknown_layers_and_names_are_lookup_errors():
     with pytest.raises(UnknownNameError):
         find_encoder("resnet5")
+
+
+def test_a_function_that_names_torch_itself_is_known_by_its_code():
+    from relic_eval.encoders.identity import identity
+
+    def one(x):
+        return torch.relu(x).flatten(1)
+
+    def other(x):
+        return torch.tanh(x).flatten(1)
+
+    assert identity(one) == identity(one) != identity(other)
