@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import numpy as np
@@ -16,6 +17,7 @@ from relic_eval.files import digest_json
 VERSION = 1  # of how rows, validation rows and superclasses come out of a tar; raise it when they change
 VALID_SHARE = 0.2
 SIDES = {"cifar10": 32, "cifar10-full": 32, "mnist": 28}  # natural sides; of the others: SIDE
+WITH_WNIDS = "tinyimagenet40"  # whose classes are called WNID_name; people read the name
 ABOVE = ("pets4", "pets9")  # whose classes are called SUPERCLASS_NAME
 # title, classes, train, test, as the table of the sets says
 TABLE = {
@@ -52,7 +54,8 @@ def _rows(place: Path, name: str, split: str) -> Rows:
     valid_N = _valid_by_track(archive, names) if name == "gtsrb40" and split == "train" else None
     above = tuple(label.split("_")[0] for label in classes) if name in ABOVE else None
     side = SIDES.get(name, SIDE)
-    return of_archive(archive, names, y_N, classes, superclasses=above, valid_N=valid_N, side=side)
+    called = [re.sub(r"^n\d{8}_", "", label).replace("_", " ") if name == WITH_WNIDS else label for label in classes]
+    return of_archive(archive, names, y_N, called, superclasses=above, valid_N=valid_N, side=side)
 
 
 def _valid_by_track(archive: Archive, names: list[str]) -> np.ndarray:
