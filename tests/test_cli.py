@@ -241,7 +241,7 @@ def test_the_quickstart_ends_with_the_code_of_what_failed_in_it(tmp_path, monkey
     from relic_eval import cli
 
     monkeypatch.setattr(
-        "relic_eval.run.evaluate", lambda *a: type("Outcome", (), {"made": 0, "skipped": 0, "failed": 2})()
+        "relic_eval.run.evaluate", lambda *a, **k: type("Outcome", (), {"made": 0, "skipped": 0, "failed": 2})()
     )
     monkeypatch.setattr("relic_eval.encode.find_encoders", lambda *a: [])
     monkeypatch.setattr("relic_eval.encode.embed", lambda *a, **k: [])

@@ -24,7 +24,7 @@ def note(out, ids):
 
 def test_leaks_are_dropped_from_training_and_cells_say_so(tmp_path):
     rng, y = np.random.default_rng(0), np.repeat([0, 1], 30)
-    for name in ("one", "two"):
+    for name in ("first", "second"):
         for split in ("train", "test"):
             x = np.eye(2)[y] + rng.normal(0, 0.5, (60, 2))
             import_arrays(tmp_path, name, "set", x, np.array(["a", "b"])[y], split=split)
@@ -35,13 +35,13 @@ def test_leaks_are_dropped_from_training_and_cells_say_so(tmp_path):
     done = evaluate(tmp_path, protocols=["knn"], without_leaks=True)
     assert (done.made, done.skipped) == (0, 2)  # nothing to drop: the cells are what they are
     note(tmp_path, ["set/train/0", "set/train/5", "set/train/40"])
-    done = evaluate(tmp_path, ["one"], protocols=["knn", "blocks"], without_leaks=True)
+    done = evaluate(tmp_path, ["first"], protocols=["knn", "blocks"], without_leaks=True)
     assert (done.made, done.skipped) == (1, 1)  # measures look at test pictures only
-    about = read_cell(cell_path(tmp_path, "one", "set", "knn")).about
+    about = read_cell(cell_path(tmp_path, "first", "set", "knn")).about
     assert about["counts"]["train"] + about["counts"]["valid"] == 57
     assert about["counts"]["test"] == 60
     assert about["task_settings"]["drop"] == about["data"]["dropped"] != ""
-    assert [m["encoder"] for m in read_board(tmp_path, protocols=("knn",))[2]] == ["two"]  # never side by side
-    evaluate(tmp_path, ["two"], protocols=["knn"], without_leaks=True)
+    assert [m["encoder"] for m in read_board(tmp_path, protocols=("knn",))[2]] == ["second"]  # never side by side
+    evaluate(tmp_path, ["second"], protocols=["knn"], without_leaks=True)
     assert read_board(tmp_path, protocols=("knn",))[2] == []
     assert evaluate(tmp_path, protocols=["knn"]).made == 2  # and back

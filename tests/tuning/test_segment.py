@@ -318,11 +318,16 @@ def test_a_cell_of_masks_is_written_and_read_with_its_counts(encoder, patches, t
 
 @pytest.mark.parametrize("name", ["segment-fcn-small", "segment-linear"])
 def test_real_masks_of_pets_and_streets(data_folder, encoder, name, monkeypatch):
-    short = {"steps": 6, "trainings": 1, "learning_rates": (0.03,)} if name == "segment-fcn-small" else {"side": 64}
+    short = {"steps": 12, "trainings": 1, "learning_rates": (0.03,)} if name == "segment-fcn-small" else {"side": 64}
     its = dataclasses.replace(PROTOCOLS[name], **short)
     train, valid, test = divide_scenes(scenes("mini-petmask", "train"), scenes("mini-petmask", "test"))
     few = (train.take(np.arange(40)), valid.take(np.arange(12)), test.take(np.arange(20)))
     cell = its(encoder, *few)
-    assert 0.25 < cell.rows[0].value < 1
+    assert 0.2 < cell.rows[0].value < 1  # all of one class: 0.22 and 0.28
+    if name == "segment-fcn-small":  # a dozen steps of a random network teach it little, but something
+        loss = cell.curves["y"][cell.curves["name"] == "loss"]
+        assert loss[-3:].mean() < loss[:3].mean()
+    else:
+        assert cell.rows[0].value > 0.3
     assert [row.params.get("class") for row in cell.rows[2:]] == ["rest", "pet"]
     assert len(np.unique(cell.overlaps["item"])) == 20
