@@ -17,6 +17,7 @@ from relic_eval.arrays import whole
 from relic_eval.data.ahead import read_ahead
 from relic_eval.data.beside import use_beside
 from relic_eval.data.corruptions import NOTE, Corruptions, corrupted, first_of_each, held, library_version
+from relic_eval.data.own import OwnTask
 from relic_eval.data.pictures import Pictures, only, said_in_words
 from relic_eval.data.sources import dataset_name, dataset_splits, pictures, refuse_inside, said_of, split_digest
 from relic_eval.data.tasks import rows_that_test
@@ -64,7 +65,7 @@ def find_encoders(texts: Sequence[str], name: str | None = None) -> list[Encoder
 
 def embed(
     encoder: Encoder,
-    data: str,
+    data: str | OwnTask,
     out: Path,
     *,
     device: str = "auto",
@@ -126,7 +127,7 @@ def embed(
     return list(made.values())
 
 
-def _view(encoder: Encoder, data: str, request: EncodeRequest, out: Path, number: int) -> Path:
+def _view(encoder: Encoder, data: str | OwnTask, request: EncodeRequest, out: Path, number: int) -> Path:
     """The store of an augmented view of a split: made where it is not there."""
     asked = ViewRequest(settings_key(request), number, recipe_digest())
     path = store_path(out, encoder.name, request.dataset, request.split, settings_key(asked))
@@ -138,7 +139,9 @@ def _view(encoder: Encoder, data: str, request: EncodeRequest, out: Path, number
     return path
 
 
-def _corruptions(encoder: Encoder, data: str, request: EncodeRequest, out: Path, asked: Corruptions) -> list[Path]:
+def _corruptions(
+    encoder: Encoder, data: str | OwnTask, request: EncodeRequest, out: Path, asked: Corruptions
+) -> list[Path]:
     """The stores of the corrupted pictures of a split, by kind and strength: made where they are not there."""
     whole, library = settings_key(request), library_version()
     wanted = [
@@ -156,7 +159,7 @@ def _corruptions(encoder: Encoder, data: str, request: EncodeRequest, out: Path,
     source = pictures(data, request.split, out / "data")
     rows = rows_that_test(source.split, source.y_N, source.classes)
     rows = rows[first_of_each(source.y_N[rows], asked.most)]
-    source = held(only(source, rows), encoder.transform or Transform(source.side))
+    source = held(only(source, rows), source.corrupted_at)
     for w, path in missing:
         changed = corrupted(source, w.kind, w.strength, w.seed)
         _encode(encoder, changed, dataclasses.replace(request, thumbnails=0), path, w, f"{w.kind} {w.strength}")
@@ -198,7 +201,8 @@ def _encode(
         dims = features(source.read(np.arange(1), transform)[0]).shape[1]
     else:
         few = source.read(np.linspace(0, len(source) - 1, 4).astype(int), transform)[0]
-        dims = refuse_unsteady(encoder.name, features, few, encoder.settings.get("precision", "float32"))
+        whole = lambda pixels: encode_batch(function, pixels, channels, device)  # noqa: E731  not in pieces, which would be alike
+        dims = refuse_unsteady(encoder.name, whole, few, encoder.settings.get("precision", "float32"))
     rows_a_part = part_rows(dims)
     problems: dict[int, str] = {}
     began, pictures = time.perf_counter(), 0

@@ -16,12 +16,13 @@ from typing import Any
 from relic_eval import progress
 from relic_eval.data.corruptions import asked_for
 from relic_eval.data.duplicates import find_leaks
+from relic_eval.data.own import OwnTask
 from relic_eval.data.registry import expand
 from relic_eval.data.scenes import SCENES
-from relic_eval.data.sources import dataset_name, dataset_splits, refuse_inside
+from relic_eval.data.sources import dataset_name, dataset_splits, refuse_inside, said_of
 from relic_eval.encode import embed, find_encoders
 from relic_eval.encoders.load import Encoder
-from relic_eval.errors import ArgumentError, RelicError, look_up
+from relic_eval.errors import ArgumentError, DataError, RelicError, look_up
 from relic_eval.evaluators.table import PROTOCOLS
 from relic_eval.files import write_json
 from relic_eval.progress import say, warn
@@ -50,6 +51,10 @@ class Grid:
     kinds: tuple[str, ...] = ()  # of corruptions; empty: all
     drop_leaks: bool = False
     lists: tuple[str, ...] = ()  # PROTOCOL=FILE: the published names of labelled pictures
+    views: int = 0  # augmented views of each test picture, for the protocol multiview
+    named: bool = (
+        True  # whether its encoders and data sets can be found by these words: those handed over in Python cannot
+    )
 
 
 def write_grid(out: Path, grid: Grid) -> None:
@@ -58,16 +63,22 @@ def write_grid(out: Path, grid: Grid) -> None:
 
 
 def read_grid(out: Path) -> Grid:
-    """What was asked for last under `out`; a DataError where nothing was.
+    """What was asked for last under `out`; a DataError where nothing was, or it has encoders or sets without a name.
 
     >>> import tempfile; out = Path(tempfile.mkdtemp())
     >>> write_grid(out, Grid(("pixels",), ("digits",))); read_grid(out).data
     ('digits',)
     """
     shape: dict[str, type] = {"encoders": list, "data": list, "protocols": list, "device": str, "batch": int}
-    shape |= {"on_error": str, "corruptions": int, "kinds": list, "drop_leaks": bool, "lists": list}
+    shape |= {"on_error": str, "corruptions": int, "kinds": list, "drop_leaks": bool, "lists": list, "views": int}
+    shape["named"] = bool
     found = read_versioned(out / "grid.json", shape)
     words: dict[str, Any] = {name: tuple(v) if isinstance(v := found[name], list) else v for name in shape}
+    if not words["named"]:
+        raise DataError(
+            f"{out / 'grid.json'}: expected encoders and data sets with names, received some that Python handed over. "
+            "Call relic_eval.transfer again: it goes on."
+        )
     return Grid(**words)
 
 
@@ -96,37 +107,40 @@ def transfer(
     out: Path,
     *,
     encoders: Sequence[Encoder] | None = None,
+    own: Sequence[OwnTask] = (),
     shard: str = "",
     workers: int = 1,
 ) -> Outcome:
     """Make every cell of the grid that is not there; a pair that fails is noted and the others go on.
 
-    `encoders` are those of the grid where they have no name to find them by; then there is one process. Names and data
-    sets are looked at before the first picture is: unknown ones are errors, and nothing is done.
+    `encoders` are those of the grid where they have no name to find them by, `own` are tasks beside its data sets; then there
+    is one process. Names and data sets are looked at before the first picture is: unknown ones are errors, and nothing is done.
     """
-    found = find_encoders(grid.encoders) if encoders is None else list(encoders)
-    if encoders is not None and workers > 1:
-        raise ArgumentError(
-            "workers", "1 for encoders that have no name", str(workers), "Name them python:MODULE:NAME."
-        )
+    texts = tuple(dict.fromkeys(grid.encoders))
+    found = find_encoders(texts) if encoders is None else list(encoders)
+    named = encoders is None and not own
+    if not named and workers > 1:
+        hint = "Name encoders python:MODULE:NAME, and tasks by a TOML file."
+        raise ArgumentError("workers", "1 for encoders and tasks that have no name", str(workers), hint)
     for name in grid.protocols:
         look_up("protocol", name, {**PROTOCOLS, **TUNED})
-    sets = expand(grid.data)
+    sets: list[str | OwnTask] = [*expand(grid.data), *own]
     _check_data(sets, out)
     read_lists(grid.lists)
     asked_for(None if grid.corruptions < 0 else grid.corruptions, grid.kinds)
-    pairs = [(number, data) for number in range(len(found)) for data in sets]
-    mine = pairs
-    if shard:
-        named = {(found[number].name, data): (number, data) for number, data in pairs}
-        mine = [named[pair] for pair in part_of(named, *parse_shard(shard))]
-    write_grid(out, grid)
-    names = [(found[number].name, data) for number, data in mine]
+    # what is tested on another set's head comes after that set
+    pairs = sorted(((n, data) for n in range(len(found)) for data in sets), key=lambda p: (p[0], bool(_head(p[1]))))
+    if shard:  # which both are worked on by one job
+        keys = [(found[number].name, _head(data) or _called(data)) for number, data in pairs]
+        mine = set(part_of(keys, *parse_shard(shard)))
+        pairs = [pair for pair, key in zip(pairs, keys, strict=True) if key in mine]
+    write_grid(out, dataclasses.replace(grid, named=named))
+    names = [(found[number].name, _called(data)) for number, data in pairs]
     total, seconds = Outcome(), dict[tuple[str, str], float]()
     if workers > 1:
-        jobs = _pooled(grid, [(grid.encoders[number], data) for number, data in mine], out, workers)
+        jobs = _pooled(grid, [(texts[number], str(data), bool(_head(data))) for number, data in pairs], out, workers)
     else:
-        jobs = ((place, _timed(found[number], data, grid, out)) for place, (number, data) in enumerate(mine))
+        jobs = ((place, _timed(found[number], data, grid, out)) for place, (number, data) in enumerate(pairs))
     finished: set[int] = set()
     for place, (outcome, took) in jobs:
         total += outcome
@@ -134,19 +148,29 @@ def transfer(
         if outcome.made:
             seconds[names[place]] = took / workers
         _tell(names, finished, seconds)
+    if pairs and total == Outcome():
+        say("transfer: nothing was made: no protocol of the grid judges these data sets")
     return total
 
 
-def _check_data(data: Sequence[str], out: Path) -> None:
-    called: dict[str, str] = {}
+def _head(data: str | OwnTask) -> str:
+    """The set whose training rows a set is tested with; empty where those are its own."""
+    return "" if data in SCENES else str(said_of(data).get("trains_on") or "")
+
+
+def _called(data: str | OwnTask) -> str:
+    return str(data) if data in SCENES else dataset_name(data)
+
+
+def _check_data(data: Sequence[str | OwnTask], out: Path) -> None:
+    called: dict[str, str | OwnTask] = {}
     for text in data:
-        if text in SCENES:
-            continue
-        dataset_splits(text)
-        refuse_inside(out, text)
-        other = called.setdefault(dataset_name(text), text)
+        if text not in SCENES:
+            dataset_splits(text)
+            refuse_inside(out, text)
+        other = called.setdefault(_called(text), text)
         if other != text:
-            twins = f"{other} and {text}, both called {dataset_name(text)!r}"
+            twins = f"{other} and {text}, both called {_called(text)!r}"
             raise ArgumentError("--data", "sets of different names", twins, "Rename one.")
 
 
@@ -177,12 +201,12 @@ def _mean(values: Iterable[float]) -> float:
     return sum(found) / len(found) if found else 0.0
 
 
-def _timed(encoder: Encoder, data: str, grid: Grid, out: Path) -> tuple[Outcome, float]:
+def _timed(encoder: Encoder, data: str | OwnTask, grid: Grid, out: Path) -> tuple[Outcome, float]:
     began = time.perf_counter()
     return pair(encoder, data, grid, out), time.perf_counter() - began
 
 
-def pair(encoder: Encoder, data: str, grid: Grid, out: Path) -> Outcome:
+def pair(encoder: Encoder, data: str | OwnTask, grid: Grid, out: Path) -> Outcome:
     """One encoder on one data set: embedded where it is not, then measured; why it could not be is noted.
 
     >>> from relic_eval.encoders.load import find_encoder; import tempfile
@@ -192,12 +216,14 @@ def pair(encoder: Encoder, data: str, grid: Grid, out: Path) -> Outcome:
     on_rows = tuple(name for name in grid.protocols if name in PROTOCOLS)
     on_pictures = [name for name in grid.protocols if name in TUNED]
     done = Outcome()
-    if data not in SCENES and (on_rows or not grid.protocols):
+    if data in SCENES and (on_rows or not grid.protocols):
+        say(f"transfer {encoder.name} {data}: it has masks and no labels: name a protocol such as segment-linear")
+    elif on_rows or not grid.protocols:
         done += _measured(encoder, data, on_rows, grid, out)
     return done + tuned(encoder, data, on_pictures, out, device=grid.device, lists=read_lists(grid.lists))
 
 
-def _measured(encoder: Encoder, data: str, protocols: tuple[str, ...], grid: Grid, out: Path) -> Outcome:
+def _measured(encoder: Encoder, data: str | OwnTask, protocols: tuple[str, ...], grid: Grid, out: Path) -> Outcome:
     """What is measured of embeddings; a set that cannot be embedded is noted under the name of that work."""
     name, dataset = encoder.name, dataset_name(data)
     note = failure_path(out, name, dataset, "embed")
@@ -205,9 +231,11 @@ def _measured(encoder: Encoder, data: str, protocols: tuple[str, ...], grid: Gri
     try:
         if grid.drop_leaks:
             find_leaks(data, out)
-        embed(encoder, data, out, device=grid.device, batch=grid.batch, on_error=grid.on_error, corruptions=asked)
-    except (RelicError, ArithmeticError, ValueError, RuntimeError) as error:
-        message = " ".join(str(error).split())
+        settings: dict[str, Any] = {"device": grid.device, "batch": grid.batch, "on_error": grid.on_error}
+        embed(encoder, data, out, **settings, corruptions=asked, views=grid.views)
+    except Exception as error:  # an encoder of somebody's own may raise anything, and costs its own row alone
+        kind = "" if isinstance(error, RelicError) else f"{type(error).__name__}: "
+        message = " ".join(f"{kind}{error}".split())
         write_failure(out, name, dataset, "embed", message)
         warn(f"embed {name} {dataset}: failed: {message}")
         return Outcome(failed=1)
@@ -216,17 +244,25 @@ def _measured(encoder: Encoder, data: str, protocols: tuple[str, ...], grid: Gri
 
 
 def _pooled(
-    grid: Grid, texts: Sequence[tuple[str, str]], out: Path, workers: int
+    grid: Grid, texts: Sequence[tuple[str, str, bool]], out: Path, workers: int
 ) -> Iterator[tuple[int, tuple[Outcome, float]]]:
-    """The same by several processes, each with its share of the threads; in the order in which they end."""
+    """The same by several processes, each with its share of the threads; in the order in which they end.
+
+    `texts` are encoder, data set, and whether that is tested on another's head: such sets wait for all others.
+    """
     from multiprocessing import get_context
 
     threads = max(1, (os.cpu_count() or 1) // workers)
     with _threads(threads), ProcessPoolExecutor(workers, get_context("spawn")) as pool:
-        jobs = {pool.submit(_work, *text, grid, out, progress.quiet): place for place, text in enumerate(texts)}
         try:
-            for job in as_completed(jobs):
-                yield jobs[job], job.result()
+            for later in (False, True):
+                jobs = {
+                    pool.submit(_work, encoder, data, grid, out, progress.quiet): place
+                    for place, (encoder, data, waits) in enumerate(texts)
+                    if waits == later
+                }
+                for job in as_completed(jobs):
+                    yield jobs[job], job.result()
         except BaseException:
             pool.shutdown(wait=False, cancel_futures=True)
             raise

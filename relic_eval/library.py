@@ -8,13 +8,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from relic_eval.arrays import class_numbers, matrix, several, whole
-from relic_eval.errors import ArgumentError
+from relic_eval.errors import ArgumentError, DataError
 from relic_eval.progress import warn
 from relic_eval.records import Cell, Embeddings
 
 if TYPE_CHECKING:
     import pandas as pd
 
+    from relic_eval.data.own import OwnTask
     from relic_eval.encoders.load import Encoder
     from relic_eval.metrics.blocks import Blocks
     from relic_eval.metrics.discriminability import Discriminability
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
 
 def embed(
     encoder: str | Callable[[Any], Any],
-    data: str,
+    data: str | OwnTask,
     out: str | Path,
     *,
     name: str | None = None,
@@ -33,6 +34,7 @@ def embed(
     batch: int = 256,
     on_error: str = "fail",
     views: int = 0,
+    corruptions: int | None = None,
 ) -> list[Path]:
     """Embed a data set (`fashion`, `digits` or a folder of class folders) into stores under `out`; returns their paths.
 
@@ -41,7 +43,8 @@ def embed(
     layers and weights, any other function by its code and what it refers to; `version` is yours to change when something else
     changes what is computed (an attribute, a file that is read). A module runs in evaluation mode, on its device, and is
     given back as it was; a named encoder runs on `device`, by default CUDA where there is one. `on_error="skip"` leaves
-    unreadable pictures out. `views` augmented views of each picture that may be tested go into stores of their own.
+    unreadable pictures out. `views` augmented views of each picture that may be tested go into stores of their own, and so do
+    corrupted copies of so many test pictures (0: of all).
 
     >>> import tempfile
     >>> [p.parent.name for p in embed(lambda x: x.mean((2, 3)), "digits", tempfile.mkdtemp(), name="mean")]
@@ -50,12 +53,22 @@ def embed(
     for title, value, least in (("side", side, 8), ("channels", channels, 1), ("batch", batch, 1), ("views", views, 0)):
         if value is not None:
             whole(title, value, least)
+    from relic_eval.data.corruptions import asked_for
     from relic_eval.encode import embed as encode
     from relic_eval.encoders.modes import evaluating
 
     found = _encoder(encoder, name, version=version, side=side, channels=channels, device=device)
     with evaluating(encoder):
-        return encode(found, str(data), Path(out), device=device or "auto", batch=batch, on_error=on_error, views=views)
+        return encode(
+            found,
+            str(data) if isinstance(data, Path) else data,
+            Path(out),
+            device=device or "auto",
+            batch=batch,
+            on_error=on_error,
+            views=views,
+            corruptions=asked_for(corruptions),
+        )
 
 
 def _encoder(
@@ -84,7 +97,7 @@ def _encoder(
 
 def transfer(
     encoders: Mapping[str, Any] | Sequence[Any],
-    data: str | Sequence[str],
+    data: str | OwnTask | Sequence[str | OwnTask],
     out: str | Path,
     *,
     protocols: Sequence[str] = (),
@@ -94,6 +107,11 @@ def transfer(
     device: str | None = None,
     batch: int = 256,
     on_error: str = "fail",
+    views: int = 0,
+    corruptions: int | None = None,
+    kinds: Sequence[str] = (),
+    drop_leaks: bool = False,
+    lists: Mapping[str, str | Path] | None = None,
     shard: str = "",
     workers: int = 1,
 ) -> pd.DataFrame:
@@ -102,7 +120,8 @@ def transfer(
     `encoders` maps names on the board to encoders: names ("timm:resnet50"), modules or functions, as `embed` takes them (of
     functions and modules, `version`, `side` and `channels` say the same as there); a sequence of names will do. `data` are sets,
     suites (`mini`, `transfer`) or folders. What is there is left; a pair that fails is noted under `out`/failures and tried
-    again by the next call. `shard="2/8"` works on the second of eight parts; `workers` processes share the work, where every
+    again by the next call. A task of your own (`task`) is a data set too. `views`, `corruptions` (so many test pictures, 0: all; of these `kinds`), `drop_leaks` and `lists` (protocol to file) are
+    those of the command line. `shard="2/8"` works on the second of eight parts; `workers` processes share the work, where every
     encoder has a name to find it by.
 
     >>> import tempfile
@@ -112,10 +131,12 @@ def transfer(
     """
     import contextlib
 
+    from relic_eval.data.own import OwnTask
     from relic_eval.encoders.modes import evaluating
     from relic_eval.files import folder_name
     from relic_eval.grid import Grid
     from relic_eval.grid import transfer as run
+    from relic_eval.results import read_failures
 
     named = dict(encoders) if isinstance(encoders, Mapping) else {_called(e): e for e in _listed(encoders)}
     words = all(isinstance(e, str) for e in named.values())
@@ -125,17 +146,31 @@ def transfer(
     ]
     texts = [(e if name == e else f"{e},name={name}") if isinstance(e, str) else name for name, e in named.items()]
     chosen = several("protocols", protocols)
-    sets = several("data", [data] if isinstance(data, str) else data)
+    sets = [data] if isinstance(data, str | Path | OwnTask) else list(data)
     grid = Grid(
-        tuple(texts), tuple(map(str, sets)), tuple(chosen), device or "auto", whole("batch", batch, 1), on_error
+        tuple(texts),
+        tuple(str(d) for d in sets if not isinstance(d, OwnTask)),
+        tuple(chosen),
+        device=device or "auto",
+        batch=whole("batch", batch, 1),
+        on_error=on_error,
+        corruptions=-1 if corruptions is None else whole("corruptions", corruptions, 0),
+        kinds=tuple(several("kinds", kinds)),
+        drop_leaks=drop_leaks,
+        lists=tuple(f"{name}={file}" for name, file in (lists or {}).items()),
+        views=whole("views", views, 0),
     )
+    own = [d for d in sets if isinstance(d, OwnTask)]
     with contextlib.ExitStack() as modes:
         for encoder in named.values():
             modes.enter_context(evaluating(encoder))
-        done = run(grid, Path(out), encoders=None if words else found, shard=shard, workers=workers)
-    there = [
-        e.name for e in found if (Path(out) / "cells" / folder_name(e.name)).is_dir()
-    ]  # others failed, and are named
+        done = run(grid, Path(out), encoders=None if words else found, own=own, shard=shard, workers=workers)
+    names = [e.name for e in found]
+    there = [name for name in names if (Path(out) / "cells" / folder_name(name)).is_dir()]
+    if not there:
+        failed = [f for f in read_failures(Path(out)) if f["encoder"] in names]
+        first = f": {failed[0]['encoder']} on {failed[0]['task']}: {failed[0]['error']}" if failed else ""
+        raise DataError(f"{out}: expected a cell of {', '.join(names)}, received none{first}")
     return _board_of(out, done, chosen, there, ())
 
 
@@ -180,7 +215,12 @@ def load(path: str | Path) -> Embeddings:
 
 
 def evaluate(
-    out: str | Path, *, encoders: Sequence[str] = (), tasks: Sequence[str] = (), protocols: Sequence[str] = ()
+    out: str | Path,
+    *,
+    encoders: Sequence[str] = (),
+    tasks: Sequence[str] = (),
+    protocols: Sequence[str] = (),
+    drop_leaks: bool = False,
 ) -> pd.DataFrame:
     """Make every missing cell from the stores under `out`; returns the board as a DataFrame (see `leaderboard`).
 
@@ -198,7 +238,7 @@ def evaluate(
     encoders, tasks, chosen = (
         several(*p) for p in (("encoders", encoders), ("tasks", tasks), ("protocols", protocols))
     )
-    done = run(Path(out), encoders, tasks, chosen)
+    done = run(Path(out), encoders, tasks, chosen, without_leaks=drop_leaks)
     return _board_of(out, done, chosen, encoders, tasks)
 
 
@@ -210,10 +250,11 @@ def _board_of(
 
     from relic_eval.board import PROTOCOLS
     from relic_eval.evaluators.table import PROTOCOLS as TABLE
+    from relic_eval.tuning.table import PROTOCOLS as TUNED
 
     if done.failed:
         warn(f"{done.failed} cells failed; the reasons stand above and in {Path(out) / 'failures'}")
-    on_board = [p for p in chosen if TABLE[p].kind == "probe"] if chosen else PROTOCOLS
+    on_board = [p for p in chosen if p in TUNED or TABLE[p].kind == "probe"] if chosen else PROTOCOLS
     return leaderboard(out, protocols=on_board, encoders=encoders, tasks=tasks) if on_board else pd.DataFrame()
 
 

@@ -7,16 +7,15 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from relic_eval.data.corruptions import corruptions_of
 from relic_eval.data.registry import NAMED
 from relic_eval.data.tasks import Task, tasks_of
-from relic_eval.data.views import views_of
 from relic_eval.errors import DataError, UnknownNameError
 from relic_eval.evaluators.fewshot import FewShot
 from relic_eval.evaluators.robust import Robust
 from relic_eval.evaluators.shots import Shots
 from relic_eval.evaluators.table import DEFAULT, PROTOCOLS
 from relic_eval.progress import say
+from relic_eval.results import stores_beside
 from relic_eval.store import StoreName, find_stores, in_use, read_manifest
 
 
@@ -113,14 +112,6 @@ def _by_default(task: Task, protocol: str, test: Path) -> bool:
     if task.trains_on:
         return getattr(PROTOCOLS[protocol], "other_set", False)
     return protocol in DEFAULT or bool(stores_beside(protocol, test))
-
-
-def stores_beside(protocol: str, test: Path) -> list[Path]:
-    """The stores beside that of the test pictures which a protocol measures: augmented views, or corrupted pictures."""
-    its = PROTOCOLS[protocol]
-    if getattr(its, "needs_views", False):
-        return views_of(test)
-    return corruptions_of(test) if getattr(its, "needs_corruptions", False) else []
 
 
 def _has_superclasses(store: Path) -> bool:

@@ -197,4 +197,4 @@ class CorruptionRequest:
     most: int = setting(True)  # pictures, the first of each class alike; 0: all that are tested
     seed: int = setting(True, default=0)
     library: str = setting(True, default="")  # its name and version
-    version: int = setting(True, default=1)  # of what stands around the library; raise it when it gives other pictures
+    version: int = setting(True, default=2)  # of what stands around the library; raise it when it gives other pictures

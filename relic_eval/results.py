@@ -12,9 +12,11 @@ from urllib.parse import unquote
 
 import numpy as np
 
+from relic_eval.data.corruptions import corruptions_of
+from relic_eval.data.views import views_of
 from relic_eval.errors import DataError, NewerError, UnknownNameError
 from relic_eval.evaluators.table import PROTOCOLS, describe
-from relic_eval.files import differing, digest_file, folder_name, read_record, whole_folder, write_json
+from relic_eval.files import differing, digest_file, digest_json, folder_name, read_record, whole_folder, write_json
 from relic_eval.progress import warn
 from relic_eval.records import FORMAT, Cell, Measurement, Table, read_versioned
 from relic_eval.store import find_stores, in_use, read_manifest
@@ -205,8 +207,7 @@ def read_results(out: Path, encoders: Sequence[str] = (), tasks: Sequence[str] =
             warn(f"{error} Left out; 'relic-eval evaluate --out {out}' makes it again.")
             continue
         failed = failure_path(out, result.encoder, result.task, result.protocol).exists()
-        tuned_from = result.about.get("weights")  # of cells that no store stands behind
-        other = bool(tuned_from and result.encoder in weights and tuned_from not in weights[result.encoder])
+        other = _tuned_of_others(result, weights.get(result.encoder, set()), manifests)
         (old if failed or other or outdated(result, current, contents) else results).append(result)
     if old:
         names = f"{old[0].encoder} {old[0].task} {old[0].protocol}"
@@ -229,6 +230,16 @@ def read_results(out: Path, encoders: Sequence[str] = (), tasks: Sequence[str] =
     return [r for r in results if (not encoders or r.encoder in encoders) and (not tasks or r.task in tasks)]
 
 
+def _tuned_of_others(result: Result, weights: set[str], manifests: Mapping[tuple, Mapping[str, Any]]) -> bool:
+    """Whether a cell that no store stands behind is of weights or pictures that are not those in use."""
+    if not result.about.get("weights"):
+        return False
+    task, data = result.about["task_settings"], result.about["data"]
+    there = {half: manifests.get((result.encoder, task["dataset"], task[half])) for half in ("train", "test")}
+    changed = any(m is not None and m["data"]["digest"] != data[half] for half, m in there.items())
+    return changed or bool(weights and result.about["weights"] not in weights)
+
+
 def _numbers(settings: Mapping[str, Any]) -> Any:
     """What a protocol's settings say of its numbers, as JSON has them."""
     return json.loads(json.dumps({name: v for name, v in settings.items() if name != "source"}))
@@ -246,7 +257,36 @@ def outdated(result: Result, current: Mapping, contents: Mapping) -> bool:
         return True
     task = result.about["task_settings"]
     splits = current.get((result.encoder, task["dataset"]))
-    return splits is not None and any(
-        task[half] not in splits or contents.get((result.encoder, task["dataset"], task[half]), content) != content
-        for half, content in result.about["stores"].items()
-    )
+    place = dict.fromkeys(("train", "test"), task["dataset"])
+    if task.get("trains_on"):  # the head is fitted on another set's rows
+        place["train"] = task["trains_on"]
+    for half, content in result.about["stores"].items():
+        its = current.get((result.encoder, place[half]))
+        if its is not None and task[half] not in its:
+            return True
+        if contents.get((result.encoder, place[half], task[half]), content) != content:
+            return True
+    test = (splits or {}).get(task["test"])
+    beside = result.about.get("beside")
+    return bool(beside and test is not None and beside_digest(stores_beside(result.protocol, test)) not in ("", beside))
+
+
+def stores_beside(protocol: str, test: Path) -> list[Path]:
+    """The stores beside that of the test pictures which a protocol measures: augmented views, or corrupted pictures.
+
+    >>> stores_beside("knn", Path("/nowhere/test.0"))
+    []
+    """
+    its = PROTOCOLS.get(protocol)
+    if getattr(its, "needs_views", False):
+        return views_of(test)
+    return corruptions_of(test) if getattr(its, "needs_corruptions", False) else []
+
+
+def beside_digest(stores: Sequence[Path]) -> str:
+    """Which stores a cell was made of beside those of whole pictures; empty where there are none.
+
+    >>> beside_digest([])
+    ''
+    """
+    return digest_json([read_manifest(store)["content"] for store in stores]) if stores else ""

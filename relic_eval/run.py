@@ -24,7 +24,7 @@ from relic_eval.files import digest_json
 from relic_eval.plan import Job, plan
 from relic_eval.progress import say, warn
 from relic_eval.records import Cell, Embeddings
-from relic_eval.results import cell_path, failure_path, forget_cell, key_of, write_cell, write_failure
+from relic_eval.results import beside_digest, cell_path, failure_path, forget_cell, key_of, write_cell, write_failure
 from relic_eval.store import read_manifest, read_store, verify
 from relic_eval.timings import note_time
 
@@ -175,11 +175,21 @@ def _make(out: Path, job: Job, key: str, rows: Rows, manifests: dict) -> Cell:
             "test": manifests[job.test]["data"]["digest"],
             # cells with and without leaks are made of other images: boards never put them side by side
             **({"dropped": job.task.drop} if job.task.drop else {}),
+            **_changed(job, manifests),
         },
+        "beside": beside_digest(job.beside),
         "versions": versions(),
     }
     write_cell(out, job.encoder, job.task.name, job.protocol, cell, about)
     return cell
+
+
+def _changed(job: Job, manifests: dict[Path, dict[str, Any]]) -> dict[str, str]:
+    """Which corruptions the pictures were shown with: cells of other ones are of other pictures."""
+    if _beside(job) != "corruptions":
+        return {}
+    asked = [manifests[path]["request"] for path in job.beside]
+    return {"corruptions": digest_json([{n: v for n, v in r.items() if n != "whole"} for r in asked])}
 
 
 def _title(job: Job) -> str:

@@ -91,7 +91,7 @@ def test_a_published_figure_is_rerun_on_what_is_there(made, tmp_path, cli):
     ("words", "code", "text"),
     [
         (["transfer"], 2, "at least one, or --resume"),
-        (["transfer", "--resume", "pixels"], 2, "no encoders, data or protocols beside it"),
+        (["transfer", "--resume", "pixels"], 2, "no encoders, data, protocols or settings beside it"),
         (["transfer", "--resume", "--out", "nowhere"], 1, "grid.json"),
         (["transfer", "pixels", "--data", "mini-cifar"], 2, "Did you mean 'mini-cifar10'"),
         (["transfer", "pixels", "--data", "digits", "--protocol", "finetune-smal"], 2, "Did you mean 'finetune-small'"),

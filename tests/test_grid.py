@@ -264,3 +264,76 @@ def test_published_lists_are_of_semi_supervised_protocols(sets, tmp_path):
             transfer(dataclasses.replace(grid_of(sets), lists=(text,)), tmp_path)
     with pytest.raises(DataError, match="received nothing there"):
         transfer(dataclasses.replace(grid_of(sets), lists=("semi-1pct=/nowhere.txt",)), tmp_path)
+
+
+def test_a_name_given_twice_is_one_encoder_in_a_pool_too(sets, tmp_path):
+    grid = grid_of(sets, ("pixels", "pixels", "random:thin-resnet"), ("knn",))
+    assert transfer(grid, tmp_path, workers=2) == Outcome(made=4)
+    assert {r.encoder for r in read_results(tmp_path)} == {"pixels", "random"}
+
+
+def test_an_encoder_may_raise_anything_and_costs_its_own_row(sets, tmp_path):
+    encoders = [from_callable("mine", lambda x: x.nothing, digest="1"), find_encoder("pixels")]
+    grid = grid_of(sets, ("mine", "pixels"), ("knn",))
+    assert transfer(grid, tmp_path, encoders=encoders) == Outcome(made=2, failed=2)
+    assert read_failures(tmp_path)[0]["error"].startswith("AttributeError: ")
+    with pytest.raises(DataError, match=r"relic_eval\.transfer"):  # such a grid has no words to be taken up by
+        read_grid(tmp_path)
+
+
+def test_what_is_tested_on_the_head_of_another_set_waits_for_it(sets, tmp_path, monkeypatch):
+    """A set without training rows of its own, before the one that has them in the list."""
+    from relic_eval.data import registry
+    from relic_eval.data.named import Counts, Named
+    from relic_eval.data.rows import of_files
+
+    def listed(place, split):
+        files = sorted(f"{kind}/{i}.png" for kind in "abc" for i in (range(4) if split == "test" else range(4, 12)))
+        return of_files(place, files, np.array(["abc".index(f[0]) for f in files]), tuple("abc"), split)
+
+    head = Named("head", "Head", Counts(3, train=24, test=12), listed, "")
+    away = Named("away", "Away", Counts(3, test=12), listed, "", splits=("test",), trains_on="head")
+    monkeypatch.setitem(registry.NAMED, "head", head)
+    monkeypatch.setitem(registry.NAMED, "away", away)
+    data = (f"away:{sets / 'fish'}", f"head:{sets / 'birds'}")
+    grid = Grid(("pixels",), data, ("linear-byol", "robust-sets"), drop_leaks=True)
+    assert transfer(grid, tmp_path) == Outcome(made=2)
+    made = {(r.task, r.protocol): r for r in read_results(tmp_path)}
+    assert set(made) == {("head", "linear-byol"), ("away", "robust-sets")}  # neither is taken for an older one
+    assert made[("away", "robust-sets")].about["counts"]["test"] == 12
+    assert transfer(grid, tmp_path) == Outcome(skipped=2)
+    shards = [transfer(dataclasses.replace(grid, drop_leaks=False), tmp_path / "s", shard=f"{i}/2") for i in (1, 2)]
+    assert sum(shards, Outcome()) == Outcome(made=2)
+
+
+def test_cells_of_other_corruptions_never_stand_side_by_side(sets, tmp_path):
+    pytest.importorskip("imagecorruptions", reason="the extra [robust] is not installed")
+    from relic_eval.board import read_board
+
+    for encoder, kind in (("pixels", "contrast"), ("random:thin-resnet", "brightness")):
+        grid = Grid((encoder,), (str(sets / "birds"),), ("robust",), corruptions=3, kinds=(kind,))
+        assert transfer(grid, tmp_path).made == 1
+    board, _, apart = read_board(tmp_path, protocols=("robust",))
+    assert len(board.rows) == 1
+    assert len(apart) == 1
+    transfer(dataclasses.replace(grid, kinds=("contrast",)), tmp_path)
+    assert len(read_board(tmp_path, protocols=("robust",))[0].rows) == 2
+
+
+def test_a_cell_of_corruptions_that_are_no_longer_in_use_stands_no_longer(sets, tmp_path):
+    pytest.importorskip("imagecorruptions", reason="the extra [robust] is not installed")
+    from relic_eval.data.corruptions import Corruptions
+    from relic_eval.encode import embed
+
+    grid = Grid(("pixels",), (str(sets / "birds"),), ("robust", "knn"), corruptions=3, kinds=("contrast",))
+    transfer(grid, tmp_path)
+    assert {r.protocol for r in read_results(tmp_path)} == {"robust", "knn"}
+    embed(find_encoder("pixels"), str(sets / "birds"), tmp_path, corruptions=Corruptions(kinds=("contrast",), most=6))
+    assert {r.protocol for r in read_results(tmp_path)} == {"knn"}
+
+
+def test_a_grid_that_judges_nothing_says_so(sets, tmp_path, capsys):
+    assert transfer(Grid(("pixels",), ("mini-petmask",), ("knn",)), tmp_path) == Outcome()
+    said = capsys.readouterr().err
+    assert "it has masks and no labels" in said
+    assert "nothing was made" in said

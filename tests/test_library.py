@@ -302,3 +302,32 @@ def test_a_module_and_a_name_on_a_board_in_one_call(tmp_path):
     assert again["encoder"].tolist() == ["mine"]
     with pytest.raises(DataError, match="Pool the feature map"):
         relic_eval.transfer({"broken": lambda x: x[:, 0]}, str(folder), tmp_path / "none", protocols=["knn"])
+
+
+def test_a_task_of_ones_own_is_embedded_and_judged(tmp_path):
+    rng = np.random.default_rng(0)
+    for half, count in (("train", 10), ("test", 4)):
+        for number, kind in enumerate("ab"):
+            (tmp_path / half / kind).mkdir(parents=True)
+            for i in range(count):
+                grey = rng.integers(0, 60, (16, 16))
+                grey[8 * number : 8 * number + 8] += 150
+                Image.fromarray(grey.astype(np.uint8)).save(tmp_path / half / kind / f"{i}.png")
+    mine = relic_eval.task("birds of mine", train=tmp_path / "train", test=tmp_path / "test", metric="mean_per_class")
+    assert len(relic_eval.embed("pixels", mine, tmp_path / "one")) == 2
+    board = relic_eval.transfer(["pixels"], mine, tmp_path / "out", protocols=["knn"])
+    assert board[["task", "metric", "value"]].values.tolist() == [["birds of mine", "mean_per_class", 1.0]]
+
+
+def test_a_board_of_failures_is_no_one_elses(tmp_path):
+    assert len(relic_eval.transfer(["pixels"], "digits", tmp_path, protocols=["knn"])) == 1
+    with pytest.raises(DataError, match="AttributeError"):
+        relic_eval.transfer({"mine": lambda x: x.nothing}, "digits", tmp_path, protocols=["knn"])
+
+
+def test_a_module_in_training_mode_is_found_at_any_side(tmp_path):
+    for side in (16, 400):
+        with pytest.raises(ArgumentError, match="depend on the others of its batch"):
+            relic_eval.embed(
+                lambda x: x.mean((2, 3)) - x.mean((0, 2, 3)), "digits", tmp_path, name=f"centred{side}", side=side
+            )

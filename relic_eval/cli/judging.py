@@ -61,6 +61,9 @@ def transfer(
     on_error: OnError = "fail",
     corruptions: Corrupted = None,
     kind: Kinds = None,
+    views: Annotated[
+        int, typer.Option(min=0, help="Augmented views of each test picture, for the protocol multiview.")
+    ] = 0,
     drop_leaks: DropLeaks = False,
     lists: Annotated[
         list[str] | None,
@@ -76,9 +79,10 @@ def transfer(
     from relic_eval.grid import Grid, read_grid
     from relic_eval.grid import transfer as run
 
-    if resume and (encoders or data or protocol):
+    chosen = encoders or data or protocol or kind or drop_leaks or lists or views or corruptions is not None
+    if resume and (chosen or (device, batch, on_error) != ("auto", 256, "fail")):
         raise ArgumentError(
-            "--resume", "no encoders, data or protocols beside it", "some", "They are those of the last time."
+            "--resume", "no encoders, data, protocols or settings beside it", "some", "They are those of the last time."
         )
     if not encoders and not resume:
         raise ArgumentError("encoders", "at least one, or --resume", "none", "'relic-eval list encoders' names them.")
@@ -93,6 +97,7 @@ def transfer(
         kinds=tuple(kind or ()),
         drop_leaks=drop_leaks,
         lists=tuple(lists or ()),
+        views=views,
     )
     done = run(read_grid(out) if resume else asked, out, shard=shard, workers=workers)
     print(f"{done.made} cells made, {done.skipped} already there, {done.failed} failed")

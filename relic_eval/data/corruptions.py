@@ -1,6 +1,6 @@
 """Corrupted pictures: the kinds and strengths of ImageNet-C from the library `imagecorruptions`, for the pictures of any set.
 
-A corruption changes the square that the encoder sees, as ImageNet-C's were made, and its random numbers are those of (seed,
+A corruption changes a square of one side, the same for all encoders, which is then brought to the side that an encoder sees. Its random numbers are those of (seed,
 kind, strength, picture): neither batches nor other pictures change one. Importing this imports no library.
 """
 
@@ -18,7 +18,7 @@ from pathlib import Path
 import numpy as np
 
 from relic_eval.data.beside import beside, read_beside
-from relic_eval.data.pictures import Pictures, as_transform
+from relic_eval.data.pictures import Pictures, as_transform, resize
 from relic_eval.errors import ArgumentError, DataError, look_up
 from relic_eval.files import digest_json
 from relic_eval.records import Embeddings, Transform
@@ -72,19 +72,19 @@ def asked_for(most: int | None, kinds: Sequence[str] | None = None) -> Corruptio
 def corrupted(source: Pictures, kind: str, strength: int, seed: int = 0) -> Pictures:
     """The same pictures, each corrupted: ImageNet-C's `kind` at `strength` 1 to 5.
 
-    Squares below 32 pixels are continued by their mirror image to 32, corrupted and cut again; of grey pictures the green
+    Each is corrupted at one side (`corrupted_at`), whatever side an encoder sees, and then brought to that: all encoders are
+    shown the same pictures. Squares below 32 pixels are continued by their mirror image to 32, corrupted and cut again; of grey pictures the green
     channel of what becomes of them in colour is kept. Raises DataError where the library is not installed.
     """
     library = _library()
 
     def read(rows: np.ndarray, side: int | Transform) -> tuple[np.ndarray, Mapping[int, str]]:
-        pixels, problems = source.read(rows, side)
+        pixels, problems = source.read(rows, source.corrupted_at)
         made = [
             _corrupt(library, picture, kind, strength, digest_json([seed, kind, strength, str(source.ids[row])]))
             for picture, row in zip(pixels, rows.tolist(), strict=True)
         ]
-        size = as_transform(side).side
-        return np.stack(made) if made else np.empty((0, size, size, source.channels), np.uint8), problems
+        return resize(np.stack(made) if made else pixels, side), problems
 
     return dataclasses.replace(source, read=read)
 
@@ -102,10 +102,10 @@ def _library():
 
 def library_version() -> str:
     """Name and version of the library; a DataError where it is not installed, or where another of its name is."""
-    _library()
-    try:
+    try:  # not by importing it, which takes a second
         return f"{PACKAGE} {importlib.metadata.version(PACKAGE)}"
     except importlib.metadata.PackageNotFoundError:
+        _library()
         raise DataError(
             f"expected {PACKAGE}, received another package with the module imagecorruptions, which takes no seeds. "
             f"pip uninstall imagecorruptions; pip install {PACKAGE}."

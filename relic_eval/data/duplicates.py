@@ -11,8 +11,9 @@ import numpy as np
 
 from relic_eval.data.fingerprints import SEEN, VERSION, Fingerprints, fingerprints
 from relic_eval.data.leaks import MOST_PAIRS, OWN, Leaks, key_of_leaks, leaks_path, read_leaks_at, write_leaks
+from relic_eval.data.own import OwnTask
 from relic_eval.data.pictures import Pictures
-from relic_eval.data.sources import dataset_name, dataset_splits, pictures, split_digest
+from relic_eval.data.sources import dataset_name, dataset_splits, pictures, said_of, split_digest
 from relic_eval.data.tasks import Task, pretraining_rows, split_task, tasks_of
 from relic_eval.errors import DataError, UnknownNameError
 from relic_eval.files import digest_json
@@ -30,7 +31,7 @@ TELLS_NOTHING = 0.5  # share of test pictures beyond which an encoder's cosine t
 _LIKENESS = {"reach": REACH, "share": SHARE, "noise": NOISE, "most": MOST_APART, "side": SEEN.side, "version": VERSION}
 
 
-def find_leaks(data: str, out: Path, *, against: str | None = None) -> list[Leaks]:
+def find_leaks(data: str | OwnTask, out: Path, *, against: str | None = None) -> list[Leaks]:
     """Test pictures of each task of a data set that are among its training pictures too, or among those of the set `against`.
 
     `against` is what an encoder was pretrained on: its `train` split, or of a whole set what pretraining sees. Records go to
@@ -38,6 +39,10 @@ def find_leaks(data: str, out: Path, *, against: str | None = None) -> list[Leak
     between the parts of the division. One pass over the pictures, kept for other searches; then every pair is compared.
     """
     notes, found = out / "data", []
+    head = said_of(data).get("trains_on")
+    if head and against is None:
+        say(f"leaks {dataset_name(data)}: it has no training pictures of its own; --against {head} searches those")
+        return []
     splits = set(dataset_splits(data))
     source = {split: pictures(data, split, notes) for split in sorted(splits) if split == _unmoved(split)}
     other = None if against is None else _pretrained_on(against, notes)

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
+from relic_eval.data.folder import SIDE
 from relic_eval.data.pictures import Pictures
 from relic_eval.data.places import data_root
 from relic_eval.data.rows import Rows, label_digest
@@ -86,13 +87,14 @@ def open_named(
         valid_N=rows.valid_N,
         labels_NC=rows.labels_NC,
         trains_on=named.trains_on,
+        corrupted_at=rows.side if named.below == "." or rows.side != SIDE else 224,  # small pictures at their own size
     )
 
 
 def named_digest(named: Named, split: str, folder: Path | None = None, cache: Path | None = None) -> str:
     """The digest of a split without its pictures: quick where the set has a way, otherwise by listing it."""
     if not named.quick:
-        return open_named(named, split, folder, cache).digest
+        return open_named(named, split, folder, cache).digest  # files are digested once: a note says when
     place = named.place(folder)
     with _told(named):
         return named.quick(place, split, cache)

@@ -38,6 +38,9 @@ class Pictures:
     valid_N: np.ndarray | None = (
         None  # (N,) bool: rows that the set itself keeps for validation; None: drawn from each class
     )
+    corrupted_at: int = (
+        224  # side at which its pictures are corrupted, as ImageNet-C's are; that of small pictures is their own
+    )
     labels_NC: np.ndarray | None = None  # (N, C) bool, where a picture may have several classes; y_N is then the first
     blocks: tuple[str, ...] = ()  # classes of the neighbour block matrix; empty: the first few
     trains_on: str = ""  # the set whose training rows it is tested with; empty: its own
@@ -79,7 +82,8 @@ def from_array(
         return resize(pixels_NHWC[rows], side), {}
 
     side, channels = pixels_NHWC.shape[1], pixels_NHWC.shape[3]
-    return Pictures(dataset, split, digest, names, names, y_N, classes, superclasses, side, channels, read)
+    its = (dataset, split, digest, names, names, y_N, classes, superclasses, side, channels, read)
+    return Pictures(*its, corrupted_at=side)
 
 
 def only(pictures: Pictures, rows_M: np.ndarray) -> Pictures:

@@ -14,6 +14,7 @@ from relic_eval.data.named import Named, named_digest, open_named
 from relic_eval.data.own import OwnTask, own_pictures, own_splits
 from relic_eval.data.parquet import parquet_parts, parquet_pictures, parquet_splits
 from relic_eval.data.pictures import SHIFT, Pictures, said_in_words
+from relic_eval.data.scenes import SCENES
 from relic_eval.data.tasks import TASKS, refuse_bundled_name
 from relic_eval.data.toml import read_task
 from relic_eval.errors import ArgumentError, DataError, UnknownNameError
@@ -157,7 +158,7 @@ def refuse_known_name(name: str) -> None:
     relic_eval.errors.ArgumentError: --data: expected a name of its own, received 'mini-mnist', which is a data set ...
     """
     refuse_bundled_name("--data", name)
-    if name in NAMED or name in SUITES:
+    if name in NAMED or name in SUITES or name in SCENES:
         raise ArgumentError(
             "--data",
             "a name of its own",

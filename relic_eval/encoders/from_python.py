@@ -26,7 +26,7 @@ def from_callable(
     >>> from_callable("mean", lambda x: x.mean((2, 3)), digest="v1").name
     'mean'
     """
-    known = digest_json(["callable", name, digest, channels])
+    known = digest_json(["callable", digest, channels])
     transform = None if side is None else Transform(side)
     return Encoder(name, known, lambda channels, device: function, transform=transform, channels=channels)
 

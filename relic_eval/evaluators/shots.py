@@ -26,7 +26,7 @@ class Shots:
     kind: ClassVar[str] = "probe"
     version: ClassVar[int] = 1  # raise it when the same settings give other numbers
     numbers: tuple[int, ...] = (1, 2, 4, 8, 16)  # of images a class; those that a class does not have are left out
-    draws: tuple[int, ...] = (10, 10, 10, 5, 5)  # of each number: draws of many images differ less
+    draws: tuple[int, ...] = (10, 10, 10, 10, 10)  # of each number
     seed: int = 0
     samples: int = 2000  # of the bootstrap over draws and images
     penalties: tuple[float, ...] = (1e-2, 1e-1, 1.0, 10.0, 100.0)  # times the total variance of the training rows

@@ -86,7 +86,7 @@ SOURCES = {
     "linear-dinov2": "DINOv2's log_regression.py: 45 values of C = 1 / penalty from 1e-6 to 1e5, chosen on validation rows, refitted on all",
     "linear-byol-l2": "as linear-byol, each row divided by its length",
     "linear-byol-standardise": "as linear-byol, each column at mean 0 and spread 1 over the rows that are fitted on",
-    "fewshot": "chosen here: 1, 2, 4, 8 and 16 labelled images a class, ten draws (five of 8 and 16), one penalty a number",
+    "fewshot": "chosen here: 1, 2, 4, 8 and 16 labelled images a class, ten draws, one penalty a number",
     "cluster": "k-means with k = classes on rows at unit length, as DeepCluster divides them; accuracy by the best matching, NMI, AMI, ARI",
     "robust": "ImageNet-C's 15 corruptions at five strengths, made of the test pictures; the probe of linear-byol, mean accuracy; "
     "needs 'embed --corruptions'",

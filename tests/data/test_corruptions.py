@@ -24,7 +24,7 @@ from relic_eval.data.corruptions import (
     library_version,
     with_corruptions,
 )
-from relic_eval.data.pictures import from_array, only
+from relic_eval.data.pictures import from_array, only, resize
 from relic_eval.data.tasks import Task, split_task
 from relic_eval.encode import embed
 from relic_eval.encoders.load import from_callable
@@ -32,6 +32,7 @@ from relic_eval.errors import ArgumentError, DataError, UnknownNameError
 from relic_eval.evaluators.logistic import Logistic
 from relic_eval.evaluators.robust import Robust
 from relic_eval.files import digest_file, digest_json, read_json
+from relic_eval.records import Transform
 from relic_eval.store import find_stores, read_manifest, read_store, verify
 from relic_eval.tables import read_table
 
@@ -108,7 +109,7 @@ def test_small_and_grey_pictures(side, channels, capfd):
 
 def test_padding_alone_changes_nothing():
     """A strength of contrast that is only a mean: inside the mirror image the picture stays where it was."""
-    toy = source(64)
+    toy = source(28)
     clean, made = toy.read(np.arange(6), 28)[0], corrupted(toy, "brightness", 1).read(np.arange(6), 28)[0]
     theirs = np.stack(
         [
@@ -121,6 +122,16 @@ def test_padding_alone_changes_nothing():
     np.testing.assert_array_equal(made, theirs[:, 2:-2, 2:-2])
     corner = [np.corrcoef(c.ravel(), m.ravel())[0, 1] for c, m in zip(clean, made, strict=True)]
     assert min(corner) > 0.9
+
+
+def test_encoders_of_all_sides_are_shown_the_same_corrupted_picture():
+    toy, rows = source(64), np.arange(6)
+    assert toy.corrupted_at == 64
+    made = corrupted(toy, "gaussian_noise", 3)
+    whole = made.read(rows, 64)[0]
+    np.testing.assert_array_equal(made.read(rows, 40)[0], resize(whole, 40))
+    seen = Transform(32, resize=48, interpolation="bilinear")
+    np.testing.assert_array_equal(made.read(rows, seen)[0], resize(whole, seen))
 
 
 def test_pictures_that_are_held_are_read_once():
