@@ -36,6 +36,7 @@ class _Found:
     cells: dict[Name, tuple[str, Path]] = field(default_factory=dict)
     stores: dict[Name, tuple[str, Path]] = field(default_factory=dict)
     failures: dict[Name, str] = field(default_factory=dict)
+    embedded: set[tuple[str, str]] = field(default_factory=set)  # of folders that note no failure of it
     left: list[str] = field(default_factory=list)
 
 
@@ -45,7 +46,7 @@ def merge(sources: Sequence[Path], out: Path) -> Merged:
     No cell, store or source is changed: what has the same key is kept once. Where two cells of one encoder, task and protocol
     have different keys, or embeddings of one name differ, a DataError names both before anything is written. Cells that are
     damaged, outdated or made by a newer version are left behind and named, as is one whose place is taken. A failure is noted
-    where no folder has the cell. The numbers of the embeddings are not copied: 'embed' makes them again where they are wanted.
+    where no folder has the cell, one of 'embed' where none embedded that data set without one. The numbers of the embeddings are not copied: 'embed' makes them again where they are wanted.
     """
     if not sources:
         raise ArgumentError("sources", "at least one folder of results", "none")
@@ -65,7 +66,9 @@ def merge(sources: Sequence[Path], out: Path) -> Merged:
     cells = {n: path for n, (_, path) in found.cells.items() if n not in own_cells}
     made = [name for name, path in cells.items() if _copy_cell(found, name, path, out)]
     for name, message in found.failures.items():
-        if name not in found.cells and not failure_path(out, *name).exists():
+        if name[2] == "embed" and name[:2] in found.embedded:
+            failure_path(out, *name).unlink(missing_ok=True)
+        elif name not in found.cells and not failure_path(out, *name).exists():
             write_failure(out, *name, message)
     for line in found.left:
         warn(f"left behind: {line}")
@@ -83,6 +86,7 @@ def _take(found: _Found, source: Path) -> None:
                 _add(found.stores, "embeddings", (encoder, dataset, split), f"{path.name} {content}", path)
     _refuse_mixed(found)
     failures = {(f["encoder"], f["task"], f["protocol"]): f["error"] for f in read_failures(source)}
+    found.embedded |= {name[:2] for name in contents if (*name[:2], "embed") not in failures}
     for file in sorted(source.glob("cells/*/*/*/cell.json")):
         try:
             result = read_cell(file.parent)

@@ -43,11 +43,11 @@ def alike(results: Sequence[Result], baseline: str) -> tuple[list[Result], list[
 
 def _images(result: Result) -> str:
     """Which files and labels a cell was made of, and which of them could be read."""
-    return digest_json([result.about["data"], test_items(result).tolist() if result.cell.predictions else []])
+    return digest_json([result.about["data"], test_items(result).tolist()])
 
 
 def metric_of(result: Result) -> str:
-    """The metric of the task of a cell: top1, mean_per_class or map11."""
+    """The metric of the task of a cell: top1, mean_per_class, map11 or miou."""
     return str(result.about.get("task_settings", {}).get("metric", "top1"))
 
 
@@ -58,8 +58,11 @@ def training_draws(result: Result) -> int:
 
 
 def test_items(result: Result) -> np.ndarray:
-    """The ids of the images that a cell was tested on, once each."""
-    table = result.cell.predictions or {}
+    """The ids of the images that a cell was tested on, once each; of segmentation those that have a pixel with a label."""
+    table = result.cell.predictions
+    if table is None:
+        item_R = (result.cell.overlaps or {}).get("item", np.array([], str))
+        return item_R[np.sort(np.unique(item_R, return_index=True)[1])]
     return table["item"][: len(table["item"]) // training_draws(result) : answers(result)]
 
 
@@ -70,7 +73,9 @@ def answers(result: Result) -> int:
 
 
 def strata_of(result: Result) -> np.ndarray:
-    """What the images of a cell are resampled within: their class, of several the first."""
+    """What the images of a cell are resampled within: their class, of several the first; pictures with masks are all alike."""
+    if result.cell.predictions is None:
+        return np.zeros(len(test_items(result)), np.int64)
     true, count = (result.cell.predictions or {})["true"], answers(result)
     n = len(test_items(result))
     return true[:n] if count == 1 else true[: n * count].reshape(n, count).argmax(1)

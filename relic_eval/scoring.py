@@ -12,11 +12,13 @@ from relic_eval.files import digest_json
 from relic_eval.metrics.bootstrap import paired_bootstrap, paired_class_bootstrap
 from relic_eval.metrics.hypotheses import mcnemar_pairs, paired_p
 from relic_eval.metrics.precision import mean_average_precision, resampled_precision
+from relic_eval.metrics.segmentation import bootstrap_mean_iou, mean_iou_of_counts
 from relic_eval.metrics.statistics import interval, wilson
 from relic_eval.pairing import answers, metric_of, refuse_others, test_items, training_draws
 from relic_eval.results import Result
+from relic_eval.tuning.overlaps import aligned
 
-METRICS = ("top1", "mean_per_class", "map11")  # that can be worked out of the predictions of a cell
+METRICS = ("top1", "mean_per_class", "map11", "miou")  # that can be worked out of the predictions or overlaps of a cell
 PRECISION_DRAWS = 1000  # average precision is sorted anew in each resample: fewer, used several times over
 
 
@@ -39,7 +41,8 @@ def scored(here: Sequence[Result], strata: Mapping[str, np.ndarray], *, draws: i
         raise DataError(f"{here[0].task}: expected a metric of {', '.join(METRICS)}, received {metric!r}.")
     key = digest_json(test_items(here[0]).tolist())
     stratum_N, seed = strata[key], seed + int(key[:8], 16)
-    return (_precision if metric == "map11" else _shares)(here, stratum_N, draws, seed)
+    of = {"map11": _precision, "miou": _overlap}.get(metric, _shares)
+    return of(here, stratum_N, draws, seed)
 
 
 def _shares(here: Sequence[Result], stratum_N: np.ndarray, draws: int, seed: int) -> Scored:
@@ -74,6 +77,19 @@ def _precision(here: Sequence[Result], stratum_N: np.ndarray, draws: int, seed: 
     sample_MB = np.tile(few_MB, -(-draws // few_MB.shape[1]))[:, :draws]
     ends_M2 = np.stack(interval(sample_MB), 1)
     return Scored(value_M, ends_M2, sample_MB, paired_p(value_M, few_MB), False)
+
+
+def _overlap(here: Sequence[Result], stratum_N: np.ndarray, draws: int, seed: int) -> Scored:
+    """Of mean IoU, which is of all pixels of a sample of pictures: pictures are resampled, whole."""
+    tables = [r.cell.overlaps or {} for r in here]
+    classes = 1 + max(int(t["class"].max()) for t in tables)  # what is nowhere adds nothing
+    count_M3TNC = aligned(tables, classes)
+    value_M = mean_iou_of_counts(count_M3TNC.sum(3).swapaxes(0, 1)).mean(-1)
+    sample_MB = bootstrap_mean_iou(count_M3TNC, draws=draws, seed=seed)
+    p_MM = paired_p(value_M, sample_MB)
+    # of n pictures no test of signs says less than 2^-n, though resamples of a few may have no spread at all
+    p_MM = np.maximum(p_MM, 0.5 ** len(stratum_N))
+    return Scored(value_M, np.stack(interval(sample_MB), 1), sample_MB, p_MM, count_M3TNC.shape[2] > 1)
 
 
 def _right(result: Result) -> np.ndarray:

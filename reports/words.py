@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
-METRICS = {"top1": "top-1", "mean_per_class": "mean per class", "map11": "11-point mAP"}
+METRICS = {"top1": "top-1", "mean_per_class": "mean per class", "map11": "11-point mAP", "miou": "mean IoU"}
 
 
 def percent(value: float | None) -> str:

@@ -7,8 +7,12 @@ import pytest
 
 from relic_eval.board import board_table, make_board
 from relic_eval.errors import ArgumentError, DataError, UnknownNameError
+from relic_eval.metrics.segmentation import mean_iou, picture_counts, pixel_confusion
+from relic_eval.pairing import alike
 from relic_eval.records import Cell, Measurement
-from relic_eval.results import Result
+from relic_eval.results import Result, write_cell
+from relic_eval.tuning.overlaps import make_cell
+from relic_eval.tuning.table import describe
 
 
 def result(encoder, right_N, task="t", data="d", protocol="linear-byol"):
@@ -198,3 +202,109 @@ def test_the_table_has_a_line_an_encoder_and_column():
     table = board_table(board)
     assert [(r["encoder"], r["task"]) for r in table if r["value"] is not None] == [("a", "t"), ("b", "t"), ("b", "u")]
     assert len(table) == 4
+
+
+def masked(encoder, predicted_TNP, true_NP, task="m", data="d", protocol="segment-linear"):
+    """A cell of segmentation: what T trainings predict of the pixels of N pictures, which are of three classes."""
+    counts = [picture_counts(true_NP[:, None], p_NP[:, None], 3) for p_NP in predicted_TNP]
+    ids = np.array([f"{task}/{i}" for i in range(len(true_NP))])
+    cell = make_cell(np.stack(counts, 1), ids, ("rest", "one", "two"), {}, {})
+    settings = {"title": task, "dataset": task, "train": "train", "test": "test", "level": "class", "seed": 0}
+    about = {
+        "key": encoder,
+        "title": task,
+        "classes": ["rest", "one", "two"],
+        "settings": describe(protocol),
+        "versions": {},
+        "data": {"train": data, "test": data},
+        "stores": {},
+        "counts": {"train": 1, "valid": 1, "test": len(true_NP)},
+        "task_settings": {**settings, "metric": "miou"},
+    }
+    return Result(encoder, task, protocol, cell, about)
+
+
+def masks(pictures=40, pixels=50, wrong=(0.3, 0.2), seed=0):
+    """True classes, and those that two encoders predict: of each picture another share is wrong, for both alike."""
+    rng = np.random.default_rng(seed)
+    true_NP = rng.choice(3, (pictures, pixels), p=(0.7, 0.2, 0.1))
+    hard_NP = rng.random((pictures, pixels)) * rng.uniform(0.3, 2, pictures)[:, None]
+    return true_NP, [np.where(hard_NP > 1 - w, rng.integers(0, 3, true_NP.shape), true_NP) for w in wrong]
+
+
+def test_segmentation_has_values_and_paired_intervals_of_resampled_pictures():
+    """Against a loop that adds up the confusion of the pictures of each sample, all other code and another seed."""
+    true_NP, (worse, better) = masks()
+    board = make_board(
+        [masked("supervised", [worse], true_NP), masked("mine", [better], true_NP)], protocols=("segment-linear",)
+    )
+    confusion = np.array(
+        [[pixel_confusion(t, p, 3) for t, p in zip(true_NP, its, strict=True)] for its in (worse, better)]
+    )
+    rng, sample = np.random.default_rng(9), []
+    for _ in range(4000):
+        pick = rng.integers(0, len(true_NP), len(true_NP))
+        sample.append([mean_iou(confusion[m][pick].sum(0)) for m in (0, 1)])
+    base_B, mine_B = np.array(sample).T
+    values = [mean_iou(c.sum(0)) for c in confusion]
+    (column,), difference = board.columns, board.difference("mine", "supervised", 0)
+    entry = {r.encoder: r.entries[0] for r in board.rows}
+    assert (column.metric, column.n) == ("miou", 40)
+    assert [entry[e].value for e in ("supervised", "mine")] == pytest.approx(values)
+    assert (entry["mine"].low, entry["mine"].high) == pytest.approx(np.percentile(mine_B, (2.5, 97.5)), abs=0.004)
+    assert (difference.better, difference.value) == ("mine", pytest.approx(values[1] - values[0]))
+    expected = np.percentile(mine_B - base_B, (2.5, 97.5))
+    assert (difference.low, difference.high) == pytest.approx(expected, abs=0.003)
+    apart = (entry["mine"].high - entry["mine"].low) + (entry["supervised"].high - entry["supervised"].low)
+    assert difference.high - difference.low < apart / 2
+    assert difference.certain
+    assert entry["mine"].change == pytest.approx(100 * (values[1] / values[0] - 1))
+    expected = np.percentile(100 * (mine_B / base_B - 1), (2.5, 97.5))
+    assert (entry["mine"].change_low, entry["mine"].change_high) == pytest.approx(expected, abs=0.8)
+    assert [(r.encoder, r.rank, r.rank_last) for r in board.rows] == [("mine", 1, 1), ("supervised", 2, 2)]
+
+
+def test_segmentations_that_cannot_be_told_apart_are_tied():
+    true_NP, (one, other) = masks(wrong=(0.3, 0.3))
+    cells = [masked("a", [one], true_NP), masked("b", [other], true_NP)]
+    board = make_board(cells, protocols=("segment-linear",), draws=2000)
+    assert all(r.entries[0].tied_with_best and (r.rank, r.rank_last) == (1, 2) for r in board.rows)
+    assert board.differences[0].more_images > 0
+    several = [masked("a", [one, other], true_NP), masked("b", [other, other], true_NP)]
+    board = make_board(several, protocols=("segment-linear",), draws=2000)
+    assert {r.encoder: r.entries[0].value for r in board.rows} == {
+        c.encoder: pytest.approx(c.cell.rows[0].value) for c in several
+    }
+    assert board.differences[0].more_images is None  # it is trainings that vary
+
+
+def test_what_a_few_masks_show_is_not_certain():
+    """All of four pictures right against none: every resample says the same, but the mid-p of four signs is 1/16."""
+    true_NP = masks(4)[0]
+    cells = [masked("a", [true_NP], true_NP), masked("b", [(true_NP + 1) % 3], true_NP)]
+    difference = make_board(cells, protocols=("segment-linear",), draws=200).difference("a", "b", 0)
+    assert (difference.low, difference.sure, difference.certain, difference.p) == (1, True, False, 1 / 16)
+
+
+def test_segmentations_of_other_masks_or_pictures_do_not_share_a_column():
+    true_NP, (one, other) = masks()
+    cells = [masked("a", [one], true_NP), masked("b", [other], (true_NP + 1) % 3)]
+    with pytest.raises(ArgumentError, match="the same pictures and masks"):
+        make_board(cells, protocols=("segment-linear",), draws=9)
+    few = masked("b", [other[:20]], true_NP[:20])
+    kept, apart = alike([cells[0], few], "a")
+    assert ([r.encoder for r in kept], [a["encoder"] for a in apart]) == (["a"], ["b"])
+    with pytest.raises(ArgumentError, match="the same images and labels"):
+        make_board([cells[0], few], protocols=("segment-linear",), draws=9)
+
+
+def test_the_leaderboard_of_segmentation(tmp_path, cli):
+    true_NP, predicted = masks()
+    for encoder, its in zip(("pixels", "mine"), predicted, strict=True):
+        r = masked(encoder, [its], true_NP)
+        write_cell(tmp_path, r.encoder, r.task, r.protocol, r.cell, r.about)
+    words = ("leaderboard", "--out", str(tmp_path), "--protocol", "segment-linear", "--baseline", "pixels")
+    text = cli(*words).stdout
+    assert "Mean IoU in % with 95% intervals" in text
+    assert f"{100 * mean_iou(pixel_confusion(true_NP, predicted[1], 3)):.1f} (" in text
+    assert ",miou," in cli(*words, "--csv").stdout

@@ -15,7 +15,7 @@ from relic_eval.board import board_table, read_board, read_costs
 from relic_eval.errors import ArgumentError, DataError
 from relic_eval.intake import import_arrays
 from relic_eval.merging import Merged, merge
-from relic_eval.results import cell_path, read_results, write_failure
+from relic_eval.results import cell_path, read_failures, read_results, write_failure
 from relic_eval.run import evaluate
 from relic_eval.sharding import parse_shard, shard
 from relic_eval.store import find_stores, in_use
@@ -142,6 +142,19 @@ def test_a_failure_is_noted_only_where_nobody_has_the_cell(two, tmp_path):
     merge(two, out)
     assert [f["protocol"] for f in read_board(out)[2]] == ["ridge"]
     assert {r.protocol for r in read_results(out) if r.encoder == "c"} == set(PROTOCOLS)
+
+
+def test_a_failed_embed_is_noted_only_where_nobody_embedded_that_set(two, tmp_path):
+    one, other = two
+    write_failure(one, "c", "toy", "embed", "no memory.")  # the other machine embedded it
+    write_failure(one, "a", "toy", "embed", "no memory for its corruptions.")  # nobody else has it
+    write_failure(one, "c", "more", "embed", "no such set.")  # of this set nothing is there
+    for sources in ((one, other), (other, one)):
+        out = tmp_path / sources[0].name / "out"
+        merge(sources, out)
+        assert {(f["encoder"], f["task"]) for f in read_failures(out)} == {("a", "toy"), ("c", "more")}
+    merge([other], one)
+    assert {(f["encoder"], f["task"]) for f in read_failures(one)} == {("a", "toy"), ("c", "more")}
 
 
 def test_a_source_that_points_elsewhere_writes_nothing_outside(two, tmp_path):

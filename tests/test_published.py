@@ -45,7 +45,7 @@ def values(method, task, protocol, metric, network="resnet50"):
         ("DINO", "vit-b/8", "imagenet", "linear-imagenet", "top1", {80.1}),
         ("EsViT", "swin-b/w14", "imagenet", "linear-imagenet", "top1", {81.3}),
         ("MoCo v3", "vit-s", "imagenet", "linear-imagenet", "top1", {73.2, 73.4}),
-        ("DINO", "resnet50", "imagenet", "knn-dino", "top1", {67.5}),
+        ("DINO", "resnet50", "imagenet", "knn-dino-20", "top1", {67.5}),
         ("NNCLR", "resnet50", "imagenet", "semi-10pct", "top1", {69.8, 70.2}),
         ("BYOL", "resnet50-4x", "imagenet", "semi-1pct", "top5", {87.9}),
         ("Supervised", "resnet50", "pets", "linear-byol", "mean_per_class", {91.5}),
@@ -157,6 +157,17 @@ def test_only_the_same_task_protocol_metric_and_images_stand_beside_ours(board):
     assert (
         published_beside(make_board([cell("a", "dtd", 1880, 900, protocol="knn")], protocols=("knn",), draws=9)) == {}
     )
+
+
+def test_a_figure_at_20_neighbours_stands_beside_ours_at_20_and_nowhere_else():
+    methods = {}
+    for protocol in ("knn-dino", "knn-dino-20"):
+        cells = [cell("mine", "imagenet", 50000, 30000, protocol)]
+        (rows,) = published_beside(make_board(cells, protocols=(protocol,), draws=9)).values()
+        methods[protocol] = {p.method for p in rows}
+    assert methods["knn-dino-20"] == {"DINO"}
+    assert "RELICv2" in methods["knn-dino"]
+    assert not any("20 neighbours" in p.note for p in ROWS if p.protocol == "knn-dino")
 
 
 def test_published_numbers_are_shown_and_never_ranked(board):

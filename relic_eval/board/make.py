@@ -41,7 +41,7 @@ def make_board(
     for name in protocols:
         if name not in known:
             raise UnknownNameError("protocol", name, known)
-    chosen = [r for r in results if r.protocol in protocols and r.cell.predictions is not None]
+    chosen = [r for r in results if r.protocol in protocols and (r.cell.predictions or r.cell.overlaps) is not None]
     measures = sorted({r.protocol for r in chosen if r.cell.rows[0].metric not in METRICS})
     if measures:
         raise ArgumentError("protocol", "protocols of accuracy, such as linear-byol, fewshot-5 or knn", measures[0])

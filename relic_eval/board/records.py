@@ -13,7 +13,7 @@ class Column:
     protocol: str
     title: str
     n: int  # test images
-    metric: str = "top1"  # or mean_per_class, map11
+    metric: str = "top1"  # or mean_per_class, map11, miou
     dataset: str = ""  # tasks of one data set are one sample of what other data sets would say; empty: the task's name
 
 
