@@ -22,6 +22,7 @@ class Shots:
     rows: np.ndarray  # (N,) int64, of `pictures`
     y_N: np.ndarray  # (N,) int64, index into `classes`
     classes: tuple[str, ...]
+    labels_NC: np.ndarray | None = None  # (N, C) bool, where a picture may have several of `classes`
 
     def __len__(self) -> int:
         return len(self.rows)
@@ -32,14 +33,10 @@ class Shots:
         arrays = [digest_bytes(np.ascontiguousarray(a, np.int64).tobytes()) for a in (self.rows, self.y_N)]
         return digest_json([self.pictures.digest, self.pictures.split, *arrays, self.classes])
 
-    @property
-    def labels_NC(self) -> np.ndarray | None:
-        """(N, C) bool, where a picture may have several classes."""
-        return None if self.pictures.labels_NC is None else self.pictures.labels_NC[self.rows]
-
     def take(self, places: np.ndarray) -> Shots:
         """Those at these places (or of this mask), in this order."""
-        return replace(self, rows=self.rows[places], y_N=self.y_N[places])
+        labels_NC = None if self.labels_NC is None else self.labels_NC[places]
+        return replace(self, rows=self.rows[places], y_N=self.y_N[places], labels_NC=labels_NC)
 
     def labelled(self) -> Embeddings:
         """Ids and labels alone, without features, as the tables of a cell are made of."""
@@ -68,7 +65,10 @@ def divide(
     """
     parts = split_task(task, _numbered(train, left_out[0]), _numbered(test, left_out[1]))
     sources = (train, train, train if task.train == task.test else test)
-    made = (Shots(p, e.x_ND[:, 0].astype(np.int64), e.y_N, e.classes) for p, e in zip(sources, parts, strict=True))
+    made = (
+        Shots(p, e.x_ND[:, 0].astype(np.int64), e.y_N, e.classes, e.labels_NC)
+        for p, e in zip(sources, parts, strict=True)
+    )
     return tuple(made)  # type: ignore[return-value]
 
 
@@ -88,7 +88,13 @@ def joined(one: Shots, other: Shots) -> Shots:
     ):
         received = f"{one.pictures.split} and {other.pictures.split}, or two sets"
         raise ArgumentError("valid", "rows of the split that trains", received)
-    return replace(one, rows=np.concatenate([one.rows, other.rows]), y_N=np.concatenate([one.y_N, other.y_N]))
+    both = None if one.labels_NC is None or other.labels_NC is None else [one.labels_NC, other.labels_NC]
+    return replace(
+        one,
+        rows=np.concatenate([one.rows, other.rows]),
+        y_N=np.concatenate([one.y_N, other.y_N]),
+        labels_NC=None if both is None else np.concatenate(both),
+    )
 
 
 def _numbered(pictures: Pictures, left_out: Sequence[int]) -> Embeddings:
@@ -104,4 +110,5 @@ def _numbered(pictures: Pictures, left_out: Sequence[int]) -> Embeddings:
         pictures.superclasses,
         absent_M2=absent_M2,
         valid_N=valid_N,
+        labels_NC=None if pictures.labels_NC is None else pictures.labels_NC[rows],
     )
