@@ -3,15 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import closing
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 import numpy as np
 
+from relic_eval.data.ahead import read_ahead
+from relic_eval.data.leaks import drop_leaks
 from relic_eval.data.pictures import Pictures
 from relic_eval.data.tasks import Task, split_task
 from relic_eval.errors import ArgumentError
-from relic_eval.files import digest_bytes, digest_json
-from relic_eval.records import Embeddings
+from relic_eval.files import digest_bytes, digest_json, read_record, write_json
+from relic_eval.records import Embeddings, Transform
+
+GLANCE = 8  # side in pixels of pictures that are read to see whether they can be; each file is decoded whole
+GLANCED = 256  # pictures that are looked at in one go
 
 
 @dataclass(frozen=True)
@@ -95,6 +102,36 @@ def joined(one: Shots, other: Shots) -> Shots:
         y_N=np.concatenate([one.y_N, other.y_N]),
         labels_NC=None if both is None else np.concatenate(both),
     )
+
+
+def without_leaked(shots: Shots, ids: np.ndarray) -> Shots:
+    """Training (or validation) pictures without those of these ids; DataError where a class would have none left.
+
+    >>> from relic_eval.data.pictures import from_array
+    >>> p = from_array("toy", "all", np.zeros((4, 2, 2), np.uint8), np.array([0, 1, 0, 1]), ("a", "b"), digest="d")
+    >>> without_leaked(Shots(p, np.arange(4), p.y_N, p.classes), np.array(["toy/all/2"])).rows
+    array([0, 1, 3])
+    """
+    drop_leaks(shots.labelled(), ids)
+    return shots.take(~np.isin(shots.pictures.ids[shots.rows], ids.astype(str)))
+
+
+def unreadable(pictures: Pictures, notes: Path) -> list[int]:
+    """Rows of the pictures that cannot be read: one pass over all, whose finding is noted in `notes`, by their digest.
+
+    >>> from relic_eval.data.pictures import from_array; import tempfile
+    >>> p = from_array("toy", "all", np.zeros((4, 2, 2), np.uint8), np.array([0, 1, 0, 1]), ("a", "b"), digest="d")
+    >>> unreadable(p, Path(tempfile.mkdtemp()))
+    []
+    """
+    note = notes / f"unreadable-{digest_json([pictures.digest, pictures.split])[:16]}.json"
+    if note.exists():
+        return list(read_record(note, {"rows": list})["rows"])
+    rows = np.arange(len(pictures))
+    with closing(read_ahead(pictures, rows, Transform(GLANCE), GLANCED)) as batches:
+        found = sorted(row for batch in batches for row in batch.problems)
+    write_json(note, {"rows": found})
+    return found
 
 
 def _numbered(pictures: Pictures, left_out: Sequence[int]) -> Embeddings:
