@@ -7,25 +7,33 @@ import shutil
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from relic_eval.data.leaks import drop_digest, leaked_ids
+from relic_eval.data.pictures import Pictures
 from relic_eval.data.scenes import SCENES, scene_splits, scenes
 from relic_eval.data.sources import dataset_name, dataset_splits, pictures, said_of, split_digest
 from relic_eval.data.tasks import Task, tasks_of
 from relic_eval.devices import versions
 from relic_eval.encoders.load import Encoder
-from relic_eval.errors import NewerError, RelicError
+from relic_eval.errors import ArgumentError, NewerError, RelicError
 from relic_eval.files import folder_name
 from relic_eval.progress import say, warn
-from relic_eval.results import cell_path, failure_path, key_of, write_cell, write_failure
+from relic_eval.results import cell_path, failure_path, forget_cell, key_of, write_cell, write_failure
 from relic_eval.run import Outcome
 from relic_eval.store import find_stores, read_manifest
 from relic_eval.timings import note_time
 from relic_eval.tuning.cells import cell_key, tune
+from relic_eval.tuning.scenery import divide_scenes
+from relic_eval.tuning.semi import LISTED
+from relic_eval.tuning.shots import Shots, divide, unreadable, without_leaked
 from relic_eval.tuning.table import PROTOCOLS, TITLES, describe
+
+NO_ROWS = "the set has no training rows of its own"
 
 
 @dataclass(frozen=True)
@@ -46,26 +54,51 @@ def tuned(
     *,
     device: str = "auto",
     lists: dict[str, tuple[str, ...]] | None = None,
+    without_leaks: bool = False,
+    on_error: str = "fail",
 ) -> Outcome:
     """The cells of these protocols for one encoder and data set; `lists` are the published names of labelled pictures, by protocol.
 
-    Protocols of segmentation are for sets with masks, the others for sets with labels. What is there is skipped before a
-    network is built; what fails is noted. Points of a grid that are done are kept under `out`/notes until the cell is.
+    Protocols of segmentation are for sets with masks, the others for sets with labels and training rows of their own: what
+    does not fit is left out, and said. What is there is skipped before a network is built; what fails is noted. Points of a
+    grid that are done are kept under `out`/notes until the cell is.
+    `without_leaks` leaves out labelled training pictures that the task tests too, as a search before has found them;
+    `on_error="skip"` leaves out labelled pictures that cannot be read.
     """
-    total = Outcome()
+    if on_error not in ("fail", "skip"):
+        raise ArgumentError("on_error", "fail or skip", repr(on_error))
+    total, questions = Outcome(), None
     for protocol in protocols:
-        if (PROTOCOLS[protocol].data == "scenes") != (data in SCENES):
-            continue
-        ask = _scenes if data in SCENES else _labelled
+        name = data if data in SCENES else dataset_name(data)
+        names = (encoder.name, name, protocol)
         try:
-            questions = ask(data, encoder, out)
+            why = _misfit(data, protocol)
+            if why:
+                say(f"tune {' '.join(names)}: left out, {why}")
+                if why == NO_ROWS:
+                    forget_cell(out, *names)  # of a time when it was tuned on its test rows
+                continue
+            if questions is None:  # the same for all protocols, and not asked for where none fits
+                questions = (
+                    _scenes(data, out) if data in SCENES else _labelled(data, encoder, out, without_leaks, on_error)
+                )
         except (RelicError, ValueError) as error:
-            total += _failed(out, (encoder.name, data if data in SCENES else dataset_name(data), protocol), error)
+            total += _failed(out, names, error)
             continue
         for question in questions:
-            listed = (lists or {}).get(protocol, ())
+            listed = (lists or {}).get(protocol, ()) if question.task.dataset == LISTED else ()
             total += _cell(encoder, question, protocol, out, encoder.device or device, listed)
     return total
+
+
+def _misfit(data: str, protocol: str) -> str:
+    """Why a protocol is no question for a set; empty where it is one."""
+    wants_masks = PROTOCOLS[protocol].data == "scenes"
+    if wants_masks != (data in SCENES):
+        return "it needs masks, and the set has labels" if wants_masks else "it needs labels, and the set has masks"
+    if data not in SCENES and said_of(data).get("trains_on"):
+        return NO_ROWS
+    return ""
 
 
 def _cell(
@@ -118,37 +151,64 @@ def _about(key: str, encoder: Encoder, question: Question, protocol: str, parts:
         "counts": {half: len(part) for half, part in zip(("train", "valid", "test"), parts, strict=True)},
         "stores": {},
         "weights": encoder.digest,
-        "data": {"train": question.digests[0], "test": question.digests[1]},
+        "data": {
+            "train": question.digests[0],
+            "test": question.digests[1],
+            # cells with and without leaks are made of other images: boards never put them side by side
+            **({"dropped": question.task.drop} if question.task.drop else {}),
+        },
         "versions": versions(),
     }
 
 
-def _labelled(data: str, encoder: Encoder, out: Path) -> list[Question]:
+def _labelled(data: str, encoder: Encoder, out: Path, without_leaks: bool, on_error: str) -> list[Question]:
     """The tasks of a set with labels: its classes, on untouched images, with the rows that probes have."""
-    from relic_eval.tuning.shots import divide
-
     notes, name, said = out / "data", dataset_name(data), said_of(data)
-    its = {s.split: s.path for s in find_stores(out, [encoder.name], [name])}
+    stores = {s.split: s.path for s in find_stores(out, [encoder.name], [name])}
     tasks = tasks_of(name, set(dataset_splits(data)), False, said.get("title", ""), said.get("metric") or "top1")
     found = []
     for task in (t for t in tasks if t.level == "class" and not t.test.endswith("-shifted")):
         halves = (task.train, task.test)
+        digests = tuple(split_digest(data, half, notes) for half in halves)
         train, test = (pictures(data, half, notes) for half in halves)
-        absent = [
-            [row for row, _ in read_manifest(its[half])["data"]["absent"]] if half in its else [] for half in halves
-        ]
+        absent = [_absent(half, stores.get(half.split), notes, on_error) for half in (train, test)]
+        leaked = (
+            leaked_ids(out, task, dict(zip(("train", "test"), digests, strict=True))) if without_leaks else np.array([])
+        )
+        task = dataclasses.replace(task, drop=drop_digest(leaked))
         valid = [] if train.valid_N is None else np.flatnonzero(train.valid_N).tolist()
         division = [task.level, task.valid_share, task.seed, task.train == task.test, valid, absent, task.metric]
-        digests = tuple(split_digest(data, half, notes) for half in halves)
-        parts = lambda task=task, train=train, test=test, absent=absent: divide(task, train, test, tuple(absent))  # noqa: E731
-        found.append(Question(task, digests, division, parts))
+        division += [task.drop] if task.drop else []
+        found.append(Question(task, digests, division, partial(_parts, task, train, test, absent, leaked)))
     return found
 
 
-def _scenes(data: str, encoder: Encoder, out: Path) -> list[Question]:
-    """The one task of a set with masks."""
-    from relic_eval.tuning.scenery import divide_scenes
+def _absent(its: Pictures, store: Path | None, notes: Path, on_error: str) -> list[int]:
+    """Rows that are left out as unreadable: those that the store in use lacks, where it is of these pictures."""
+    said = None if store is None else read_manifest(store)["data"]
+    if said is not None and said["digest"] == its.digest:
+        return [row for row, _ in said["absent"]]
+    if on_error != "skip":
+        return []
+    rows = unreadable(its, notes)
+    if rows:
+        say(
+            f"tune {its.dataset} {its.split}: {len(rows)} unreadable pictures are left out, the first {its.ids[rows[0]]}"
+        )
+    return rows
 
+
+def _parts(
+    task: Task, train: Pictures, test: Pictures, absent: Sequence[Sequence[int]], leaked: np.ndarray
+) -> tuple[Shots, Shots, Shots]:
+    learnt, valid, tested = divide(task, train, test, (absent[0], absent[1]))
+    if task.drop:
+        learnt, valid = (without_leaked(part, leaked) for part in (learnt, valid))
+    return learnt, valid, tested
+
+
+def _scenes(data: str, out: Path) -> list[Question]:
+    """The one task of a set with masks."""
     its = {split: scenes(data, split, out / "data") for split in scene_splits(data)}
     train, test, valid = its["train"], its["test"], its.get("valid")
     task = Task(data, SCENES[data].title, data, metric="miou")

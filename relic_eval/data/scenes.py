@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from io import BytesIO
 from pathlib import Path
 from typing import BinaryIO
@@ -30,11 +31,16 @@ class Scenes:
     ids: np.ndarray  # (N,) str
     classes: tuple[str, ...]  # names of the numbers 0 .. C-1
     ignore: int  # the number of pixels that are neither trained nor judged
-    sizes_N2: np.ndarray  # (N, 2) int64, height and width in pixels
+    sizes: Callable[[], np.ndarray]  # (N, 2) int64, height and width in pixels; opens every picture's header
     read: Callable[[int], tuple[np.ndarray, np.ndarray]]
 
     def __len__(self) -> int:
         return len(self.ids)
+
+    @cached_property
+    def sizes_N2(self) -> np.ndarray:
+        """Height and width in pixels, found when they are first asked for. Raises DataError, naming the file, as `read` does."""
+        return self.sizes()
 
 
 VOID = 255  # what pixels without a class are called, where a set has no number of its own for them
@@ -101,7 +107,9 @@ def _made(
     source: Callable[[Path | str], Path | BinaryIO],
 ) -> Scenes:
     """A split of these pairs, whose files or bytes `source` gives."""
-    by_size = [_height_width(picture, source) for _, picture, _ in pairs]
+
+    def sizes() -> np.ndarray:
+        return np.array([_height_width(picture, source) for _, picture, _ in pairs], np.int64).reshape(-1, 2)
 
     def read(row: int) -> tuple[np.ndarray, np.ndarray]:
         _, picture, mask = pairs[row]
@@ -118,8 +126,7 @@ def _made(
         return pixels_HWC, numbers_HW
 
     ids = np.array([f"{split}/{key}" for key, _, _ in pairs])
-    sizes_N2 = np.array(by_size, np.int64).reshape(-1, 2)
-    return Scenes(name, split, digest, ids, kind.classes, kind.ignore, sizes_N2, read)
+    return Scenes(name, split, digest, ids, kind.classes, kind.ignore, sizes, read)
 
 
 def _or_named(file: Path | str, made: Callable[[], np.ndarray]) -> np.ndarray:

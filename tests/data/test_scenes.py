@@ -145,3 +145,16 @@ def test_the_digest_follows_pictures_and_masks(tmp_path):
     assert ask() == before
     save(root / "SegmentationClassAug" / "2011_003255.png", np.zeros((8, 9), np.uint8))
     assert ask() != before
+
+
+def test_no_picture_is_opened_before_its_size_is_asked_for(tmp_path, monkeypatch):
+    import relic_eval.data.scenes as module
+
+    voc(tmp_path)
+    opened, upright_size = [], module.upright_size
+    monkeypatch.setattr(module, "upright_size", lambda file: opened.append(file) or upright_size(file))
+    found = scenes("voc2012", "train", folder=tmp_path, counts={"train": 2})
+    assert (len(found), opened) == (2, [])
+    assert found.sizes_N2.tolist() == [[6, 9], [7, 9]]
+    assert found.sizes_N2 is found.sizes_N2
+    assert len(opened) == 2

@@ -53,7 +53,9 @@ def patchwork(split: str, count: int, seed: int) -> Scenes:
     ids = np.array([f"{split}/{n}" for n in range(count)])
     sizes = np.array([m.shape for m in masks])
     classes = ("rest", "red", "green")
-    return Scenes("patches", split, f"{split}{seed}", ids, classes, 9, sizes, lambda row: (pictures[row], masks[row]))
+    return Scenes(
+        "patches", split, f"{split}{seed}", ids, classes, 9, lambda: sizes, lambda row: (pictures[row], masks[row])
+    )
 
 
 @pytest.fixture(scope="session")

@@ -21,7 +21,7 @@ from relic_eval.tuning.classify import Crops, begin, fit, scores
 from relic_eval.tuning.descent import Descent
 from relic_eval.tuning.feed import Feed
 from relic_eval.tuning.finetune import FineTune
-from relic_eval.tuning.shots import Shots, divide
+from relic_eval.tuning.shots import Shots, divide, joined
 
 SMALL = FineTune(learning_rates=(0.003, 0.03), decays=(0.0, 1e-4), steps=16, batch=24)
 SHORT = dataclasses.replace(SMALL, decays=(0.0,), steps=2, batch=16)
@@ -158,7 +158,8 @@ def test_a_point_that_diverges_costs_only_itself(encoder, shots):
 
 def of_metric(parts, metric, labels_NC=None):
     changed = dataclasses.replace(parts[0].pictures, metric=metric, labels_NC=labels_NC)
-    return tuple(dataclasses.replace(part, pictures=changed) for part in parts)
+    its = (None if labels_NC is None else labels_NC[part.rows] for part in parts)
+    return tuple(dataclasses.replace(p, pictures=changed, labels_NC=own) for p, own in zip(parts, its, strict=True))
 
 
 def test_the_metric_of_the_task_chooses_and_stands_first_with_its_interval(encoder, shots):
@@ -251,3 +252,22 @@ def test_rows_are_divided_as_those_of_embeddings(whole):
     marked = dataclasses.replace(source, valid_N=np.arange(36) % 12 == 0)
     if not whole:
         assert divide(task, marked, other)[1].rows.tolist() == [0, 12, 24]
+
+
+def test_labels_of_several_classes_are_numbered_as_the_training_rows_are():
+    def source(split, labels, classes):
+        blank, y = np.zeros((len(labels), 2, 2), np.uint8), labels.argmax(1)
+        return dataclasses.replace(from_array("s", split, blank, y, classes, digest=split), labels_NC=labels)
+
+    train = source("train", np.tile(np.array([[1, 1, 0], [0, 1, 1], [1, 0, 1]], bool), (5, 1)), ("ant", "bee", "cat"))
+    test = source("test", np.array([[1, 0], [0, 1], [1, 1]], bool), ("cat", "ant"))  # no bee, and another order
+    task = Task("s", "S", "s", metric="map11")
+    parts = divide(task, train, test, ([4], [1]))
+    assert parts[2].classes == ("ant", "bee", "cat")
+    assert parts[2].labels_NC.tolist() == [[False, False, True], [True, False, True]]
+    assert parts[2].labels_NC[np.arange(2), parts[2].y_N].all()
+    assert parts[2].labelled().labels_NC.shape == (2, 3)
+    for part in parts[:2]:
+        np.testing.assert_array_equal(part.labels_NC, train.labels_NC[part.rows])
+    both = joined(*parts[:2])
+    np.testing.assert_array_equal(both.take(both.y_N == 1).labels_NC, train.labels_NC[both.rows[both.y_N == 1]])
