@@ -216,11 +216,17 @@ def pair(encoder: Encoder, data: str | OwnTask, grid: Grid, out: Path) -> Outcom
     on_rows = tuple(name for name in grid.protocols if name in PROTOCOLS)
     on_pictures = [name for name in grid.protocols if name in TUNED]
     done = Outcome()
+    if grid.drop_leaks and data not in SCENES:
+        try:
+            find_leaks(data, out)
+        except (RelicError, ValueError) as error:
+            return _failed(out, encoder.name, dataset_name(data), "leaks", error)
     if data in SCENES and (on_rows or not grid.protocols):
         say(f"transfer {encoder.name} {data}: it has masks and no labels: name a protocol such as segment-linear")
     elif on_rows or not grid.protocols:
         done += _measured(encoder, data, on_rows, grid, out)
-    return done + tuned(encoder, data, on_pictures, out, device=grid.device, lists=read_lists(grid.lists))
+    settings: dict[str, Any] = {"device": grid.device, "lists": read_lists(grid.lists), "on_error": grid.on_error}
+    return done + tuned(encoder, data, on_pictures, out, without_leaks=grid.drop_leaks, **settings)
 
 
 def _measured(encoder: Encoder, data: str | OwnTask, protocols: tuple[str, ...], grid: Grid, out: Path) -> Outcome:
@@ -229,18 +235,20 @@ def _measured(encoder: Encoder, data: str | OwnTask, protocols: tuple[str, ...],
     note = failure_path(out, name, dataset, "embed")
     asked = asked_for(None if grid.corruptions < 0 else grid.corruptions, grid.kinds)
     try:
-        if grid.drop_leaks:
-            find_leaks(data, out)
         settings: dict[str, Any] = {"device": grid.device, "batch": grid.batch, "on_error": grid.on_error}
         embed(encoder, data, out, **settings, corruptions=asked, views=grid.views)
     except Exception as error:  # an encoder of somebody's own may raise anything, and costs its own row alone
-        kind = "" if isinstance(error, RelicError) else f"{type(error).__name__}: "
-        message = " ".join(f"{kind}{error}".split())
-        write_failure(out, name, dataset, "embed", message)
-        warn(f"embed {name} {dataset}: failed: {message}")
-        return Outcome(failed=1)
+        return _failed(out, name, dataset, "embed", error)
     note.unlink(missing_ok=True)
     return evaluate(out, [name], protocols=protocols, datasets=[dataset], without_leaks=grid.drop_leaks)
+
+
+def _failed(out: Path, encoder: str, dataset: str, work: str, error: Exception) -> Outcome:
+    kind = "" if isinstance(error, RelicError) else f"{type(error).__name__}: "
+    message = " ".join(f"{kind}{error}".split())
+    write_failure(out, encoder, dataset, work, message)
+    warn(f"{work} {encoder} {dataset}: failed: {message}")
+    return Outcome(failed=1)
 
 
 def _pooled(

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from relic_eval.data.leaks import drop_digest, leaked_ids
+from relic_eval.data.own import OwnTask
 from relic_eval.data.pictures import Pictures
 from relic_eval.data.scenes import SCENES, scene_splits, scenes
 from relic_eval.data.sources import dataset_name, dataset_splits, pictures, said_of, split_digest
@@ -48,7 +49,7 @@ class Question:
 
 def tuned(
     encoder: Encoder,
-    data: str,
+    data: str | OwnTask,
     protocols: Sequence[str],
     out: Path,
     *,
@@ -69,7 +70,7 @@ def tuned(
         raise ArgumentError("on_error", "fail or skip", repr(on_error))
     total, questions = Outcome(), None
     for protocol in protocols:
-        name = data if data in SCENES else dataset_name(data)
+        name = str(data) if data in SCENES else dataset_name(data)
         names = (encoder.name, name, protocol)
         try:
             why = _misfit(data, protocol)
@@ -80,7 +81,9 @@ def tuned(
                 continue
             if questions is None:  # the same for all protocols, and not asked for where none fits
                 questions = (
-                    _scenes(data, out) if data in SCENES else _labelled(data, encoder, out, without_leaks, on_error)
+                    _scenes(str(data), out)
+                    if data in SCENES
+                    else _labelled(data, encoder, out, without_leaks, on_error)
                 )
         except (RelicError, ValueError) as error:
             total += _failed(out, names, error)
@@ -91,7 +94,7 @@ def tuned(
     return total
 
 
-def _misfit(data: str, protocol: str) -> str:
+def _misfit(data: str | OwnTask, protocol: str) -> str:
     """Why a protocol is no question for a set; empty where it is one."""
     wants_masks = PROTOCOLS[protocol].data == "scenes"
     if wants_masks != (data in SCENES):
@@ -161,7 +164,7 @@ def _about(key: str, encoder: Encoder, question: Question, protocol: str, parts:
     }
 
 
-def _labelled(data: str, encoder: Encoder, out: Path, without_leaks: bool, on_error: str) -> list[Question]:
+def _labelled(data: str | OwnTask, encoder: Encoder, out: Path, without_leaks: bool, on_error: str) -> list[Question]:
     """The tasks of a set with labels: its classes, on untouched images, with the rows that probes have."""
     notes, name, said = out / "data", dataset_name(data), said_of(data)
     stores = {s.split: s.path for s in find_stores(out, [encoder.name], [name])}

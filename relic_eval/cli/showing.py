@@ -38,7 +38,9 @@ def leaderboard(
     out: Out = OUT,
     protocol: Annotated[
         list[str] | None,
-        typer.Option(help="A protocol of accuracy or of segmentation; may be repeated.  [default: linear-byol and fewshot-5]"),
+        typer.Option(
+            help="A protocol of accuracy or of segmentation; may be repeated.  [default: linear-byol and fewshot-5]"
+        ),
     ] = None,
     baseline: Baseline = None,
     encoder: Encoders = None,
