@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import json
+import shutil
 
 import numpy as np
 import pandas as pd
 import pytest
 from PIL import Image
+
+from relic_eval.evaluators.table import describe
+from relic_eval.records import Cell, Measurement
+from relic_eval.results import cell_path, read_cell, write_cell
 
 
 @pytest.fixture(scope="module")
@@ -50,9 +55,39 @@ def test_the_board_as_text_and_in_every_kind_of_file(made, tmp_path, cli):
     content = json.loads((tmp_path / "folder" / "pixels" / "birds.json").read_text())
     assert content["scores"]["test"][0]["main_score"] == csv["value"][csv["encoder"] == "pixels"].iloc[0]
     assert "expected a file ending in" in cli(*words, "--to", "board.docx", code=2).stderr
-    shown = cli(*words, "--published", "--scaling", str(tmp_path / "scaling")).stdout
-    assert "RELICv2" in shown
+
+
+NONE_BESIDE = "No column of this board has published numbers"
+NONE_AMONG = "none of these encoders is among the larger networks"
+
+
+def test_published_numbers_beside_a_board_that_has_no_counterpart(made, tmp_path, cli):
+    words = ("leaderboard", "--out", str(made / "out"), "--protocol", "knn", "--baseline", "pixels")
+    done = cli(*words, "--published")
+    assert NONE_BESIDE in done.stdout
+    assert done.stderr.count(NONE_AMONG) == 1
+    done = cli(*words, "--scaling", str(tmp_path / "scaling"))
     assert (tmp_path / "scaling.svg").stat().st_size > 10_000
+    assert NONE_BESIDE not in done.stdout
+    assert done.stderr.count(NONE_AMONG) == 1
+    assert NONE_AMONG not in cli(*words).stderr
+
+
+def test_a_model_with_imagenets_linear_probe_is_among_the_larger_networks(made, tmp_path, cli):
+    """A cell of hand-made answers under the names of the real task, of an encoder whose parameters are known."""
+    out = shutil.copytree(made / "out", tmp_path / "out")
+    about = read_cell(cell_path(out, "random", "birds", "knn")).about
+    settings = {**about["task_settings"], "dataset": "imagenet"}
+    about = {**about, "settings": describe("linear-imagenet"), "task_settings": settings, "stores": {}}
+    right_N, true_N = np.arange(100) < 70, np.arange(100) % 2
+    table = {"item": np.arange(100).astype(str), "true": true_N, "predicted": true_N ^ ~right_N}
+    table |= {"correct": right_N.astype("f"), "score": right_N.astype("f")}
+    cell = Cell((Measurement("top1", 0.7, 0.6, 0.8, 100),), table)
+    write_cell(out, "random", "imagenet", "linear-imagenet", cell, about)
+    done = cli("leaderboard", "--out", str(out), "--protocol", "linear-imagenet", "--published")
+    row = next(line for line in done.stdout.partition(NONE_BESIDE)[2].splitlines() if line.startswith("random "))
+    assert row.split()[-1] == "70.0"
+    assert NONE_AMONG not in done.stderr
 
 
 def test_two_encoders_picture_by_picture(made, cli):
@@ -77,8 +112,6 @@ def test_results_of_two_machines_are_put_together(made, tmp_path, cli):
 
 
 def test_a_published_figure_is_rerun_on_what_is_there(made, tmp_path, cli):
-    import shutil
-
     for split in ("train", "val"):
         shutil.copytree(made / "birds", tmp_path / "tiny" / split)
     words = ("dino-r50", "--encoder", "random:thin-resnet", "--data", str(tmp_path / "tiny"))

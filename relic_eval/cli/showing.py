@@ -57,6 +57,7 @@ def leaderboard(
 ) -> None:
     """The board: values with intervals, changes against the baseline, ranks and ties, and what each encoder costs."""
     from relic_eval.board import PROTOCOLS, read_board, read_costs
+    from relic_eval.progress import say
     from relic_eval.published import own_models
 
     board, results, _ = read_board(
@@ -75,15 +76,21 @@ def leaderboard(
         from reports.terminal import show_board
 
         show_board(board, costs=costs, speed=speed)
+    own = own_models(board, costs)
+    if (published or scaling) and not own:
+        say(
+            "none of these encoders is among the larger networks: that takes the task imagenet with --protocol linear-imagenet, "
+            "and a known number of parameters."
+        )
     if published:
         from reports.published import beside_text, larger_text, networks_of
 
-        print(f"\n{beside_text(board, networks_of(costs))}\n{larger_text(own_models(board, costs))}", end="")
+        print(f"\n{beside_text(board, networks_of(costs))}\n{larger_text(own)}", end="")
     if scaling:
         from reports.figures.scaling import scaling_figure
         from reports.figures.style import save
 
-        print("\n".join(map(str, save(scaling_figure(own_models(board, costs)), scaling))))
+        print("\n".join(map(str, save(scaling_figure(own), scaling))))
 
 
 @app.command(epilog="Example: relic-eval merge mine theirs --out both")
