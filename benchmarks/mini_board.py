@@ -53,9 +53,10 @@ def commands(out: Path) -> list[list[str]]:
     tuned = [word for name in TUNED for word in ("--protocol", name)]
     sets = ["--data", "mini-oxfordpets37", "--data", "mini-petmask"]
     found.append(["transfer", runs[0], runs[2], *sets, *tuned, *place])
-    shown = [word for name in BOARD for word in ("--protocol", name)]
-    board = ["leaderboard", *place, *shown, "--baseline", "supervised", "--to"]
-    found += [[*board, str(KEPT / f"board.{ending}")] for ending in ("csv", "tex")]
+    for name, protocols in (("board", BOARD), ("tuned", TUNED)):
+        shown = [word for protocol in protocols for word in ("--protocol", protocol)]
+        words = ["leaderboard", *place, *shown, "--baseline", "supervised", "--to"]
+        found += [[*words, str(KEPT / f"{name}.{ending}")] for ending in ("csv", "tex")]
     return [*found, ["report", *place, "--baseline", "supervised"]]
 
 

@@ -244,3 +244,11 @@ def test_classes_are_called_what_people_read(data_folder):
     assert {"trilobite", "sea slug"} <= set(classes)
     assert len(set(classes)) == 40
     assert not any(name[0] == "n" and name[1:9].isdigit() for name in classes)
+
+
+def test_every_sign_has_tracks_that_train_and_tracks_that_validate(data_folder):
+    train = pictures("mini-gtsrb40", "train")
+    for label in range(40):
+        its = train.valid_N[train.y_N == label]
+        assert its.any(), train.classes[label]
+        assert not its.all(), train.classes[label]
