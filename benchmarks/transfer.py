@@ -62,7 +62,9 @@ def suite(quick: bool) -> Iterator[Figure]:
         share = 100 * clock.seconds / whole
         yield Figure("share of it in the forward pass", share, None, "%", share, ">= 85")
         shutil.rmtree(out / "cells")
-        words = [sys.executable, "-m", "relic_eval.cli", "--quiet", "transfer", "--resume", "--out", str(out)]
+        asked = [word for name in PROTOCOLS for word in ("--protocol", name)]
+        asked += [word for name in data for word in ("--data", name)]
+        words = [sys.executable, "-m", "relic_eval.cli", "--quiet", "transfer", NAME, *asked, "--out", str(out)]
         refit = seconds(words)
         yield Figure(f"{what}, refitted from the store", refit, None, "s", refit, "<= 60")
         nothing = min(seconds(words) for _ in range(3))
