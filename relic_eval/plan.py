@@ -9,7 +9,7 @@ from typing import Any
 
 from relic_eval.data.registry import NAMED
 from relic_eval.data.tasks import Task, tasks_of
-from relic_eval.errors import DataError, UnknownNameError
+from relic_eval.errors import ArgumentError, DataError, UnknownNameError
 from relic_eval.evaluators.fewshot import FewShot
 from relic_eval.evaluators.robust import Robust
 from relic_eval.evaluators.shots import Shots
@@ -17,6 +17,7 @@ from relic_eval.evaluators.table import DEFAULT, PROTOCOLS
 from relic_eval.progress import say
 from relic_eval.results import stores_beside
 from relic_eval.store import StoreName, find_stores, in_use, read_manifest
+from relic_eval.tuning.table import PROTOCOLS as TUNED
 
 
 @dataclasses.dataclass(frozen=True)
@@ -58,6 +59,12 @@ def plan(
         ]
     _check_names("encoder", encoders, known)
     _check_names("task", tasks, {t.name for all_tasks in known.values() for t in all_tasks})
+    for name in protocols:
+        if name in TUNED:
+            hint = f"Type: relic-eval transfer ENCODER --data SET --protocol {name}."
+            raise ArgumentError(
+                "protocol", "one that measures embeddings", f"{name}, which needs pictures and the network", hint
+            )
     _check_names("protocol", protocols, PROTOCOLS)
     place = {(s.encoder, s.dataset, s.split): s.path for s in stores} | _trained_on(out, stores, known)
     lacking = {(e, t.trains_on) for e, its in known.items() for t in its if (e, _trains(t), t.train) not in place}

@@ -131,13 +131,14 @@ def test_a_published_figure_is_rerun_on_what_is_there(made, tmp_path, cli):
         (["transfer", "pixels", "--data", "digits", "--shard", "3/2"], 2, "2/8"),
         (["transfer", "pixels", "--data", "digits", "--kind", "fog"], 2, "--corruptions beside it"),
         (["transfer", "timm:resnet5", "--data", "digits"], 2, "resnet50"),
+        (["evaluate", "--out", "MADE", "--protocol", "finetune-small"], 2, "relic-eval transfer ENCODER"),
         (["anchor", "dino-r5"], 2, "Did you mean 'dino-r50'"),
         (["convert", "nowhere.pkl"], 1, "nowhere.pkl"),
         (["embed", "x.npy", "--corruptions", "3"], 2, "--corruptions: expected encoders of pictures"),
     ],
 )
-def test_an_error_is_one_line_that_says_what_to_do(words, code, text, tmp_path, monkeypatch, cli):
+def test_an_error_is_one_line_that_says_what_to_do(words, code, text, tmp_path, monkeypatch, made, cli):
     monkeypatch.chdir(tmp_path)
-    done = cli(*words, code=code)
+    done = cli(*(str(made / "out") if word == "MADE" else word for word in words), code=code)
     assert text in done.stderr
     assert len(done.stderr.strip().splitlines()) == 1
