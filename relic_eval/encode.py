@@ -235,19 +235,9 @@ def _encode(
         "training": encoder.training,
         "settings": dict(encoder.settings),
     }
-    data = {
-        "name": source.dataset,
-        "split": source.split,
-        "digest": source.digest,
-        "classes": list(source.classes),
-        "superclasses": None if source.superclasses is None else list(source.superclasses),
-        "unreadable": sorted(problems.values()),
-        "absent": [[row, int(source.y_N[row])] for row in sorted(problems)],
-        **_about_task(source),
-    }
     wanted = changed or request
     asked = {"key": settings_key(wanted), "request": dataclasses.asdict(wanted), "versions": versions()}
-    finish(path, {**asked, "encoder": about, "data": data})
+    finish(path, {**asked, "encoder": about, "data": _about_data(source, problems)})
 
 
 def _encode_part(
@@ -303,6 +293,20 @@ def _refuse_other_widths(made: list[np.ndarray]) -> None:
 def _parameters(function: Any) -> int | None:
     """Of a module, which is known only once it is built."""
     return sum(p.numel() for p in function.parameters()) if hasattr(function, "parameters") else None
+
+
+def _about_data(source: Pictures, problems: dict[int, str]) -> dict[str, Any]:
+    """What the manifest says of the pictures: what they are, what could not be read, and what is special about their task."""
+    return {
+        "name": source.dataset,
+        "split": source.split,
+        "digest": source.digest,
+        "classes": list(source.classes),
+        "superclasses": None if source.superclasses is None else list(source.superclasses),
+        "unreadable": sorted(problems.values()),
+        "absent": [[row, int(source.y_N[row])] for row in sorted(problems)],
+        **_about_task(source),
+    }
 
 
 def _about_task(source: Pictures) -> dict[str, Any]:

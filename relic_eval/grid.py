@@ -52,9 +52,8 @@ class Grid:
     drop_leaks: bool = False
     lists: tuple[str, ...] = ()  # PROTOCOL=FILE: the published names of labelled pictures
     views: int = 0  # augmented views of each test picture, for the protocol multiview
-    named: bool = (
-        True  # whether its encoders and data sets can be found by these words: those handed over in Python cannot
-    )
+    # whether its encoders and data sets can be found by these words: those handed over in Python cannot
+    named: bool = True
 
 
 def write_grid(out: Path, grid: Grid) -> None:
@@ -216,6 +215,8 @@ def pair(encoder: Encoder, data: str | OwnTask, grid: Grid, out: Path) -> Outcom
     on_rows = tuple(name for name in grid.protocols if name in PROTOCOLS)
     on_pictures = [name for name in grid.protocols if name in TUNED]
     done = Outcome()
+    if data not in SCENES:
+        failure_path(out, encoder.name, dataset_name(data), "leaks").unlink(missing_ok=True)  # it is searched again
     if grid.drop_leaks and data not in SCENES:
         try:
             find_leaks(data, out)

@@ -120,8 +120,8 @@ def transfer(
     `encoders` maps names on the board to encoders: names ("timm:resnet50"), modules or functions, as `embed` takes them (of
     functions and modules, `version`, `side` and `channels` say the same as there); a sequence of names will do. `data` are sets,
     suites (`mini`, `transfer`) or folders. What is there is left; a pair that fails is noted under `out`/failures and tried
-    again by the next call. A task of your own (`task`) is a data set too. `views`, `corruptions` (so many test pictures, 0: all; of these `kinds`), `drop_leaks` and `lists` (protocol to file) are
-    those of the command line. `shard="2/8"` works on the second of eight parts; `workers` processes share the work, where every
+    again by the next call. A task of your own (`task`) is a data set too. `views`, `corruptions` (so many
+    test pictures, 0: all; of these `kinds`), `drop_leaks` and `lists` (protocol to file) are those of the command line. `shard="2/8"` works on the second of eight parts; `workers` processes share the work, where every
     encoder has a name to find it by.
 
     >>> import tempfile

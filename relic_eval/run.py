@@ -147,11 +147,9 @@ def _rows(task: Task, train_path: Path, test_path: Path, beside: str, leaked: tu
     train, valid, test = split_task(task, test if train_path == test_path else read_store(train_path), test)
     if leaked:
         train, valid = (drop_leaks(part, np.array(leaked)) for part in (train, valid))
-    return (
-        train,
-        valid,
-        with_corruptions(test, test_path) if beside == "corruptions" and corruptions_of(test_path) else test,
-    )
+    if beside == "corruptions" and corruptions_of(test_path):
+        test = with_corruptions(test, test_path)
+    return train, valid, test
 
 
 def _make(out: Path, job: Job, key: str, rows: Rows, manifests: dict) -> Cell:

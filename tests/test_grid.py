@@ -20,7 +20,7 @@ from relic_eval.encoders.load import find_encoder, from_callable
 from relic_eval.errors import ArgumentError, DataError, UnknownNameError
 from relic_eval.files import digest_file
 from relic_eval.grid import Grid, read_grid, time_left, transfer
-from relic_eval.results import read_failures, read_results
+from relic_eval.results import read_failures, read_results, write_failure
 from relic_eval.run import Outcome
 from relic_eval.store import find_stores
 
@@ -250,7 +250,9 @@ def test_leaked_pictures_are_found_and_dropped(sets, tmp_path):
     shutil.copytree(sets / "fish", place / "test")
     shutil.copy(place / "train" / "a" / "3.png", place / "test" / "a" / "twin.png")
     grid = Grid(("pixels",), (str(place),), ("knn",), drop_leaks=True)
+    write_failure(tmp_path / "out", "pixels", "set", "leaks", "the search failed before")
     assert transfer(grid, tmp_path / "out") == Outcome(made=1)
+    assert read_failures(tmp_path / "out") == []
     (result,) = read_results(tmp_path / "out")
     leaked = len({i for leaks in read_leaks(tmp_path / "out") for i in leaks.leaked["id"].tolist()})
     assert leaked >= 1

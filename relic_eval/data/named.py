@@ -70,31 +70,16 @@ def open_named(
     check_counts(named, split, rows, wanted)
     if split == "train" and rows.valid_N is None and wanted.valid:
         rows = replace(rows, valid_N=draw_valid(rows.y_N, wanted.valid, SEED))
-    return Pictures(
-        dataset=named.name,
-        split=split,
-        digest=named.quick(place, split, cache) if named.quick else label_digest(rows, cache),
-        ids=rows.ids,
-        paths=rows.paths,
-        y_N=rows.y_N,
-        classes=rows.classes,
-        superclasses=rows.superclasses,
-        side=rows.side,
-        channels=3,
-        read=rows.read,
-        title=named.title,
-        metric=named.metric,
-        valid_N=rows.valid_N,
-        labels_NC=rows.labels_NC,
-        trains_on=named.trains_on,
-        corrupted_at=rows.side if named.below == "." or rows.side != SIDE else 224,  # small pictures at their own size
-    )
+    digest = named.quick(place, split, cache) if named.quick else label_digest(rows, cache)
+    said = {"title": named.title, "metric": named.metric, "trains_on": named.trains_on}
+    small = named.below == "." or rows.side != SIDE  # such pictures are corrupted at their own size
+    return rows.pictures(named.name, split, digest, corrupted_at=rows.side if small else 224, **said)
 
 
 def named_digest(named: Named, split: str, folder: Path | None = None, cache: Path | None = None) -> str:
     """The digest of a split without its pictures: quick where the set has a way, otherwise by listing it."""
     if not named.quick:
-        return open_named(named, split, folder, cache).digest  # files are digested once: a note says when
+        return open_named(named, split, folder, cache).digest
     place = named.place(folder)
     with _told(named):
         return named.quick(place, split, cache)

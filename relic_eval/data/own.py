@@ -112,24 +112,8 @@ def own_pictures(own: OwnTask, split: str, cache: Path | None = None) -> Picture
     if strange:
         raise UnknownNameError(f"{own.name}, block_classes", strange[0], rows.classes)
     _refuse_few(own, split, rows)
-    return Pictures(
-        dataset=own.name,
-        split=split,
-        digest=label_digest(rows, cache, split),
-        ids=rows.ids,
-        paths=rows.paths,
-        y_N=rows.y_N,
-        classes=rows.classes,
-        superclasses=rows.superclasses,
-        side=rows.side,
-        channels=3,
-        read=rows.read,
-        title=own.title,
-        metric=own.metric,
-        valid_N=rows.valid_N,
-        labels_NC=rows.labels_NC,
-        blocks=own.block_classes,
-    )
+    said = {"title": own.title, "metric": own.metric, "blocks": own.block_classes}
+    return rows.pictures(own.name, split, label_digest(rows, cache, split), **said)
 
 
 def _from_folders(own: OwnTask, split: str) -> Rows:

@@ -61,20 +61,7 @@ def parquet_pictures(folder: Path, split: str, cache: Path | None = None) -> Pic
     if split not in (there := parquet_splits(folder)):
         raise UnknownNameError("split", split, there)
     rows = parquet_rows(folder, split)
-    return Pictures(
-        dataset=folder_title(folder),
-        split=split,
-        digest=label_digest(rows, cache),
-        ids=rows.ids,
-        paths=rows.paths,
-        y_N=rows.y_N,
-        classes=rows.classes,
-        superclasses=None,
-        side=rows.side,
-        channels=3,
-        read=rows.read,
-        valid_N=rows.valid_N,
-    )
+    return rows.pictures(folder_title(folder), split, label_digest(rows, cache))
 
 
 def _rows(folder: Path, split: str, files: list[Path]) -> Rows:

@@ -12,6 +12,7 @@ import numpy as np
 
 from relic_eval.data.archive import Archive, archive_digest
 from relic_eval.data.folder import SIDE, digest_files, read_each
+from relic_eval.data.pictures import Pictures
 from relic_eval.errors import DataError
 from relic_eval.files import digest_bytes, digest_json
 from relic_eval.records import Transform
@@ -34,6 +35,12 @@ class Rows:
 
     def __len__(self) -> int:
         return len(self.y_N)
+
+    def pictures(self, dataset: str, split: str, digest: str, **said: Any) -> Pictures:
+        """The split under its name; `said` is what the set says of its task."""
+        names = ("ids", "paths", "y_N", "classes", "superclasses", "side", "read", "valid_N", "labels_NC")
+        its: dict[str, Any] = {name: getattr(self, name) for name in names}
+        return Pictures(dataset=dataset, split=split, digest=digest, channels=3, **its, **said)
 
 
 def of_files(root: Path, files: Sequence[str], y_N: np.ndarray, classes: Sequence[str], note: str, **more: Any) -> Rows:
