@@ -197,8 +197,9 @@ def replace_folder(new: Path, path: Path) -> None:
                 os.rename(path, old)
             os.rename(new, path)
         except OSError as error:
-            if old.exists() and not path.exists():
-                os.rename(old, path)
+            if old.exists():
+                with contextlib.suppress(OSError):  # refused where another process has put its own there by now
+                    os.rename(old, path)
             # another process puts its own into the same place: the later one stays
             if (
                 error.errno not in (errno.ENOTEMPTY, errno.EEXIST, errno.ENOENT)

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -78,9 +80,28 @@ for turn in range(150):
 """
     others = [subprocess.Popen([sys.executable, "-c", code], stderr=subprocess.PIPE) for _ in range(3)]
     work(0)
-    for other in others:
-        said = other.communicate(timeout=120)[1]
-        assert other.returncode == 0, said.decode()
+    said = [other.communicate(timeout=120)[1].decode() for other in others]
+    assert [other.returncode for other in others] == [0, 0, 0], said
     assert errors == []
     assert [p.name for p in tmp_path.iterdir()] == ["cell"]
     assert (place / "x").read_text()
+
+
+def test_a_folder_that_another_process_moves_about_meanwhile_is_replaced_all_the_same(tmp_path, monkeypatch):
+    place, rename, targets = tmp_path / "cell", os.rename, []
+    fill(place, "before")
+
+    def late(source, target):
+        targets.append(Path(target))
+        if targets.count(place) == 1 and Path(target) == place:  # another's was there and is just being moved aside
+            raise OSError(errno.ENOTEMPTY, "Directory not empty")
+        if targets.count(place) == 2 and Path(target) == place:  # and back it comes before ours is put back
+            place.mkdir()
+            (place / "x").write_text("another's")
+        rename(source, target)
+
+    monkeypatch.setattr("relic_eval.files.os.rename", late)
+    fill(place, "ours")
+    assert targets.count(place) == 3
+    assert (place / "x").read_text() == "ours"
+    assert [p.name for p in tmp_path.iterdir()] == ["cell"]
