@@ -119,7 +119,7 @@ def test_the_network_saw_what_dinos_script_shows_it(made, imagenet, repository):
 
 def test_nothing_is_made_twice(made, imagenet, repository, monkeypatch):
     out, run = made
-    monkeypatch.setattr("relic_eval.encode._encode", None)
+    monkeypatch.setattr("relic_eval.encode.fill", None)
     monkeypatch.setattr("relic_eval.run._make", None)
     again = rerun("dino-r50", out, encoder=f"hub:{repository}/dino_resnet50", data=str(imagenet), device="cpu")
     assert again == run

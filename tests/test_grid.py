@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-import relic_eval.encode
+import relic_eval.fill
 from relic_eval.data.leaks import read_leaks
 from relic_eval.encoders.load import find_encoder, from_callable
 from relic_eval.errors import ArgumentError, DataError, UnknownNameError
@@ -64,7 +64,7 @@ def test_every_cell_is_made_and_the_second_time_nothing_is_done(sets, tmp_path, 
         raise AssertionError("a picture was opened or encoded again")
 
     monkeypatch.setattr("relic_eval.data.folder.open_square", refuse)
-    monkeypatch.setattr(relic_eval.encode, "encode_batch", refuse)
+    monkeypatch.setattr(relic_eval.fill, "encode_batch", refuse)
     monkeypatch.setattr("relic_eval.run.read_store", refuse)
     assert transfer(grid_of(sets), tmp_path) == Outcome(skipped=8)
     assert files(tmp_path) == before

@@ -25,6 +25,8 @@ ORDER = [
     "scoring",
     "board",
     "published",
+    "features",
+    "fill",
     "encode",
     "plan",
     "run",

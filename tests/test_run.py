@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-import relic_eval.encode
+import relic_eval.fill
 import relic_eval.plan
 from relic_eval.board import make_board
 from relic_eval.data.sources import pictures as read_pictures
@@ -205,7 +205,7 @@ def test_weights_are_not_mixed_when_an_embedding_stops_half_way(tmp_path, monkey
     out = tmp_path / "out"
     embed(from_callable("mine", mean_colour(), digest="old"), str(folder), out)
     before = {s.split: s.path for s in find_stores(out)}
-    real, calls = relic_eval.encode.finish, []
+    real, calls = relic_eval.fill.finish, []
 
     def stop(*words):
         calls.append(words)
@@ -214,7 +214,7 @@ def test_weights_are_not_mixed_when_an_embedding_stops_half_way(tmp_path, monkey
         real(*words)
 
     with monkeypatch.context() as patch:
-        patch.setattr(relic_eval.encode, "finish", stop)
+        patch.setattr(relic_eval.fill, "finish", stop)
         with pytest.raises(KeyboardInterrupt):
             embed(from_callable("mine", mean_colour(-1), digest="new"), str(folder), out)
     assert {s.split: s.path for s in find_stores(out)} == before
@@ -314,8 +314,8 @@ def test_superclasses_that_tell_nothing_are_no_task(tmp_path, above):
 def test_unreadable_pictures_of_a_part_made_before_are_still_counted(tmp_path, monkeypatch):
     folder, out = pictures(tmp_path / "set", ["a", "b"]), tmp_path / "out"
     (folder / "a" / "3.png").write_bytes(b"no picture")
-    monkeypatch.setattr(relic_eval.encode, "part_rows", lambda dims: 10)
-    real = relic_eval.encode.write_part
+    monkeypatch.setattr(relic_eval.fill, "part_rows", lambda dims: 10)
+    real = relic_eval.fill.write_part
 
     def stop(path, number, *more):
         if number == 1:
@@ -323,7 +323,7 @@ def test_unreadable_pictures_of_a_part_made_before_are_still_counted(tmp_path, m
         real(path, number, *more)
 
     with monkeypatch.context() as patch:
-        patch.setattr(relic_eval.encode, "write_part", stop)
+        patch.setattr(relic_eval.fill, "write_part", stop)
         with pytest.raises(KeyboardInterrupt):
             embed(find_encoder("pixels"), str(folder), out, on_error="skip")
     (path,) = embed(find_encoder("pixels"), str(folder), out, on_error="skip")

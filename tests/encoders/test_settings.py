@@ -10,11 +10,12 @@ import numpy as np
 import pytest
 import torch
 
-from relic_eval.encode import encode_batch, find_encoders
+from relic_eval.encode import find_encoders
 from relic_eval.encoders.load import find_encoder
 from relic_eval.encoders.settings import Settings
 from relic_eval.encoders.wrapped import Wrapped
 from relic_eval.errors import ArgumentError, UnknownNameError
+from relic_eval.features import encode_batch
 
 OTHER = {
     "layer": "stages.0",
