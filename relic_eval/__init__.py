@@ -14,24 +14,19 @@ __version__ = "0.1.0"
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 os.environ.setdefault("GOMP_SPINCOUNT", "100000")
 
-_PUBLIC = {
-    "compare": "relic_eval.comparison",
-    "embed": "relic_eval.library",
-    "save_embeddings": "relic_eval.library",
-    "evaluate": "relic_eval.library",
-    "transfer": "relic_eval.library",
-    "leaderboard": "relic_eval.library",
-    "report": "relic_eval.library",
-    "pretrain": "relic_eval.library",
-    "linear_probe": "relic_eval.library",
-    "knn": "relic_eval.library",
-    "blocks": "relic_eval.library",
-    "distances": "relic_eval.library",
-    "load": "relic_eval.library",
-    "task": "relic_eval.data.own",
-    "Encoder": "relic_eval.encoders.load",
-    "Monitor": "relic_eval.monitor",
+_MODULES = {
+    "relic_eval.library.making": ("embed", "save_embeddings", "load", "pretrain", "convert"),
+    "relic_eval.library.judging": ("evaluate", "transfer", "leaks", "merge"),
+    "relic_eval.library.showing": ("leaderboard", "report"),
+    "relic_eval.library.measures": ("linear_probe", "knn", "blocks", "distances"),
+    "relic_eval.comparison": ("compare",),
+    "relic_eval.duel": ("disagreements",),
+    "relic_eval.anchor": ("rerun",),
+    "relic_eval.data.own": ("task",),
+    "relic_eval.encoders.load": ("Encoder",),
+    "relic_eval.monitor": ("Monitor",),
 }
+_PUBLIC = {name: module for module, names in _MODULES.items() for name in names}
 __all__ = sorted(_PUBLIC)
 
 

@@ -26,7 +26,7 @@ MODULES = sorted(
         "relic_eval/probes",
         "relic_eval/arrays.py",
         "relic_eval/files.py",
-        "relic_eval/library.py",
+        "relic_eval/library",
         "relic_eval/views.py",
         "relic_eval/devices.py",
         "relic_eval/efficiency.py",
@@ -73,6 +73,7 @@ def test_every_public_function_has_a_doctest(file):
 def test_every_public_name_loads():
     for name in relic_eval.__all__:
         assert callable(getattr(relic_eval, name))
+        assert importlib.util.find_spec(f"relic_eval.{name}") is None, "a module of that name would hide it"
     with pytest.raises(AttributeError, match="has no attribute"):
         relic_eval.nothing  # noqa: B018
 

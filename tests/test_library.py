@@ -331,3 +331,30 @@ def test_a_module_in_training_mode_is_found_at_any_side(tmp_path):
             relic_eval.embed(
                 lambda x: x.mean((2, 3)) - x.mean((0, 2, 3)), "digits", tmp_path, name=f"centred{side}", side=side
             )
+
+
+def test_leaks_are_found_dropped_and_results_of_two_folders_put_together(tmp_path):
+    drawn = np.random.default_rng(0)
+    for split, many in (("train", 12), ("test", 6)):
+        for name in ("a", "b"):
+            (tmp_path / "set" / split / name).mkdir(parents=True)
+            for number in range(many):
+                pixels = drawn.integers(0, 256, (16, 16, 3)).astype(np.uint8)
+                Image.fromarray(pixels).save(tmp_path / "set" / split / name / f"{number}.png")
+    twice = tmp_path / "set" / "train" / "a" / "0.png"
+    twice.write_bytes((tmp_path / "set" / "test" / "b" / "3.png").read_bytes())
+    outs = [tmp_path / "one", tmp_path / "two"]
+    for out, encoder in zip(outs, ("pixels", lambda x: x.mean((2, 3))), strict=True):
+        relic_eval.embed(encoder, tmp_path / "set", out)
+    found = relic_eval.leaks(tmp_path / "set", outs[0])
+    assert [(leaks.task, leaks.tested("exact")) for leaks in found] == [("set", 1)]
+    assert [leaks.encoder for leaks in relic_eval.leaks(tmp_path / "set", outs[0], encoders=["pixels"])] == [
+        "",
+        "pixels",
+    ]
+    relic_eval.leaks(tmp_path / "set", outs[1])
+    for out in outs:
+        relic_eval.evaluate(out, protocols=["knn"], drop_leaks=True)
+    done = relic_eval.merge(outs, tmp_path / "both")
+    assert (done.cells, done.there) == (2, 0)
+    assert sorted(relic_eval.leaderboard(tmp_path / "both", protocols=["knn"])["encoder"]) == ["mine", "pixels"]

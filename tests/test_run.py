@@ -20,7 +20,7 @@ from relic_eval.encoders.load import find_encoder, from_callable
 from relic_eval.errors import ArgumentError, DataError
 from relic_eval.evaluators.table import PROTOCOLS
 from relic_eval.intake import import_arrays
-from relic_eval.library import leaderboard, report
+from relic_eval.library.showing import leaderboard, report
 from relic_eval.metrics.blocks import PRESETS
 from relic_eval.records import Embeddings
 from relic_eval.results import cell_path, failure_path, read_cell, read_results

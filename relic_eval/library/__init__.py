@@ -1,0 +1,1 @@
+"""The command line's work from Python: arrays, tensors or DataFrames in, DataFrames, dataclasses and paths out."""
