@@ -214,7 +214,7 @@ def replace_folder(new: Path, path: Path) -> None:
                 shutil.rmtree(old, ignore_errors=True)
 
 
-def digest_bytes(content: bytes) -> str:
+def digest_bytes(content: bytes | memoryview) -> str:
     """The SHA-256 of `content`, in hexadecimal.
 
     >>> digest_bytes(b"")[:8]

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from relic_eval.arrays import BLOCK_ROWS, asarray, class_numbers, matrix
+from relic_eval.arrays import BLOCK_ROWS, asarray, class_numbers, digest_array, matrix
 from relic_eval.data.tasks import refuse_bundled_name
 from relic_eval.errors import ArgumentError, DataError, UnknownNameError
-from relic_eval.files import digest_bytes, digest_json
+from relic_eval.files import digest_json
 from relic_eval.progress import warn
 from relic_eval.store import complete, finish, part_rows, part_table, store_path, use_stores, write_part
 
@@ -50,7 +50,7 @@ def import_arrays(
         np.array([f"{dataset}/{split}/{row}" for row in range(len(x_ND))]) if ids is None else asarray(ids).astype(str)
     )
     above = None if superclasses is None else _above(superclasses, classes)
-    content = digest_bytes(np.ascontiguousarray(x_ND).tobytes())
+    content = digest_array(x_ND)
     data_digest = digest_json([classes, y_N.tolist(), names.tolist(), above])
     path = store_path(out, encoder, dataset, split, digest_json([content, data_digest]))
     if complete(path):

@@ -10,8 +10,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from relic_eval.arrays import digest_array
 from relic_eval.data.pictures import Pictures
-from relic_eval.files import digest_bytes
 from relic_eval.records import Transform
 
 GROUP = 64  # pictures that a thread reads at a time: those that views.py makes together, so that none is made twice
@@ -64,7 +64,7 @@ def _groups(rows: np.ndarray) -> list[np.ndarray]:
 
 def _read(source: Pictures, rows: np.ndarray, transform: Transform) -> Batch:
     pixels, problems = source.read(rows, transform)
-    return Batch(pixels, [digest_bytes(p.tobytes()) for p in pixels], problems)
+    return Batch(pixels, [digest_array(p) for p in pixels], problems)
 
 
 def _joined(parts: list[Batch]) -> Batch:

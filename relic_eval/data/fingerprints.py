@@ -10,9 +10,10 @@ from pathlib import Path
 
 import numpy as np
 
+from relic_eval.arrays import digest_array
 from relic_eval.data.pictures import Pictures
 from relic_eval.errors import DataError
-from relic_eval.files import differing, digest_bytes, digest_file, digest_json, read_record, whole_folder, write_json
+from relic_eval.files import differing, digest_file, digest_json, read_record, whole_folder, write_json
 from relic_eval.metrics.hashes import SIDE, grey, phash, shrink
 from relic_eval.progress import track, warn
 from relic_eval.records import Transform
@@ -74,7 +75,7 @@ def _made(source: Pictures) -> Fingerprints:
         kept = ~np.isin(rows, list(problems))
         # grey made RGB, so that a grey file and the same picture saved with three channels have one digest
         pixels = np.broadcast_to(pixels[kept], (*pixels[kept].shape[:3], 3))
-        shas = [digest_bytes(np.ascontiguousarray(p).tobytes()) for p in pixels]
+        shas = [digest_array(p) for p in pixels]
         small = shrink(grey(pixels), SIDE).round().astype(np.uint8)
         return rows[kept], shas, phash(small), small, [*problems.values()]
 

@@ -8,9 +8,10 @@ from typing import ClassVar
 
 import numpy as np
 
+from relic_eval.arrays import digest_array
 from relic_eval.errors import ArgumentError
 from relic_eval.evaluators.shared import chosen_by, class_interval, predictions
-from relic_eval.files import digest_bytes, digest_json
+from relic_eval.files import digest_json
 from relic_eval.records import Cell, Embeddings, Measurement
 
 _found: OrderedDict[str, tuple] = OrderedDict()
@@ -82,7 +83,7 @@ class Knn:
         """One search for all tasks that differ only in their labels, or in other rows."""
         from relic_eval.metrics.neighbours import nearest
 
-        contents = [digest_bytes(np.ascontiguousarray(x).tobytes()) for x in (base_ND, query_QD)]
+        contents = [digest_array(x) for x in (base_ND, query_QD)]
         key = digest_json([*contents, base_ND.shape, query_QD.shape, k, self.similarity])
         if key not in _found:
             _found[key] = nearest(base_ND, query_QD, k, similarity=self.similarity)

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from relic_eval.arrays import digest_array
 from relic_eval.errors import look_up
 from relic_eval.files import digest_bytes
 from relic_eval.records import Embeddings, Measurement
@@ -134,9 +135,8 @@ def remembered(evaluator: Any, train: Embeddings, valid: Embeddings, fit: Callab
     True
     """
     given = [a for e in (train, valid) for a in (e.x_ND, e.y_N, e.labels_NC) if a is not None]
-    content = [np.ascontiguousarray(a) for a in given]
     about = [type(evaluator).__name__, dataclasses.asdict(evaluator), len(train.classes), valid.metric]
-    about += [(a.shape, str(a.dtype), digest_bytes(a.tobytes())) for a in content]
+    about += [(a.shape, str(a.dtype), digest_array(a)) for a in given]
     key = digest_bytes(repr(about).encode())
     if key not in _fitted:
         _fitted[key] = fit(train, valid)

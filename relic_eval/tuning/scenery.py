@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from relic_eval.arrays import digest_array
 from relic_eval.errors import ArgumentError
-from relic_eval.files import digest_bytes, digest_json
+from relic_eval.files import digest_json
 
 if TYPE_CHECKING:
     from relic_eval.data.scenes import Scenes
@@ -39,7 +40,7 @@ class SceneRows:
     @property
     def digest(self) -> str:
         """Of pictures and masks, which of them, and their order."""
-        rows = digest_bytes(np.ascontiguousarray(self.rows, np.int64).tobytes())
+        rows = digest_array(np.asarray(self.rows, np.int64))
         return digest_json([self.scenes.digest, self.scenes.split, rows, self.scenes.ignore, self.scenes.classes])
 
     def take(self, places: np.ndarray) -> SceneRows:

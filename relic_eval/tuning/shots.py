@@ -9,12 +9,13 @@ from pathlib import Path
 
 import numpy as np
 
+from relic_eval.arrays import digest_array
 from relic_eval.data.ahead import read_ahead
 from relic_eval.data.leaks import drop_leaks
 from relic_eval.data.pictures import Pictures
 from relic_eval.data.tasks import Task, split_task
 from relic_eval.errors import ArgumentError
-from relic_eval.files import digest_bytes, digest_json, read_record, write_json
+from relic_eval.files import digest_json, read_record, write_json
 from relic_eval.records import Embeddings, Transform
 
 GLANCE = 8  # side in pixels of pictures that are read to see whether they can be; each file is decoded whole
@@ -37,7 +38,7 @@ class Shots:
     @property
     def digest(self) -> str:
         """Of the pictures, which of them, their order and their labels."""
-        arrays = [digest_bytes(np.ascontiguousarray(a, np.int64).tobytes()) for a in (self.rows, self.y_N)]
+        arrays = [digest_array(np.asarray(a, np.int64)) for a in (self.rows, self.y_N)]
         return digest_json([self.pictures.digest, self.pictures.split, *arrays, self.classes])
 
     def take(self, places: np.ndarray) -> Shots:
