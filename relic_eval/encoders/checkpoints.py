@@ -17,6 +17,10 @@ from relic_eval.progress import say
 
 COUNTERS = "num_batches_tracked"  # of batch norm; no feature depends on it, and older files have none
 WORKED_OUT = (COUNTERS, "relative_position_index", "attn_mask")  # no weights: a network works them out itself
+MOCO = re.compile(r"(^|[.])(base|momentum)_encoder[.]$")  # MoCo v3's two copies
+MOCO_HEADS = {
+    384: 12
+}  # by width, where its vits.py (github.com/facebookresearch/moco-v3) has others than timm: ViT-S, not 6
 LATER = re.compile(r"(^|[._])(momentum|ema|target|student|encoder_k)([._]|$)")  # of two copies, what is not evaluated
 
 
@@ -50,9 +54,21 @@ def load_into(network: nn.Module, file: Path, *, prefix: str = "", quiet: bool =
     _refuse_more(file, network, tensors, chosen)
     state.update({name: tensors[chosen.prefix + chosen.names[name]] for name in chosen.fitting})
     network.load_state_dict(state)
+    lines = [*report(file, network, tensors, chosen, matches), *_heads_of_moco(file, network, chosen)]
     if not quiet:
-        for line in report(file, network, tensors, chosen, matches):
+        for line in lines:
             say(line)
+
+
+def _heads_of_moco(file: Path, network: nn.Module, chosen: Match) -> list[str]:
+    """Give a timm transformer the heads that MoCo v3 trained it with: no tensor's shape tells how many they are."""
+    blocks = [b.attn for b in getattr(network, "blocks", ()) if hasattr(getattr(b, "attn", None), "num_heads")]
+    heads = MOCO_HEADS.get(getattr(network, "embed_dim", 0)) if MOCO.search(chosen.prefix) else None
+    changed = [its for its in blocks if heads and its.num_heads != heads]
+    for its in changed:
+        its.head_dim = its.num_heads * its.head_dim // heads
+        its.num_heads, its.scale = heads, its.head_dim**-0.5
+    return [f"{file.name}: {heads} heads in each layer, as in MoCo v3's own code"] if changed else []
 
 
 def find_matches(network: nn.Module, tensors: Mapping[str, Tensor]) -> list[Match]:

@@ -9,6 +9,7 @@ import warnings
 
 import numpy as np
 import pytest
+import timm
 import torch
 import torchvision
 from safetensors.torch import save_file
@@ -303,3 +304,16 @@ def test_a_file_that_is_no_checkpoint_or_not_there(tmp_path):
         find_encoder(f"file:{tmp_path / 'text.txt'}")
     with pytest.raises(DataError, match=r"expected a file \S+gone.pth, received nothing there"):
         find_encoder(f"file:{tmp_path / 'gone.pth'},network=resnet18")
+
+
+@pytest.mark.parametrize(("prefix", "heads"), [("module.base_encoder.", 12), ("backbone.", 6)])
+def test_a_small_transformer_of_moco_v3_has_its_twelve_heads(tmp_path, capsys, prefix, heads):
+    torch.manual_seed(0)
+    network = timm.create_model("vit_small_patch16_224", num_heads=heads, num_classes=0).eval()
+    torch.save({"state_dict": under(prefix, network)}, tmp_path / "vit-s.pth.tar")
+    encoder = find_encoder(f"file:{tmp_path / 'vit-s.pth.tar'},network=timm:vit_small_patch16_224")
+    x = torch.rand(2, 3, 224, 224, generator=torch.Generator().manual_seed(1))
+    with torch.inference_mode():
+        found, expected = encoder.build(3, "cpu")(x), network((x - MEAN) / STD)
+    torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-5)
+    assert ("12 heads" in capsys.readouterr().err) == (heads == 12)
