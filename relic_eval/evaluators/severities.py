@@ -55,7 +55,8 @@ def severities_cell(head: Logistic, train: Embeddings, valid: Embeddings, test: 
     wanted = [f"{kind} {s}" for kind in ALEXNET for s in STRENGTHS]
     lacking = [name for name in wanted if name not in row_of]
     if lacking:
-        raise ArgumentError("corruptions", "15 kinds at five strengths", f"none of {', '.join(lacking)}")
+        more = f" and {len(lacking) - 1} more" if len(lacking) > 1 else ""
+        raise ArgumentError("corruptions", "15 kinds at five strengths", f"no {lacking[0]}{more}")
     path, _, best, refit, scale = head.fitted(train, valid)
     model = refit.weights_SLDC[0], refit.bias_SLC[0]
     said_VN = np.stack([predict(*model, scale(view_ND))[0] for view_ND in test.views])
