@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from relic_eval.data.registry import NAMED
+from relic_eval.data.severities import WHOLE, lacking
 from relic_eval.data.tasks import Task, tasks_of
 from relic_eval.errors import ArgumentError, DataError, UnknownNameError
 from relic_eval.evaluators.fewshot import FewShot
@@ -29,7 +30,8 @@ class Job:
     protocol: str
     train: Path
     test: Path
-    beside: tuple[Path, ...] = ()  # stores of views or corrupted pictures of the test pictures
+    # stores of views or corrupted pictures of the test pictures; of a task of several splits the others, then the clean pictures
+    beside: tuple[Path, ...] = ()
 
 
 def plan(
@@ -67,15 +69,18 @@ def plan(
             )
     _check_names("protocol", protocols, PROTOCOLS)
     place = {(s.encoder, s.dataset, s.split): s.path for s in stores} | _trained_on(out, stores, known)
-    lacking = {(e, t.trains_on) for e, its in known.items() for t in its if (e, _trains(t), t.train) not in place}
-    for encoder, dataset in sorted(lacking):
+    headless = {(e, t.trains_on) for e, its in known.items() for t in its if (e, _trains(t), t.train) not in place}
+    for encoder, dataset in sorted(headless):
         say(f"evaluate {encoder}: what is tested on a head of {dataset} is left out: embed {dataset} with it first")
+    for encoder, its in known.items():
+        if not encoders or encoder in encoders:
+            _say_what_is_lacking(encoder, its)
     return [
         _job(encoder, task, protocol, place)
         for encoder, its_tasks in known.items()
         if not encoders or encoder in encoders
         for task in its_tasks
-        if (not tasks or task.name in tasks) and (encoder, task.trains_on) not in lacking
+        if (not tasks or task.name in tasks) and (encoder, task.trains_on) not in headless
         for protocol in PROTOCOLS
         if protocol in protocols
         or (not protocols and _by_default(task, protocol, place[(encoder, task.dataset, task.test)]))
@@ -85,9 +90,25 @@ def plan(
 
 def _job(encoder: str, task: Task, protocol: str, place: dict[tuple, Path]) -> Job:
     test = place[(encoder, task.dataset, task.test)]
-    return Job(
-        encoder, task, protocol, place[(encoder, _trains(task), task.train)], test, tuple(stores_beside(protocol, test))
-    )
+    beside = stores_beside(protocol, test)
+    if task.splits:
+        clean = place.get((encoder, task.trains_on, "test"))
+        beside = [*(place[(encoder, task.dataset, s)] for s in task.splits[1:]), *([clean] if clean else [])]
+    return Job(encoder, task, protocol, place[(encoder, _trains(task), task.train)], test, tuple(beside))
+
+
+def _say_what_is_lacking(encoder: str, tasks: Sequence[Task]) -> None:
+    """Name the splits for want of which a set has no mean over all."""
+    splits: dict[str, set[str]] = {}
+    for task in tasks:
+        if task.trains_on and task.test in WHOLE and not task.splits:
+            splits.setdefault(task.dataset, set()).add(task.test)
+    for dataset, its in splits.items():
+        names = lacking(its)
+        say(
+            f"evaluate {encoder} {dataset}: {len(names)} of {len(WHOLE)} splits are missing, so that there is no mean and no mCE; "
+            f"each of the others is measured by itself. Missing: {', '.join(names)}"
+        )
 
 
 def _trains(task: Task) -> str:
@@ -147,6 +168,8 @@ def why_not(task: Task, protocol: str) -> str:
         return "it is for sets that have no training rows of their own"
     if task.trains_on and not elsewhere and not measure:
         return "the set has no training rows of its own: robust-sets is for it"
+    if task.splits and measure:
+        return "it measures one split, and the set is the mean over several"
     if task.metric == "map11" and not getattr(its, "multi_label", False):
         return "a picture may have several classes"
     if task.level != "class" and (measure or isinstance(its, FewShot | Shots | Robust)):

@@ -15,6 +15,8 @@ from relic_eval.files import Shape, digest_json, read_record
 
 FORMAT = 1  # of stores, cells and checkpoints; raise it when a field changes, and add a step to read_versioned
 
+CLEAN = "clean 0"  # of `Embeddings.corruptions`: the view of the pictures as they were
+
 Table = Mapping[str, np.ndarray]  # columns of one length
 
 
@@ -52,7 +54,7 @@ class Embeddings:
     ids: np.ndarray | None = None  # (N,) str: the same picture has the same id in every encoder's store
     absent_M2: np.ndarray | None = None  # place in the whole listing and class number of pictures that were left out
     views: tuple[np.ndarray, ...] = ()  # (N, D) each: the same images, augmented; only where a measure asked for them
-    corruptions: tuple[str, ...] = ()  # where the views are corrupted pictures: the kind and strength of each
+    corruptions: tuple[str, ...] = ()  # where the views are corrupted pictures: the kind and strength of each, or CLEAN
     valid_N: np.ndarray | None = (
         None  # (N,) bool: of training rows, those that the data set itself keeps for validation
     )

@@ -13,6 +13,7 @@ from urllib.parse import unquote
 import numpy as np
 
 from relic_eval.data.corruptions import corruptions_of
+from relic_eval.data.tasks import tasks_of
 from relic_eval.data.views import views_of
 from relic_eval.errors import DataError, NewerError, UnknownNameError
 from relic_eval.evaluators.table import PROTOCOLS, describe
@@ -259,12 +260,18 @@ def outdated(result: Result, current: Mapping, contents: Mapping) -> bool:
     splits = current.get((result.encoder, task["dataset"]))
     place = dict.fromkeys(("train", "test"), task["dataset"])
     if task.get("trains_on"):  # the head is fitted on another set's rows
-        place["train"] = task["trains_on"]
-    for half, content in result.about["stores"].items():
-        its = current.get((result.encoder, place[half]))
-        if its is not None and task[half] not in its:
+        place["train"] = place["clean"] = task["trains_on"]
+        # a set of several splits is one task where all are there, and else one a split
+        given = tasks_of(task["dataset"], set(splits or {}), trains_on=task["trains_on"])
+        if splits is not None and result.task not in {t.name for t in given}:
             return True
-        if contents.get((result.encoder, place[half], task[half]), content) != content:
+    for half, content in result.about["stores"].items():
+        dataset = place.get(half, task["dataset"])
+        split = task[half] if half in ("train", "test") else "test" if half == "clean" else half
+        its = current.get((result.encoder, dataset))
+        if its is not None and split not in its:
+            return True
+        if contents.get((result.encoder, dataset, split), content) != content:
             return True
     test = (splits or {}).get(task["test"])
     beside = result.about.get("beside")

@@ -13,6 +13,7 @@ import numpy as np
 
 from relic_eval.data.corruptions import corruptions_of, with_corruptions
 from relic_eval.data.leaks import drop_digest, drop_leaks, leaked_ids
+from relic_eval.data.severities import WHOLE, with_severities
 from relic_eval.data.tasks import Task, block_rows, split_task
 from relic_eval.data.views import read_views
 from relic_eval.devices import versions
@@ -74,7 +75,7 @@ def evaluate(
                 continue
             _verify(set(manifests) - whole)
             whole.update(manifests)
-            rows = rows_of(job.task, job.train, job.test, _beside(job), leaked)
+            rows = rows_of(job.task, job.train, job.test, _beside(job), leaked, job.beside if job.task.splits else ())
             lacking = _lacking(job, rows)
             if lacking:
                 say(f"{label}: left out, {lacking}")
@@ -122,6 +123,7 @@ def cell_key(job: Job, manifests: dict[Path, dict[str, Any]]) -> str:
     rows = [task.level, task.valid_share, task.seed, job.train == job.test]
     rows += [m["data"][name] for m in both for name in ("valid", "labels") if m["data"].get(name)]
     rows += [text for text in (task.drop, "" if task.metric == "top1" else task.metric) if text]
+    rows += [task.splits] if task.splits else []
     classes = task.block_classes if job.protocol == "blocks" else ()
     return digest_json([contents, rows, classes, job.protocol, evaluator.version, dataclasses.asdict(evaluator)])
 
@@ -135,15 +137,21 @@ def _leaked(out: Path, job: Job, manifests: dict[Path, dict[str, Any]]) -> tuple
 
 
 def _beside(job: Job) -> str:
-    """What must be read beside the test rows: views, corruptions, or nothing."""
+    """What must be read beside the test rows: views, corruptions, other splits, or nothing."""
+    if job.task.splits:
+        return "splits"
     its = PROTOCOLS[job.protocol]
     if getattr(its, "needs_corruptions", False):
         return "corruptions"
     return "views" if job.beside else ""
 
 
-def _rows(task: Task, train_path: Path, test_path: Path, beside: str, leaked: tuple[str, ...]) -> Rows:
+def _rows(
+    task: Task, train_path: Path, test_path: Path, beside: str, leaked: tuple[str, ...], splits: tuple[Path, ...]
+) -> Rows:
     test = (read_views if beside == "views" else read_store)(test_path)
+    if splits:
+        test = with_severities(test, test_path, splits)
     train, valid, test = split_task(task, test if train_path == test_path else read_store(train_path), test)
     if leaked:
         train, valid = (drop_leaks(part, np.array(leaked)) for part in (train, valid))
@@ -167,7 +175,7 @@ def _make(out: Path, job: Job, key: str, rows: Rows, manifests: dict) -> Cell:
         "classes": list(test.classes),
         "superclasses": None if test.superclasses is None else list(test.superclasses),
         "counts": {"train": len(rows[0]), "valid": len(rows[1]), "test": len(rows[2])},
-        "stores": {"train": manifests[job.train]["content"], "test": manifests[job.test]["content"]},
+        "stores": {half: manifests[path]["content"] for half, path in _halves(job, manifests).items()},
         "data": {
             "train": manifests[job.train]["data"]["digest"],
             "test": manifests[job.test]["data"]["digest"],
@@ -182,8 +190,22 @@ def _make(out: Path, job: Job, key: str, rows: Rows, manifests: dict) -> Cell:
     return cell
 
 
+def _halves(job: Job, manifests: dict[Path, dict[str, Any]]) -> dict[str, Path]:
+    """The stores that a cell is made of by what they are: train, test; of several splits each by its name, and the clean pictures."""
+    its = {"train": job.train, "test": job.test}
+    for path in job.beside if job.task.splits else ():
+        data = manifests[path]["data"]
+        its[data["split"] if data["name"] == job.task.dataset else "clean"] = path
+    return its
+
+
 def _changed(job: Job, manifests: dict[Path, dict[str, Any]]) -> dict[str, str]:
     """Which corruptions the pictures were shown with: cells of other ones are of other pictures."""
+    if (
+        job.task.splits
+    ):  # only those that are in the mean: kinds beside them, and clean pictures, make no other pictures of it
+        its = [m["data"] for path, m in manifests.items() if path == job.test or path in job.beside]
+        return {"corruptions": digest_json([d["digest"] for d in its if d["split"] in WHOLE])}
     if _beside(job) != "corruptions":
         return {}
     asked = [manifests[path]["request"] for path in job.beside]

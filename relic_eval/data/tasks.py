@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import dataclasses
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
+from relic_eval.data.severities import WHOLE, lacking
 from relic_eval.errors import ArgumentError, DataError
 from relic_eval.records import Embeddings
 
@@ -27,6 +29,7 @@ class Task:
     drop: str = ""  # digest of the training pictures that are left out as leaks; empty: none are
     block_classes: tuple[str, ...] = ()  # for the neighbour block matrix; empty: the first MOST_BLOCKS by superclass
     trains_on: str = ""  # the data set whose training rows train it; empty: its own
+    splits: tuple[str, ...] = ()  # all that test together, `test` the first of them; empty: only that
 
 
 MOST_BLOCKS = 6
@@ -57,15 +60,13 @@ def tasks_of(
     ['fashion', 'fashion-super']
     >>> [(t.name, t.train) for t in tasks_of("birds", {"all"}, superclasses=True)]
     [('birds', 'all'), ('birds-super', 'all')]
+    >>> [(t.name, t.test, len(t.splits)) for t in tasks_of("imagenet-c", {*WHOLE, "spatter-1"}, trains_on="imagenet")]
+    [('imagenet-c', 'gaussian_noise-1', 76)]
     >>> [(t.name, t.train, t.test) for t in tasks_of("imagenet-c", {"fog-1", "fog-2"}, trains_on="imagenet")]
     [('imagenet-c-fog-1', 'train', 'fog-1'), ('imagenet-c-fog-2', 'train', 'fog-2')]
     """
-    if trains_on:  # one for each split that it tests
-        names = {split: dataset if split == "test" else f"{dataset}-{split}" for split in sorted(splits)}
-        return tuple(
-            Task(name, title or name, dataset, test=split, metric=metric, trains_on=trains_on)
-            for split, name in names.items()
-        )
+    if trains_on:
+        return _of_another_head(dataset, splits, title or dataset, metric, trains_on)
     known = [t for t in TASKS.values() if t.dataset == dataset]
     if known:
         return tuple(t for t in known if {t.train, t.test} <= splits)
@@ -75,6 +76,20 @@ def tasks_of(
         return (task,)
     above = dataclasses.replace(task, name=f"{dataset}-super", title=f"{task.title}, superclasses", level="superclass")
     return (task, above)
+
+
+def _of_another_head(dataset: str, splits: set[str], title: str, metric: str, trains_on: str) -> tuple[Task, ...]:
+    """One for each split that is tested; where all 75 of ImageNet-C are there, one over them."""
+    shared: dict[str, Any] = {"metric": metric, "trains_on": trains_on}
+    if not lacking(splits):
+        its = (*WHOLE, *sorted(splits - set(WHOLE)))
+        return (Task(dataset, title, dataset, test=its[0], splits=its, **shared),)
+    return tuple(
+        Task(dataset, title, dataset, test=split, **shared)
+        if split == "test"
+        else Task(f"{dataset}-{split}", f"{title}, {split}", dataset, test=split, **shared)
+        for split in sorted(splits)
+    )
 
 
 def refuse_bundled_name(argument: str, dataset: str, split: str = "") -> None:

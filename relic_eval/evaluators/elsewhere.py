@@ -1,4 +1,4 @@
-"""A linear probe tested on another set than it was fitted on: ImageNetV2, -R, -Sketch, ObjectNet."""
+"""A linear probe tested on another set than it was fitted on: ImageNetV2, -C, -R, -Sketch, ObjectNet."""
 
 from __future__ import annotations
 
@@ -17,7 +17,8 @@ from relic_eval.records import Cell, Embeddings, Measurement
 class Elsewhere:
     """The probe of `linear-byol`; test rows number their classes as the training rows do, and may have some of them only.
 
-    Where a test picture may have several classes (ObjectNet's map onto ImageNet's), any of them is right.
+    Where a test picture may have several classes (ObjectNet's map onto ImageNet's), any of them is right. Where the test rows have
+    corruptions, the numbers are those of ImageNet-C (evaluators/severities.py).
     """
 
     kind: ClassVar[str] = "probe"
@@ -34,6 +35,10 @@ class Elsewhere:
 
         if train.labels_NC is not None:
             raise ArgumentError("train", "rows of one class each", "rows that may have several", "Fit on another set.")
+        if test.corruptions:
+            from relic_eval.evaluators.severities import severities_cell
+
+            return severities_cell(self.head, train, valid, test)
         path, _, best, refit, scale = self.head.fitted(train, valid)
         p_NC = probabilities(refit, scale(test.x_ND))[0, 0]
         label_NC, n = _labels(test, p_NC.shape[1]), len(test)

@@ -90,7 +90,7 @@ SOURCES = {
     "cluster": "k-means with k = classes on rows at unit length, as DeepCluster divides them; accuracy by the best matching, NMI, AMI, ARI",
     "robust": "ImageNet-C's 15 corruptions at five strengths, made of the test pictures; the probe of linear-byol, mean accuracy; "
     "needs 'embed --corruptions'",
-    "robust-sets": "RELICv2's robustness and OOD tables: the probe of linear-byol on ImageNet, tested on ImageNetV2, -R, -Sketch or ObjectNet",
+    "robust-sets": "RELICv2's robustness and OOD tables: the probe of linear-byol on ImageNet, tested on ImageNetV2, -C, -R, -Sketch or ObjectNet",
     "blocks-pets4": "chosen here: Egyptian and Persian cat, golden and Labrador retriever, 50 test images each",
     "blocks-imagenet-dogs-cats": "RELICv2's figure with an Irish setter: 50 validation images each of vizsla, setter, Siamese and Egyptian cat",
     "blocks-imagenet-dogs-cats-english": "as blocks-imagenet-dogs-cats with an English setter; RELICv2's figure does not say which it shows",
