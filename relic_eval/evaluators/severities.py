@@ -14,7 +14,7 @@ from relic_eval.records import CLEAN, Cell, Embeddings, Measurement
 
 # Top-1 error of torchvision's AlexNet on each corruption, mean over the five severities, as the authors of ImageNet-C give it
 # (github.com/hendrycks/robustness: issue 10 has each severity, the README the sheet of the mCE); google-research/augmix and
-# open-mmlab/mmpretrain hold the same. The paper prints three digits.
+# open-mmlab/mmpretrain hold the same.
 ALEXNET = {
     "gaussian_noise": 0.886428,
     "shot_noise": 0.894468,
@@ -32,8 +32,7 @@ ALEXNET = {
     "pixelate": 0.717840,
     "jpeg_compression": 0.606500,
 }
-# on clean pictures: torchvision gives 56.522% top-1 for these weights; google-research/robustness_metrics has 0.4348, the
-# paper's table 43.5%
+# on clean pictures: torchvision gives 56.522% top-1 for these weights; google-research/robustness_metrics has 0.4348
 ALEXNET_CLEAN = 0.43478
 STRENGTHS = (1, 2, 3, 4, 5)
 SAMPLES = 2000  # of the bootstrap over pictures, seed 0
