@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import re
 import shutil
 import tarfile
@@ -52,6 +53,8 @@ TOML = next(
 @pytest.fixture(autouse=True)
 def short(monkeypatch):
     monkeypatch.setitem(PROTOCOLS, "segment-linear", SegmentLinear(pixels=16, penalties=(1e-3, 1.0)))
+    fcn = dataclasses.replace(PROTOCOLS["segment-fcn-small"], learning_rates=(0.01,), steps=2, crop=17, batch=4)
+    monkeypatch.setitem(PROTOCOLS, "segment-fcn-small", fcn)
 
 
 def pair(top, name, picture, mask, ending=".png"):
@@ -128,8 +131,12 @@ def test_the_named_set_and_ones_own_folder_of_it_hold_the_same(pets):
 def test_one_call_in_python(tmp_path):
     made(tmp_path / "blobs", values=(0, 7))
     own = relic_eval.task("shapes", folder=tmp_path / "blobs", metric="miou", classes={"sky": 0, "box": 7})
-    board = relic_eval.transfer({"thin": "random:thin-resnet,side=32"}, own, tmp_path / "out", protocols=["segment-linear"])
-    assert board[["encoder", "task", "metric"]].values.tolist() == [["thin", "shapes", "miou"]]
+    both = ["segment-linear", "segment-fcn-small"]
+    board = relic_eval.transfer({"thin": "random:thin-resnet,side=32"}, own, tmp_path / "out", protocols=both)
+    assert sorted(board[["encoder", "task", "protocol", "metric"]].values.tolist()) == [
+        ["thin", "shapes", protocol, "miou"] for protocol in sorted(both)
+    ]
+    assert board["value"].between(0, 1, inclusive="neither").all()
     assert about(tmp_path / "out", "shapes")["counts"] == {"train": 6, "valid": 2, "test": 2}
 
 
