@@ -30,6 +30,10 @@ class DataError(RelicError):
     """A file or folder that is missing, damaged or of another format."""
 
 
+class UnreadableError(DataError):
+    """A picture that cannot be read, or does not fit its mask: what on_error="skip" leaves out."""
+
+
 class NewerError(DataError):
     """A file that a newer relic-eval wrote: it is left as it is, and never made anew."""
 

@@ -18,8 +18,7 @@ from relic_eval.data.corruptions import asked_for
 from relic_eval.data.duplicates import find_leaks
 from relic_eval.data.own import OwnTask
 from relic_eval.data.registry import expand
-from relic_eval.data.scenes import SCENES
-from relic_eval.data.sources import dataset_name, dataset_splits, refuse_inside, said_of
+from relic_eval.data.sources import dataset_name, dataset_splits, has_masks, refuse_inside, said_of
 from relic_eval.encode import embed, find_encoders
 from relic_eval.encoders.load import Encoder
 from relic_eval.errors import ArgumentError, DataError, RelicError, look_up
@@ -130,11 +129,11 @@ def transfer(
     # what is tested on another set's head comes after that set
     pairs = sorted(((n, data) for n in range(len(found)) for data in sets), key=lambda p: (p[0], bool(_head(p[1]))))
     if shard:  # which both are worked on by one job
-        keys = [(found[number].name, _head(data) or _called(data)) for number, data in pairs]
+        keys = [(found[number].name, _head(data) or dataset_name(data)) for number, data in pairs]
         mine = set(part_of(keys, *parse_shard(shard)))
         pairs = [pair for pair, key in zip(pairs, keys, strict=True) if key in mine]
     write_grid(out, dataclasses.replace(grid, named=named))
-    names = [(found[number].name, _called(data)) for number, data in pairs]
+    names = [(found[number].name, dataset_name(data)) for number, data in pairs]
     total, seconds = Outcome(), dict[tuple[str, str], float]()
     if workers > 1:
         jobs = _pooled(grid, [(texts[number], str(data), bool(_head(data))) for number, data in pairs], out, workers)
@@ -154,22 +153,17 @@ def transfer(
 
 def _head(data: str | OwnTask) -> str:
     """The set whose training rows a set is tested with; empty where those are its own."""
-    return "" if data in SCENES else str(said_of(data).get("trains_on") or "")
-
-
-def _called(data: str | OwnTask) -> str:
-    return str(data) if data in SCENES else dataset_name(data)
+    return str(said_of(data).get("trains_on") or "")
 
 
 def _check_data(data: Sequence[str | OwnTask], out: Path) -> None:
     called: dict[str, str | OwnTask] = {}
     for text in data:
-        if text not in SCENES:
-            dataset_splits(text)
-            refuse_inside(out, text)
-        other = called.setdefault(_called(text), text)
+        dataset_splits(text)
+        refuse_inside(out, text)
+        other = called.setdefault(dataset_name(text), text)
         if other != text:
-            twins = f"{other} and {text}, both called {_called(text)!r}"
+            twins = f"{other} and {text}, both called {dataset_name(text)!r}"
             raise ArgumentError("--data", "sets of different names", twins, "Rename one.")
 
 
@@ -214,16 +208,16 @@ def pair(encoder: Encoder, data: str | OwnTask, grid: Grid, out: Path) -> Outcom
     """
     on_rows = tuple(name for name in grid.protocols if name in PROTOCOLS)
     on_pictures = [name for name in grid.protocols if name in TUNED]
-    done = Outcome()
-    if data not in SCENES:
-        failure_path(out, encoder.name, dataset_name(data), "leaks").unlink(missing_ok=True)  # it is searched again
-    if grid.drop_leaks and data not in SCENES:
+    done, masks = Outcome(), has_masks(data)
+    failure_path(out, encoder.name, dataset_name(data), "leaks").unlink(missing_ok=True)  # it is searched again
+    if grid.drop_leaks:
         try:
             find_leaks(data, out)
         except (RelicError, ValueError) as error:
             return _failed(out, encoder.name, dataset_name(data), "leaks", error)
-    if data in SCENES and (on_rows or not grid.protocols):
-        say(f"transfer {encoder.name} {data}: it has masks and no labels: name a protocol such as segment-linear")
+    if masks and (on_rows or not grid.protocols):
+        name = dataset_name(data)
+        say(f"transfer {encoder.name} {name}: it has masks and no labels: name a protocol such as segment-linear")
     elif on_rows or not grid.protocols:
         done += _measured(encoder, data, on_rows, grid, out)
     settings: dict[str, Any] = {"device": grid.device, "lists": read_lists(grid.lists), "on_error": grid.on_error}

@@ -16,8 +16,16 @@ import numpy as np
 from relic_eval.data.leaks import drop_digest, leaked_ids
 from relic_eval.data.own import OwnTask
 from relic_eval.data.pictures import Pictures
-from relic_eval.data.scenes import SCENES, scene_splits, scenes
-from relic_eval.data.sources import dataset_name, dataset_splits, pictures, said_of, split_digest
+from relic_eval.data.scenes import Scenes, unmasked
+from relic_eval.data.sources import (
+    dataset_name,
+    dataset_splits,
+    has_masks,
+    masked_pictures,
+    pictures,
+    said_of,
+    split_digest,
+)
 from relic_eval.data.tasks import Task, tasks_of
 from relic_eval.devices import versions
 from relic_eval.encoders.load import Encoder
@@ -29,7 +37,7 @@ from relic_eval.run import Outcome
 from relic_eval.store import find_stores, read_manifest
 from relic_eval.timings import note_time
 from relic_eval.tuning.cells import cell_key, tune
-from relic_eval.tuning.scenery import divide_scenes
+from relic_eval.tuning.scenery import SceneRows, divide_scenes, unreadable_scenes, without_leaked_scenes
 from relic_eval.tuning.semi import LISTED
 from relic_eval.tuning.shots import Shots, divide, unreadable, without_leaked
 from relic_eval.tuning.table import PROTOCOLS, TITLES, describe
@@ -45,6 +53,7 @@ class Question:
     digests: tuple[str, ...]  # of the train, the test and, where there is one, the valid split
     division: Any  # what is said of its rows, as JSON
     parts: Callable[[], Sequence[Any]]  # training, validation and test rows
+    unreadable: tuple[str, ...] = ()  # ids of what is left out as such
 
 
 def tuned(
@@ -63,15 +72,14 @@ def tuned(
     Protocols of segmentation are for sets with masks, the others for sets with labels and training rows of their own: what
     does not fit is left out, and said. What is there is skipped before a network is built; what fails is noted. Points of a
     grid that are done are kept under `out`/notes until the cell is.
-    `without_leaks` leaves out labelled training pictures that the task tests too, as a search before has found them;
-    `on_error="skip"` leaves out labelled pictures that cannot be read.
+    `without_leaks` leaves out training pictures that the task tests too, as a search before has found them;
+    `on_error="skip"` leaves out pictures that, or whose masks, cannot be read.
     """
     if on_error not in ("fail", "skip"):
         raise ArgumentError("on_error", "fail or skip", repr(on_error))
     total, questions = Outcome(), None
     for protocol in protocols:
-        name = str(data) if data in SCENES else dataset_name(data)
-        names = (encoder.name, name, protocol)
+        names = (encoder.name, dataset_name(data), protocol)
         try:
             why = _misfit(data, protocol)
             if why:
@@ -81,8 +89,8 @@ def tuned(
                 continue
             if questions is None:  # the same for all protocols, and not asked for where none fits
                 questions = (
-                    _scenes(str(data), out)
-                    if data in SCENES
+                    _masked(data, out, without_leaks, on_error)
+                    if has_masks(data)
                     else _labelled(data, encoder, out, without_leaks, on_error)
                 )
         except (RelicError, ValueError) as error:
@@ -97,9 +105,9 @@ def tuned(
 def _misfit(data: str | OwnTask, protocol: str) -> str:
     """Why a protocol is no question for a set; empty where it is one."""
     wants_masks = PROTOCOLS[protocol].data == "scenes"
-    if wants_masks != (data in SCENES):
+    if wants_masks != has_masks(data):
         return "it needs masks, and the set has labels" if wants_masks else "it needs labels, and the set has masks"
-    if data not in SCENES and said_of(data).get("trains_on"):
+    if said_of(data).get("trains_on"):
         return NO_ROWS
     return ""
 
@@ -160,6 +168,7 @@ def _about(key: str, encoder: Encoder, question: Question, protocol: str, parts:
             # cells with and without leaks are made of other images: boards never put them side by side
             **({"dropped": question.task.drop} if question.task.drop else {}),
         },
+        **({"unreadable": list(question.unreadable)} if question.unreadable else {}),
         "versions": versions(),
     }
 
@@ -182,7 +191,9 @@ def _labelled(data: str | OwnTask, encoder: Encoder, out: Path, without_leaks: b
         valid = [] if train.valid_N is None else np.flatnonzero(train.valid_N).tolist()
         division = [task.level, task.valid_share, task.seed, task.train == task.test, valid, absent, task.metric]
         division += [task.drop] if task.drop else []
-        found.append(Question(task, digests, division, partial(_parts, task, train, test, absent, leaked)))
+        gone = {str(its.ids[row]) for its, rows in zip((train, test), absent, strict=True) for row in rows}
+        parts = partial(_parts, task, train, test, absent, leaked)
+        found.append(Question(task, digests, division, parts, tuple(sorted(gone))))
     return found
 
 
@@ -195,9 +206,7 @@ def _absent(its: Pictures, store: Path | None, notes: Path, on_error: str) -> li
         return []
     rows = unreadable(its, notes)
     if rows:
-        say(
-            f"tune {its.dataset} {its.split}: {len(rows)} unreadable pictures are left out, the first {its.ids[rows[0]]}"
-        )
+        _say_left_out(its.dataset, its.split, its.ids, rows, "pictures")
     return rows
 
 
@@ -210,10 +219,40 @@ def _parts(
     return learnt, valid, tested
 
 
-def _scenes(data: str, out: Path) -> list[Question]:
+def _masked(data: str | OwnTask, out: Path, without_leaks: bool, on_error: str) -> list[Question]:
     """The one task of a set with masks."""
-    its = {split: scenes(data, split, out / "data") for split in scene_splits(data)}
-    train, test, valid = its["train"], its["test"], its.get("valid")
-    task = Task(data, SCENES[data].title, data, metric="miou")
-    digests = tuple(s.digest for s in (train, test, *([valid] if valid else [])))
-    return [Question(task, digests, [task.valid_share, task.seed], lambda: divide_scenes(train, test, valid))]
+    notes, name = out / "data", dataset_name(data)
+    its = {split: masked_pictures(data, split, notes) for split in dataset_splits(data)}
+    (task,) = tasks_of(name, set(its), False, said_of(data)["title"], "miou")
+    train, test, valid = its[task.train], its[task.test], its.get("valid")
+    absent = {split: _absent_scenes(found, notes, on_error) for split, found in its.items()}
+    searched = {half: found.digest for half, found in unmasked(its).items()}
+    halves = {"train": searched[task.train], "test": searched[task.test]}
+    leaked = leaked_ids(out, task, halves) if without_leaks else np.array([])
+    task = dataclasses.replace(task, drop=drop_digest(leaked))
+    division: list[Any] = [task.valid_share, task.seed]
+    division += [absent] if any(absent.values()) else []
+    division += [task.drop] if task.drop else []
+
+    def parts() -> tuple[SceneRows, ...]:
+        learnt, judged, tested = divide_scenes(
+            train, test, valid, share=task.valid_share, seed=task.seed, left_out=absent
+        )
+        if task.drop:
+            learnt, judged = (without_leaked_scenes(part, leaked) for part in (learnt, judged))
+        return learnt, judged, tested
+
+    gone = tuple(str(its[split].ids[row]) for split, rows in absent.items() for row in rows)
+    digests = tuple(found.digest for found in (train, test, *([valid] if valid else [])))
+    return [Question(task, digests, division, parts, gone)]
+
+
+def _absent_scenes(its: Scenes, notes: Path, on_error: str) -> list[int]:
+    rows = unreadable_scenes(its, notes) if on_error == "skip" else []
+    if rows:
+        _say_left_out(its.name, its.split, its.ids, rows, "pictures or masks")
+    return rows
+
+
+def _say_left_out(dataset: str, split: str, ids: np.ndarray, rows: Sequence[int], what: str) -> None:
+    say(f"tune {dataset} {split}: {len(rows)} unreadable {what} are left out, the first {ids[rows[0]]}")

@@ -151,8 +151,8 @@ def test_a_list_of_names_is_in_the_key_of_the_set_that_it_names_alone(encoder, b
 
 
 def test_a_set_with_masks_is_listed_once_and_no_header_is_opened_to_skip(encoder, data_folder, tmp_path, monkeypatch):
-    asked, scenes = [], module.scenes
-    monkeypatch.setattr(module, "scenes", lambda *words: asked.append(words[:2]) or scenes(*words))
+    asked, opened_before = [], module.masked_pictures
+    monkeypatch.setattr(module, "masked_pictures", lambda *words: asked.append(words[:2]) or opened_before(*words))
     both = ["segment-linear", "segment-fcn-small"]
     assert tuned(find_encoder("pixels"), "mini-petmask", both, tmp_path) == Outcome(failed=2)
     assert asked == [("mini-petmask", "train"), ("mini-petmask", "test")]

@@ -13,7 +13,16 @@ from relic_eval.data.fingerprints import SEEN, VERSION, Fingerprints, fingerprin
 from relic_eval.data.leaks import MOST_PAIRS, OWN, Leaks, key_of_leaks, leaks_path, read_leaks_at, write_leaks
 from relic_eval.data.own import OwnTask
 from relic_eval.data.pictures import Pictures
-from relic_eval.data.sources import dataset_name, dataset_splits, pictures, said_of, split_digest
+from relic_eval.data.scenes import unmasked
+from relic_eval.data.sources import (
+    dataset_name,
+    dataset_splits,
+    has_masks,
+    masked_pictures,
+    pictures,
+    said_of,
+    split_digest,
+)
 from relic_eval.data.tasks import Task, pretraining_rows, split_task, tasks_of
 from relic_eval.errors import DataError, UnknownNameError
 from relic_eval.files import digest_json
@@ -37,20 +46,22 @@ def find_leaks(data: str | OwnTask, out: Path, *, against: str | None = None) ->
     `against` is what an encoder was pretrained on: its `train` split, or of a whole set what pretraining sees. Records go to
     `out`/leaks and are read from there while the pictures are the same. Where a set is divided later, leaks are those
     between the parts of the division. One pass over the pictures, kept for other searches; then every pair is compared.
+    Of a set with masks its pictures are compared, and those that validate are among those that train.
     """
     notes, found = out / "data", []
     head = said_of(data).get("trains_on")
     if head and against is None:
         say(f"leaks {dataset_name(data)}: it has no training pictures of its own; --against {head} searches those")
         return []
-    splits = set(dataset_splits(data))
-    source = {split: pictures(data, split, notes) for split in sorted(splits) if split == _unmoved(split)}
+    source = _sources(data, notes)
     other = None if against is None else _pretrained_on(against, notes)
     name = OWN if other is None or against is None else dataset_name(against)
     done: dict[tuple[str, str], Leaks] = {}
+    splits = set(source) if has_masks(data) else set(dataset_splits(data))
     for task in tasks_of(dataset_name(data), splits, _levels(next(iter(source.values())))):
         train, test = other or source[task.train], source[_unmoved(task.test)]
-        digests = {"train": train.digest, "test": split_digest(data, task.test, notes)}
+        moved = task.test not in source
+        digests = {"train": train.digest, "test": split_digest(data, task.test, notes) if moved else test.digest}
         key = digest_json([digests, task.train == task.test, other is None, _LIKENESS])
         path = leaks_path(out, task.name, name)
         if key_of_leaks(path) == key:
@@ -65,6 +76,14 @@ def find_leaks(data: str | OwnTask, out: Path, *, against: str | None = None) ->
     return found
 
 
+def _sources(data: str | OwnTask, notes: Path) -> dict[str, Pictures]:
+    """Every split but moved ones."""
+    splits = sorted(dataset_splits(data))
+    if has_masks(data):
+        return unmasked({split: masked_pictures(data, split, notes) for split in splits})
+    return {split: pictures(data, split, notes) for split in splits if split == _unmoved(split)}
+
+
 def _levels(source: Pictures) -> bool:
     return source.superclasses is not None and 1 < len(set(source.superclasses)) < len(source.classes)
 
@@ -75,7 +94,8 @@ def _unmoved(split: str) -> str:
 
 
 def _pretrained_on(name: str, notes: Path) -> Pictures:
-    return pictures(name, "train" if "train" in dataset_splits(name) else "all", notes)
+    source = _sources(name, notes)
+    return source.get("train") or source["all"]
 
 
 def _search(task: Task, against: str, train: Pictures, test: Pictures, out: Path) -> Leaks:

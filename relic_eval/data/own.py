@@ -1,4 +1,4 @@
-"""A task of one's own: folders of pictures, or a folder and a list of its files, with what is to be said of them."""
+"""A task of one's own: folders of pictures, a folder and a list of its files, or pictures with masks, and what is said of them."""
 
 from __future__ import annotations
 
@@ -18,6 +18,20 @@ METRICS = {
     "top1": "share right",
     "mean_per_class": "mean of the classes' shares",
     "map11": "11-point mean average precision",
+    "miou": "mean over classes of intersection over union, of pictures with masks",
+}
+VOID = 255  # what pixels of no class are called in a mask, unless it is said otherwise
+FORMS = {  # which arguments say where the pictures are: with labels, or with masks
+    False: (
+        ({"train", "test"}, {"train", "valid", "test"}, {"folder", "listing"}),
+        "train and test (and perhaps valid), or folder and listing",
+        'Pictures with masks are a folder with metric "miou".',
+    ),
+    True: (
+        ({"folder"},),
+        "folder alone where the metric is miou",
+        "It holds images/ and masks/, or train/ and test/ with both in each.",
+    ),
 }
 SPLITS = ("train", "valid", "test", "all")
 COLUMNS = ("file", "label", "split")
@@ -25,7 +39,10 @@ COLUMNS = ("file", "label", "split")
 
 @dataclass(frozen=True)
 class OwnTask:
-    """What `task` was told. Folders hold class folders; with `listing`, `folder` holds the files that it names."""
+    """What `task` was told. Folders hold class folders; with `listing`, `folder` holds the files that it names.
+
+    Of a set with masks (metric miou), `folder` holds pictures and masks (own_scenes.py).
+    """
 
     name: str
     title: str
@@ -37,6 +54,8 @@ class OwnTask:
     listing: Path | None
     superclasses: Mapping[str, str] | Path | None
     block_classes: tuple[str, ...]
+    classes: Mapping[str, int] | Path | None = None  # the value of each in the masks, or a file of a name a line
+    ignore: int = VOID  # the value of pixels that are of none
 
     @property
     def places(self) -> tuple[Path, ...]:
@@ -56,6 +75,8 @@ def task(
     metric: str = "top1",
     superclasses: str | Path | Mapping[str, str] | None = None,
     block_classes: Sequence[str] = (),
+    classes: str | Path | Sequence[str] | Mapping[str, int] | None = None,
+    ignore: int = VOID,
 ) -> OwnTask:
     """A task of your own, which stands wherever a data set is asked for: `embed("pixels", data=task("birds", ...))`.
 
@@ -64,22 +85,33 @@ def task(
     `metric` is top1, mean_per_class or map11 (a file then has a line for each of its labels). `superclasses` is a CSV file
     of lines class,superclass, or a mapping. Raises ArgumentError for what does not fit together.
 
+    Where the metric is miou, `folder` alone holds images/ and masks/, a PNG of the same name for each picture, or train/ and
+    test/ with both in each. `classes` are names of the values 0, 1, ... in the masks, a file of a name a line (by default
+    classes.txt in the folder), or a mapping from names to values; where none are named, the values are the names. Pixels of
+    the value `ignore` are neither trained nor judged.
+
     >>> task("birds", train="pictures/train", test="pictures/test").title
     'birds'
+    >>> task("my-pets", folder="pets", metric="miou", classes={"rest": 0, "pet": 255}).classes
+    {'rest': 0, 'pet': 255}
     """
     if not name or "/" in name or "\\" in name:
         raise ArgumentError("name", "a name without slashes", repr(name))
     look_up("metric", metric, METRICS)
-    halves, listed = train is not None and test is not None, folder is not None and listing is not None
-    one = (halves and folder is None and listing is None) or (
-        listed and train is None and test is None and valid is None
-    )
-    if not one:
-        given = {"train": train, "valid": valid, "test": test, "folder": folder, "listing": listing}
-        received = " and ".join(key for key, value in given.items() if value is not None) or "none of these"
-        raise ArgumentError(name, "train and test (and perhaps valid), or folder and listing", received)
-    if metric == "map11" and halves:
+    given = {"train": train, "valid": valid, "test": test, "folder": folder, "listing": listing}
+    said = [key for key, value in given.items() if value is not None]
+    forms, expected, hint = FORMS[metric == "miou"]
+    if set(said) not in forms:
+        raise ArgumentError(name, expected, " and ".join(said) or "none of these", hint if "folder" in said else "")
+    if metric == "map11" and listing is None:
         raise ArgumentError("metric", "a listing with map11, as a picture may have several labels", "folders")
+    others: dict[str, object] = {"superclasses": superclasses, "block_classes": block_classes or None}
+    if metric != "miou":
+        others = {"classes": classes, "ignore": None if ignore == VOID else ignore}
+    strange = next((key for key, value in others.items() if value is not None), None)
+    if strange:
+        kind = "labels" if metric == "miou" else 'masks (metric "miou")'
+        raise ArgumentError(strange, f"it of sets with {kind} alone", f"it with metric {metric}", "Leave it out.")
     above = _path(superclasses) if isinstance(superclasses, (str, Path)) else superclasses
     places = {
         "train": _path(train),
@@ -88,7 +120,38 @@ def task(
         "folder": _path(folder),
         "listing": _path(listing),
     }
-    return OwnTask(name, title or name, metric, superclasses=above, block_classes=tuple(block_classes), **places)
+    blocks, named = tuple(block_classes), _values(classes)
+    return OwnTask(
+        name, title or name, metric, superclasses=above, block_classes=blocks, classes=named, ignore=ignore, **places
+    )
+
+
+def _values(classes: str | Path | Sequence[str] | Mapping[str, int] | None) -> Mapping[str, int] | Path | None:
+    """The value of each class, or the file that names them; ArgumentError where two are alike, or a mask cannot hold one."""
+    if classes is None or isinstance(classes, (str, Path)):
+        return _path(classes)
+    return class_values(classes, "classes")
+
+
+def class_values(classes: Sequence[str] | Mapping[str, int], said: str) -> dict[str, int]:
+    """The value in masks of each class, by name: those of a sequence are 0, 1, ...; `said` is where they stand.
+
+    >>> class_values(["sky", "road"], "classes.txt")
+    {'sky': 0, 'road': 1}
+    """
+    pairs = [*classes.items()] if isinstance(classes, Mapping) else [(name, n) for n, name in enumerate(classes)]
+    names, values = [name for name, _ in pairs], [value for _, value in pairs]
+    if len(names) < 2 or not all(names):
+        received = f"{len(names)}" if all(names) else "one without a name"
+        raise ArgumentError(said, "at least two classes, each with a name", received)
+    for kind, its in (("name", names), ("value", values)):
+        twice = next((repr(one) for n, one in enumerate(its) if one in its[:n]), None)
+        if twice:
+            raise ArgumentError(said, f"a {kind} of its own for each class", f"{twice} twice")
+    wrong = next((value for value in values if isinstance(value, bool) or value not in range(256)), None)
+    if wrong is not None:
+        raise ArgumentError(said, "values from 0 to 255, as masks have 8 bits", repr(wrong))
+    return dict(pairs)
 
 
 def _path(text: str | Path | None) -> Path | None:

@@ -11,10 +11,11 @@ from relic_eval.data import imagenet, mini, transfer
 from relic_eval.data.bundled import SPLITS, bundled, digits_digest, fashion_digest
 from relic_eval.data.folder import folder_pictures, folder_title, splits
 from relic_eval.data.named import Named, named_digest, open_named
-from relic_eval.data.own import OwnTask, own_pictures, own_splits
+from relic_eval.data.own import OwnTask, own_pictures, own_splits, task
+from relic_eval.data.own_scenes import holds_masks, own_scene_splits, own_scenes
 from relic_eval.data.parquet import parquet_parts, parquet_pictures, parquet_splits
 from relic_eval.data.pictures import SHIFT, Pictures, said_in_words
-from relic_eval.data.scenes import SCENES
+from relic_eval.data.scenes import SCENES, Scenes, scene_splits, scenes
 from relic_eval.data.tasks import TASKS, refuse_bundled_name
 from relic_eval.data.toml import read_task
 from relic_eval.errors import ArgumentError, DataError, UnknownNameError
@@ -38,6 +39,7 @@ class Source:
     digest: Callable[[str, Path | None], str]
     roots: Callable[[], tuple[Path, ...]]  # folders of pictures, into which no results may go
     said: Callable[[], dict[str, Any]] = dict  # what it says of its task: title, metric, blocks
+    scenes: Callable[[str, Path | None], Scenes] | None = None  # of a set with masks, in place of open and digest
 
 
 def expand(names: Iterable[str]) -> tuple[str, ...]:
@@ -52,15 +54,19 @@ def expand(names: Iterable[str]) -> tuple[str, ...]:
 def find_source(text: str | OwnTask) -> Source:
     """The source that a text means: a bundled or named set, `NAME:FOLDER`, a TOML file, a folder; or a task made by `task`.
 
+    A folder with images/ and masks/ (or with both in its train/) is a set with masks.
+
     Raises UnknownNameError for a name that is none, ArgumentError for a suite, of which each member is a source.
 
     >>> find_source("fashion").splits()
     ('train', 'test', 'test-shifted')
     """
     if isinstance(text, OwnTask):
-        return _own(text)
+        return _own_masked(text) if text.metric == "miou" else _own(text)
     if text in SPLITS:
         return _bundled(text)
+    if text in SCENES:
+        return _masked(text, None)
     if text in SUITES:
         raise ArgumentError(
             "--data", "one data set", f"the suite {text}", f"It stands for {', '.join(SUITES[text])}: name one of them."
@@ -70,8 +76,13 @@ def find_source(text: str | OwnTask) -> Source:
     name, colon, folder = text.partition(":")
     if colon and folder and name in NAMED:
         return _named(NAMED[name], Path(folder).expanduser())
-    if text.lower().endswith(".toml") and not Path(text).expanduser().is_dir():
-        return _own(read_task(Path(text).expanduser()))
+    if colon and folder and name in SCENES:
+        return _masked(name, Path(folder).expanduser())
+    place = Path(text).expanduser()
+    if text.lower().endswith(".toml") and not place.is_dir():
+        return find_source(read_task(place))
+    if holds_masks(place):
+        return _own_masked(task(folder_title(place), folder=place, metric="miou"))
     return _folder(text)
 
 
@@ -88,6 +99,44 @@ def _own(own: OwnTask) -> Source:
         lambda: own.places,
         lambda: said_in_words(own.title, own.metric, own.block_classes),
     )
+
+
+def _own_masked(own: OwnTask) -> Source:
+    def name() -> str:
+        refuse_known_name(own.name)
+        return own.name
+
+    return _of_scenes(
+        name,
+        lambda: own_scene_splits(own),
+        lambda split, cache: own_scenes(own, split, cache),
+        own.places,
+        said_in_words(own.title, own.metric, ()),
+    )
+
+
+def _masked(name: str, folder: Path | None) -> Source:
+    return _of_scenes(
+        lambda: name,
+        lambda: scene_splits(name),
+        lambda split, cache: scenes(name, split, cache, folder=folder),
+        () if folder is None else (folder,),
+        said_in_words(SCENES[name].title, "miou", ()),
+    )
+
+
+def _of_scenes(
+    name: Callable[[], str],
+    parts: Callable[[], tuple[str, ...]],
+    opened: Callable[[str, Path | None], Scenes],
+    roots: tuple[Path, ...],
+    said: dict[str, Any],
+) -> Source:
+    def refused(split: str, cache: Path | None) -> Any:
+        hint = "Name it to 'relic-eval transfer' with --protocol segment-linear."
+        raise ArgumentError("--data", "a set with labels", f"{name()}, which has masks", hint)
+
+    return Source(name, parts, refused, refused, lambda: roots, lambda: said, opened)
 
 
 def _bundled(name: str) -> Source:
@@ -186,6 +235,7 @@ OTHERS = (
     "NAME:FOLDER: a set of that name, in a folder of yours",
     "FILE.toml: a task of your own (docs/tasks.md)",
     "FOLDER: class folders, with or without train/ and test/ above them, or Parquet files as data/train-*.parquet",
+    "FOLDER: images/ and masks/ (PNG), with or without train/ and test/ above them, for segmentation",
 )
 
 

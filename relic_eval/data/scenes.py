@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property
 from io import BytesIO
 from pathlib import Path
 from typing import BinaryIO
@@ -12,17 +11,29 @@ from typing import BinaryIO
 import numpy as np
 
 from relic_eval.data.archive import archive_digest, open_archive
-from relic_eval.data.folder import UNREADABLE, digest_files, open_upright, opened, upright_size
+from relic_eval.data.folder import (
+    SIDE,
+    UNREADABLE,
+    digest_files,
+    open_upright,
+    opened,
+    read_pictures,
+    square_of,
+    upright_size,
+)
+from relic_eval.data.pictures import Pictures
 from relic_eval.data.places import data_file, data_root
-from relic_eval.errors import DataError, look_up
+from relic_eval.errors import DataError, UnreadableError, look_up
 from relic_eval.files import digest_json
+from relic_eval.records import Transform
 
 
 @dataclass(frozen=True)
 class Scenes:
     """A split whose pixels are labelled. `read(row)` gives uint8 RGB (H, W, 3) and int64 class numbers (H, W), of native size.
 
-    `read` raises DataError, naming the file, for a picture or mask that cannot be read or whose sizes differ.
+    Both raise UnreadableError, naming the file, for a picture or mask that cannot be read or whose sizes differ, and `read`
+    DataError for a mask that can be read and holds something else than numbers of classes.
     """
 
     name: str
@@ -31,16 +42,11 @@ class Scenes:
     ids: np.ndarray  # (N,) str
     classes: tuple[str, ...]  # names of the numbers 0 .. C-1
     ignore: int  # the number of pixels that are neither trained nor judged
-    sizes: Callable[[], np.ndarray]  # (N, 2) int64, height and width in pixels; opens every picture's header
+    sizes: Callable[[np.ndarray], np.ndarray]  # (n, 2) int64, height and width of these rows; opens their headers
     read: Callable[[int], tuple[np.ndarray, np.ndarray]]
 
     def __len__(self) -> int:
         return len(self.ids)
-
-    @cached_property
-    def sizes_N2(self) -> np.ndarray:
-        """Height and width in pixels, found when they are first asked for. Raises DataError, naming the file, as `read` does."""
-        return self.sizes()
 
 
 VOID = 255  # what pixels without a class are called, where a set has no number of its own for them
@@ -98,59 +104,102 @@ def mask_numbers(values_HW: np.ndarray, numbers: Mapping[int, int] | None, ignor
     return table[values_HW]
 
 
-def _made(
+def of_pairs(
     name: str,
     split: str,
-    kind: _Kind,
     digest: str,
-    pairs: list[Pair],
+    pairs: Sequence[Pair],
     source: Callable[[Path | str], Path | BinaryIO],
+    classes: tuple[str, ...],
+    ignore: int = VOID,
+    numbers: Mapping[int, int] | None = None,
 ) -> Scenes:
-    """A split of these pairs, whose files or bytes `source` gives."""
+    """A split of these pairs, whose files or bytes `source` gives; `numbers` as in `mask_numbers`."""
 
-    def sizes() -> np.ndarray:
-        return np.array([_height_width(picture, source) for _, picture, _ in pairs], np.int64).reshape(-1, 2)
+    def sizes(rows: np.ndarray) -> np.ndarray:
+        return np.array([_height_width(pairs[row][1], source) for row in rows], np.int64).reshape(-1, 2)
 
     def read(row: int) -> tuple[np.ndarray, np.ndarray]:
         _, picture, mask = pairs[row]
         pixels_HWC = _or_named(picture, lambda: np.asarray(open_upright(source(picture))))
-        values_HW = _or_named(mask, lambda: _mask_values(source(mask)))
+        values_HW = mask_values(mask, source)
         if values_HW.shape != pixels_HWC.shape[:2]:
-            raise DataError(f"{mask}: expected a mask of {pixels_HWC.shape[:2]} pixels, received {values_HW.shape}.")
-        numbers_HW = mask_numbers(values_HW, kind.numbers, kind.ignore)
-        strange = numbers_HW[(numbers_HW >= len(kind.classes)) & (numbers_HW != kind.ignore)]
-        if len(strange):
-            raise DataError(
-                f"{mask}: expected class numbers below {len(kind.classes)} or {kind.ignore}, received {strange[0]}."
+            high, wide = pixels_HWC.shape[:2]
+            raise UnreadableError(
+                f"{mask}: expected a mask of {wide} x {high} pixels, as its picture has when it is upright, received "
+                f"{values_HW.shape[1]} x {values_HW.shape[0]}. Make both of one size."
             )
+        numbers_HW = mask_numbers(values_HW, numbers, ignore)
+        strange = numbers_HW[(numbers_HW >= len(classes)) & (numbers_HW != ignore)]
+        if len(strange):
+            raise DataError(f"{mask}: expected class numbers below {len(classes)} or {ignore}, received {strange[0]}.")
         return pixels_HWC, numbers_HW
 
     ids = np.array([f"{split}/{key}" for key, _, _ in pairs])
-    return Scenes(name, split, digest, ids, kind.classes, kind.ignore, sizes, read)
+    return Scenes(name, split, digest, ids, classes, ignore, sizes, read)
 
 
 def _or_named(file: Path | str, made: Callable[[], np.ndarray]) -> np.ndarray:
     try:
         return made()
     except UNREADABLE as error:
-        raise DataError(f"{file}: expected a readable picture, received {error}.") from None
+        raise UnreadableError(f"{file}: expected a readable picture, received {error}.") from None
 
 
-def _mask_values(file: Path | BinaryIO) -> np.ndarray:
-    """The numbers in a mask, of a palette those that point into it."""
-    with opened(file, ("PNG",)) as picture:
-        values = np.asarray(picture)
-    if values.ndim != 2 or values.dtype != np.uint8:
-        raise DataError(f"a PNG of {values.dtype} {values.shape}; masks have one channel of 8 bits")
-    return values
+def mask_values(mask: Path | str, source: Callable[[Path | str], Path | BinaryIO] = Path) -> np.ndarray:
+    """The numbers (H, W) uint8 in a PNG mask, of a palette those that point into it, of one bit 0 and 1.
+
+    Raises UnreadableError for a damaged file, DataError for colours, transparency or deeper numbers.
+    """
+
+    def values() -> np.ndarray:
+        with opened(source(mask), ("PNG",)) as picture:
+            return np.asarray(picture)
+
+    found = _or_named(mask, values)
+    if found.ndim != 2 or found.dtype not in (np.uint8, np.bool_):
+        channels = found.shape[2] if found.ndim == 3 else 1
+        raise DataError(
+            f"{mask}: expected a mask of one channel of at most 8 bits, received {channels} of {found.dtype}. Save the "
+            "number of each pixel's class, as grey or with a palette, in place of a colour."
+        )
+    return found.astype(np.uint8)
 
 
 def _height_width(picture: Path | str, source: Callable[[Path | str], Path | BinaryIO]) -> tuple[int, int]:
     try:
         wide, high = upright_size(source(picture))
     except UNREADABLE as error:
-        raise DataError(f"{picture}: expected a readable picture, received {error}.") from None
+        raise UnreadableError(f"{picture}: expected a readable picture, received {error}.") from None
     return high, wide
+
+
+def unmasked(its: Mapping[str, Scenes]) -> dict[str, Pictures]:
+    """The pictures of a set's splits without their masks, all of one class; those that validate come after those that train."""
+    valid = [its["valid"]] if "valid" in its else []
+    return {
+        split: _unmasked([found, *(valid if split == "train" else [])])
+        for split, found in its.items()
+        if split != "valid"
+    }
+
+
+def _unmasked(parts: Sequence[Scenes]) -> Pictures:
+    from PIL import Image
+
+    first, ids = parts[0], np.concatenate([part.ids for part in parts])
+    place = [(part, row) for part in parts for row in range(len(part))]
+
+    def read(rows: np.ndarray, side: int | Transform) -> tuple[np.ndarray, Mapping[int, str]]:
+        def square(row: int) -> np.ndarray:
+            part, its = place[row]
+            return square_of(Image.fromarray(part.read(its)[0]), side)
+
+        return read_pictures(rows, side, square, lambda row: str(ids[row]))
+
+    digest = first.digest if len(parts) == 1 else digest_json([part.digest for part in parts])
+    y_N = np.zeros(len(ids), np.int64)
+    return Pictures(first.name, first.split, digest, ids, ids, y_N, ("picture",), None, SIDE, 3, read)
 
 
 def _from_tar(name: str, split: str, kind: _Kind, folder: Path | None, cache: Path | None) -> Scenes:
@@ -163,7 +212,8 @@ def _from_tar(name: str, split: str, kind: _Kind, folder: Path | None, cache: Pa
     if lacking:
         raise DataError(f"{place}: expected a mask for every picture, received none at {lacking[0]}. Copy it anew.")
     digest = digest_json([archive_digest(place, cache), name, split])
-    return _made(name, split, kind, digest, pairs, lambda member: BytesIO(archive.read(str(member))))
+    read = lambda member: BytesIO(archive.read(str(member)))  # noqa: E731
+    return of_pairs(name, split, digest, pairs, read, kind.classes, kind.ignore, kind.numbers)
 
 
 def _of_files(
@@ -174,7 +224,7 @@ def _of_files(
         raise DataError(f"{name} {split}: expected a file {lacking[0]}, received nothing there. {layout}")
     files = [Path(file) for _, *both in pairs for file in both]
     digest = digest_json([digest_files(root, files, f"{name}/{split}", cache), name, split])
-    return _made(name, split, kind, digest, pairs, Path)
+    return of_pairs(name, split, digest, pairs, Path, kind.classes, kind.ignore, kind.numbers)
 
 
 def _voc2012(name: str, split: str, kind: _Kind, folder: Path | None, cache: Path | None) -> Scenes:

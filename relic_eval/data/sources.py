@@ -8,6 +8,7 @@ from typing import Any
 from relic_eval.data.own import OwnTask
 from relic_eval.data.pictures import Pictures
 from relic_eval.data.registry import find_source
+from relic_eval.data.scenes import Scenes
 from relic_eval.errors import ArgumentError
 
 
@@ -27,6 +28,23 @@ def pictures(name: str | OwnTask, split: str, cache: Path | None = None) -> Pict
     'Trouser'
     """
     return find_source(name).open(split, cache)
+
+
+def has_masks(name: str | OwnTask) -> bool:
+    """Whether a data set has masks in place of labels: `masked_pictures` opens it then, and `pictures` does not.
+
+    >>> has_masks("mini-petmask"), has_masks("fashion")
+    (True, False)
+    """
+    return find_source(name).scenes is not None
+
+
+def masked_pictures(name: str | OwnTask, split: str, cache: Path | None = None) -> Scenes:
+    """One split of a data set with masks; ArgumentError for a set that has labels."""
+    source = find_source(name)
+    if source.scenes is None:
+        raise ArgumentError("--data", "a set with masks", f"{source.name()}, which has labels")
+    return source.scenes(split, cache)
 
 
 def split_digest(name: str | OwnTask, split: str, cache: Path | None = None) -> str:

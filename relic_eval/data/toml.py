@@ -13,6 +13,7 @@ from relic_eval.errors import ArgumentError, DataError, UnknownNameError
 
 KEYS = tuple(inspect.signature(task).parameters)
 PATHS = ("train", "valid", "test", "folder", "listing")
+FILES = ("superclasses", "classes")  # which may be written out in their place
 
 
 def read_task(file: Path) -> OwnTask:
@@ -33,10 +34,8 @@ def read_task(file: Path) -> OwnTask:
         _check(file, key, value)
     if "name" not in said:
         raise ArgumentError(str(file), "a line name = ...", ", ".join(said) or "an empty file")
-    above = said.get("superclasses")
     paths = {key: _from(file, said[key]) for key in PATHS if key in said}
-    if isinstance(above, str):
-        paths["superclasses"] = _from(file, above)
+    paths |= {key: _from(file, said[key]) for key in FILES if isinstance(said.get(key), str)}
     return task(**{**said, **paths})
 
 
@@ -54,6 +53,12 @@ def _check(file: Path, key: str, value: Any) -> None:
     elif key == "superclasses":
         fits = isinstance(value, str) or (isinstance(value, dict) and _texts(value.values()))
         expected = "the name of a CSV file, or a table of class = superclass"
+    elif key == "classes":
+        numbers = isinstance(value, dict) and all(isinstance(number, int) for number in value.values())
+        fits = isinstance(value, str) or numbers or (isinstance(value, list) and _texts(value))
+        expected = "a list of names, the name of a file of them, or a table of name = value in the masks"
+    elif key == "ignore":
+        fits, expected = isinstance(value, int), "a number"
     else:
         fits, expected = isinstance(value, str), "text in quotes"
     if not fits:

@@ -32,7 +32,8 @@ def provenance_section(
             for name, found in stores.items()
             for m in found
             if m["data"]["unreadable"]
-        ],
+        ]
+        + _unread(results),
         "protocols": [
             {
                 "name": name,
@@ -51,6 +52,15 @@ def provenance_section(
         "commands": commands(stores, baseline),
         "cells": len(results),
     }
+
+
+def _unread(results: Sequence[Result]) -> list[dict[str, Any]]:
+    """What cells without a store, those of networks that are trained further, left out."""
+    return [
+        {"encoder": title(r.encoder), "data": f"{r.task}, {r.protocol}", "pictures": r.about["unreadable"]}
+        for r in results
+        if r.about.get("unreadable")
+    ]
 
 
 def tasks(results: Sequence[Result]) -> list[dict[str, Any]]:

@@ -11,6 +11,7 @@ from PIL import Image
 
 from relic_eval.data.scenes import SCENES, scene_splits, scenes
 from relic_eval.errors import DataError, UnknownNameError
+from relic_eval.tuning.scenery import SceneRows
 
 
 def save(place, array, palette=False):
@@ -38,7 +39,7 @@ def test_masks_of_the_mini_suite_are_those_in_the_tar(name, data_folder):
                 assert numbers.dtype == np.int64
                 assert np.array_equal(pixels, theirs)
                 assert np.array_equal(numbers, mask if name == "mini-camvid11" else mask // 255)
-                assert tuple(found.sizes_N2[row]) == numbers.shape == pixels.shape[:2]
+                assert tuple(found.sizes(np.array([row]))[0]) == numbers.shape == pixels.shape[:2]
 
 
 def test_another_number_of_masks_names_both(data_folder):
@@ -73,7 +74,7 @@ def test_pascal_voc_2012(tmp_path, pairs):
     train, test = (scenes("voc2012", split, folder=tmp_path, counts=tiny) for split in ("train", "test"))
     assert train.ids.tolist() == ["train/2007_000032", "train/2007_000039"]
     assert (len(train.classes), train.classes[15], train.ignore) == (21, "person", 255)
-    assert test.sizes_N2.tolist() == [[8, 9]]
+    assert test.sizes(np.arange(1)).tolist() == [[8, 9]]
     pixels, numbers = train.read(1)
     assert np.array_equal(numbers, np.asarray(Image.open(root / "SegmentationClassAug" / "2007_000039.png")))
     assert (numbers[-1] == 255).all()
@@ -155,6 +156,8 @@ def test_no_picture_is_opened_before_its_size_is_asked_for(tmp_path, monkeypatch
     monkeypatch.setattr(module, "upright_size", lambda file: opened.append(file) or upright_size(file))
     found = scenes("voc2012", "train", folder=tmp_path, counts={"train": 2})
     assert (len(found), opened) == (2, [])
-    assert found.sizes_N2.tolist() == [[6, 9], [7, 9]]
-    assert found.sizes_N2 is found.sizes_N2
+    rows = SceneRows(found, np.arange(2))
+    assert rows.sizes_N2.tolist() == [[6, 9], [7, 9]]
+    assert rows.sizes_N2 is rows.sizes_N2
     assert len(opened) == 2
+    assert found.sizes(np.array([1])).tolist() == [[7, 9]]

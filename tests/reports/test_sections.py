@@ -22,7 +22,7 @@ from reports.sections.probes import penalty_figure, votes_figure
 from reports.sections.provenance import BUNDLED, commands, provenance_section
 from reports.sections.shifts import few_labels_figure, kept, shifted_figure, shifted_pairs
 from reports.sections.training import training_section
-from reports.style import OTHERS, looks
+from reports.style import OTHERS, looks, title
 
 ORDER = ["supervised", "byol", "pixels"]
 
@@ -237,7 +237,15 @@ def test_unreadable_pictures_and_doubtful_fits_are_told(shifted_results):
         else r
         for r in shifted_results
     ]
+    doubtful[0] = dataclasses.replace(doubtful[0], about={**doubtful[0].about, "unreadable": ["train/p3"]})
     section = provenance_section(doubtful, {"relicv2": [MANIFEST]}, [], None)
+    assert section["unreadable"][1:] == [
+        {
+            "encoder": title(doubtful[0].encoder),
+            "data": f"{doubtful[0].task}, {doubtful[0].protocol}",
+            "pictures": ["train/p3"],
+        }
+    ]
     assert section["doubts"] == ["BYOL, Fashion, ten classes, linear-byol"]
     assert section["unreadable"][0]["pictures"] == ["x.png"]
     assert section["encoders"][0]["unreadable"] == 1

@@ -54,7 +54,14 @@ def patchwork(split: str, count: int, seed: int) -> Scenes:
     sizes = np.array([m.shape for m in masks])
     classes = ("rest", "red", "green")
     return Scenes(
-        "patches", split, f"{split}{seed}", ids, classes, 9, lambda: sizes, lambda row: (pictures[row], masks[row])
+        "patches",
+        split,
+        f"{split}{seed}",
+        ids,
+        classes,
+        9,
+        lambda rows: sizes[rows],
+        lambda row: (pictures[row], masks[row]),
     )
 
 
