@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 
 from benchmarks.claim import Figure
-from relic_eval.data.folder import open_mask, open_square, upright_size
+from relic_eval.data.opening import open_mask, open_square, upright_size
 from relic_eval.data.pictures import resize
 from relic_eval.files import write_bytes
 from relic_eval.metrics.bootstrap import paired_bootstrap

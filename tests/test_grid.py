@@ -63,7 +63,7 @@ def test_every_cell_is_made_and_the_second_time_nothing_is_done(sets, tmp_path, 
     def refuse(*_):
         raise AssertionError("a picture was opened or encoded again")
 
-    monkeypatch.setattr("relic_eval.data.folder.open_square", refuse)
+    monkeypatch.setattr("relic_eval.data.opening.open_square", refuse)
     monkeypatch.setattr(relic_eval.fill, "encode_batch", refuse)
     monkeypatch.setattr("relic_eval.run.read_store", refuse)
     assert transfer(grid_of(sets), tmp_path) == Outcome(skipped=8)

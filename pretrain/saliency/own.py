@@ -8,7 +8,8 @@ from pathlib import Path
 import numpy as np
 
 from relic_eval.data.bundled import SPLITS
-from relic_eval.data.folder import digest_files, open_mask, upright_size
+from relic_eval.data.folder import digest_files
+from relic_eval.data.opening import open_mask, upright_size
 from relic_eval.data.pictures import Pictures
 from relic_eval.errors import DataError
 from relic_eval.progress import track

@@ -13,8 +13,8 @@ from pathlib import Path
 import numpy as np
 
 from relic_eval.data.classes import column, table
-from relic_eval.data.folder import is_picture, open_upright, read_pictures, square_of
 from relic_eval.data.named import Counts, Named
+from relic_eval.data.opening import is_picture, open_upright, read_pictures, square_of
 from relic_eval.data.rows import Rows, of_files
 from relic_eval.errors import DataError
 from relic_eval.records import Transform

@@ -8,8 +8,9 @@ from pathlib import Path
 import numpy as np
 
 from relic_eval.data.archive import Archive, archive_digest, open_archive
-from relic_eval.data.folder import SIDE, is_picture_name
+from relic_eval.data.folder import SIDE
 from relic_eval.data.named import SEED, Counts, Named
+from relic_eval.data.opening import is_picture_name
 from relic_eval.data.rows import Rows, of_archive
 from relic_eval.errors import DataError
 from relic_eval.files import digest_json

@@ -10,7 +10,8 @@ from pathlib import Path
 
 import numpy as np
 
-from relic_eval.data.folder import digest_files, is_picture
+from relic_eval.data.folder import digest_files
+from relic_eval.data.opening import is_picture
 from relic_eval.data.own import VOID, OwnTask, class_values
 from relic_eval.data.scenes import Pair, Scenes, mask_values, of_pairs
 from relic_eval.errors import ArgumentError, DataError, UnreadableError, look_up

@@ -11,7 +11,8 @@ from typing import Any
 
 import numpy as np
 
-from relic_eval.data.folder import digest_files, folder_title, read_each
+from relic_eval.data.folder import digest_files, folder_title
+from relic_eval.data.opening import read_each
 from relic_eval.data.pictures import Pictures
 from relic_eval.data.rows import Rows, label_digest, together
 from relic_eval.errors import DataError, UnknownNameError

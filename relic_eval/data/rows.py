@@ -11,7 +11,8 @@ from typing import Any
 import numpy as np
 
 from relic_eval.data.archive import Archive, archive_digest
-from relic_eval.data.folder import SIDE, digest_files, read_each
+from relic_eval.data.folder import SIDE, digest_files
+from relic_eval.data.opening import read_each
 from relic_eval.data.pictures import Pictures
 from relic_eval.errors import DataError
 from relic_eval.files import digest_bytes, digest_json
@@ -83,7 +84,7 @@ def of_class_folders(root: Path, top: str, note: str) -> Rows:
 
     Raises DataError where `top` is missing.
     """
-    from relic_eval.data.folder import is_picture
+    from relic_eval.data.opening import is_picture
 
     place = root / top
     if not place.is_dir():

@@ -11,16 +11,8 @@ from typing import BinaryIO
 import numpy as np
 
 from relic_eval.data.archive import archive_digest, open_archive
-from relic_eval.data.folder import (
-    SIDE,
-    UNREADABLE,
-    digest_files,
-    open_upright,
-    opened,
-    read_pictures,
-    square_of,
-    upright_size,
-)
+from relic_eval.data.folder import SIDE, digest_files
+from relic_eval.data.opening import UNREADABLE, open_upright, opened, read_pictures, square_of, upright_size
 from relic_eval.data.pictures import Pictures
 from relic_eval.data.places import data_file, data_root
 from relic_eval.errors import DataError, UnreadableError, look_up

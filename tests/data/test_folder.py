@@ -10,7 +10,7 @@ from PIL import Image
 
 from relic_eval.data.bundled import FASHION, bundled
 from relic_eval.data.demo.make_fashion import SUPERCLASSES
-from relic_eval.data.folder import open_square
+from relic_eval.data.opening import open_square
 from relic_eval.data.sources import dataset_splits, pictures
 from relic_eval.data.tasks import Task, split_task
 from relic_eval.encode import embed

@@ -8,7 +8,7 @@ import torch
 import torchvision
 from PIL import Image
 
-from relic_eval.data.folder import open_square, square_box
+from relic_eval.data.opening import open_square, square_box
 from relic_eval.encoders.from_hf import transform_of
 from relic_eval.encoders.from_timm import look_of
 from relic_eval.records import Transform

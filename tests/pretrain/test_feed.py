@@ -17,7 +17,8 @@ from pretrain.saliency import saliency_masks
 from pretrain.squares import Held, Listed, held, opened
 from pretrain.train import begin, pretrain
 from relic_eval import training
-from relic_eval.data.folder import folder_pictures, open_square
+from relic_eval.data.folder import folder_pictures
+from relic_eval.data.opening import open_square
 from relic_eval.errors import DataError
 from tests.pretrain.test_ranks import launched
 

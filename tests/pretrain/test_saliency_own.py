@@ -22,7 +22,7 @@ from pretrain.saliency.packed import pack
 from pretrain.squares import held
 from pretrain.train import pretrain
 from relic_eval.data.bundled import bundled
-from relic_eval.data.folder import open_mask, open_square, upright_size
+from relic_eval.data.opening import open_mask, open_square, upright_size
 from relic_eval.data.sources import pictures
 from relic_eval.errors import ArgumentError, DataError, UnknownNameError
 from relic_eval.files import digest_file
