@@ -41,6 +41,17 @@ def find_encoders(texts: Sequence[str], name: str | None = None) -> list[Encoder
     return found
 
 
+def check_on_error(value: str) -> str:
+    """What is done about an unreadable picture, or an ArgumentError.
+
+    >>> check_on_error("skip")
+    'skip'
+    """
+    if value not in ("fail", "skip"):
+        raise ArgumentError("on_error", "fail or skip", repr(value))
+    return value
+
+
 def embed(
     encoder: Encoder,
     data: str | OwnTask,
@@ -60,8 +71,7 @@ def embed(
     that test.
     """
     whole("views", views, 0)
-    if on_error not in ("fail", "skip"):
-        raise ArgumentError("on_error", "fail or skip", repr(on_error))
+    check_on_error(on_error)
     refuse_inside(out, data)
     device = encoder.device or device
     made: dict[str, Path] = {}

@@ -19,7 +19,8 @@ from relic_eval.data.duplicates import find_leaks
 from relic_eval.data.own import OwnTask
 from relic_eval.data.registry import expand
 from relic_eval.data.sources import dataset_name, dataset_splits, has_masks, refuse_inside, said_of
-from relic_eval.encode import embed, find_encoders
+from relic_eval.devices import device as find_device
+from relic_eval.encode import check_on_error, embed, find_encoders
 from relic_eval.encoders.load import Encoder
 from relic_eval.errors import ArgumentError, DataError, RelicError, look_up
 from relic_eval.evaluators.table import PROTOCOLS
@@ -124,6 +125,8 @@ def transfer(
         look_up("protocol", name, {**PROTOCOLS, **TUNED})
     sets: list[str | OwnTask] = [*expand(grid.data), *own]
     _check_data(sets, out)
+    check_on_error(grid.on_error)
+    find_device(grid.device)
     read_lists(grid.lists)
     asked_for(None if grid.corruptions < 0 else grid.corruptions, grid.kinds)
     # what is tested on another set's head comes after that set
@@ -147,7 +150,10 @@ def transfer(
             seconds[names[place]] = took / workers
         _tell(names, finished, seconds)
     if pairs and total == Outcome():
-        say("transfer: nothing was made: no protocol of the grid judges these data sets")
+        why = "nothing was made: no protocol of the grid judges these data sets, or none as they were embedded"
+        if grid.protocols and not shard:
+            raise DataError(f"transfer: {why}. What is missing is said above.")
+        say(f"transfer: {why}")
     return total
 
 

@@ -229,7 +229,9 @@ def _lacking(job: Job, rows: Rows) -> str:
     if rows[2].labels_NC is not None and not getattr(evaluator, "multi_label", False):
         return "a picture may have several classes"
     if getattr(evaluator, "needs_corruptions", False) and not job.beside:
-        return "there are no corrupted pictures: 'relic-eval embed --corruptions' makes them"
+        return "there are no corrupted pictures: --corruptions 100 of 'relic-eval embed' or 'transfer' makes them"
+    if getattr(evaluator, "needs_views", False) and len(job.beside) < 2:
+        return "there are no augmented views: --views 10 of 'relic-eval embed' or 'transfer' makes them"
     shots = min(evaluator.numbers) if isinstance(evaluator, Shots) else getattr(evaluator, "shots", 0)
     return few if shots > 0 and int(np.bincount(rows[0].y_N, minlength=len(rows[0].classes)).min()) < shots else ""
 

@@ -335,7 +335,27 @@ def test_a_cell_of_corruptions_that_are_no_longer_in_use_stands_no_longer(sets, 
 
 
 def test_a_grid_that_judges_nothing_says_so(sets, tmp_path, capsys):
-    assert transfer(Grid(("pixels",), ("mini-petmask",), ("knn",)), tmp_path) == Outcome()
-    said = capsys.readouterr().err
-    assert "it has masks and no labels" in said
-    assert "nothing was made" in said
+    with pytest.raises(DataError, match="nothing was made"):
+        transfer(Grid(("pixels",), ("mini-petmask",), ("knn",)), tmp_path)
+    assert "it has masks and no labels" in capsys.readouterr().err
+    assert transfer(Grid(("pixels",), ("mini-petmask",)), tmp_path) == Outcome()  # nobody asked for a protocol
+    assert "nothing was made" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(("protocol", "option"), [("robust", "--corruptions 100"), ("multiview", "--views 10")])
+def test_a_protocol_without_its_pictures_says_which_option_makes_them(sets, tmp_path, capsys, protocol, option):
+    with pytest.raises(DataError, match="nothing was made"):
+        transfer(Grid(("pixels",), (str(sets / "birds"),), (protocol,)), tmp_path)
+    assert f"{option} of 'relic-eval embed' or 'transfer' makes them" in capsys.readouterr().err
+    assert read_failures(tmp_path) == []
+
+
+@pytest.mark.parametrize(
+    ("wrong", "said"),
+    [({"on_error": "skp"}, "on_error: expected fail or skip"), ({"device": "tpu"}, "device: expected")],
+)
+def test_settings_that_are_none_are_refused_before_any_work(sets, tmp_path, capsys, wrong, said):
+    with pytest.raises(ArgumentError, match=said):
+        transfer(Grid(("pixels",), (str(sets / "birds"),), ("knn",), **wrong), tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+    assert capsys.readouterr().err == ""

@@ -333,6 +333,24 @@ def test_a_module_in_training_mode_is_found_at_any_side(tmp_path):
             )
 
 
+def test_a_task_with_superclasses_is_taken_through_a_grid(tmp_path):
+    drawn = np.random.default_rng(0)
+    for split, many in (("train", 8), ("test", 4)):
+        for name in ("ant", "bee", "cat"):
+            (tmp_path / split / name).mkdir(parents=True)
+            for number in range(many):
+                pixels = drawn.integers(0, 256, (12, 12, 3)).astype(np.uint8)
+                Image.fromarray(pixels).save(tmp_path / split / name / f"{number}.png")
+    above = {"ant": "insect", "bee": "insect", "cat": "mammal"}
+    places = {"train": tmp_path / "train", "test": tmp_path / "test"}
+    own = relic_eval.task("zoo", **places, superclasses=above)
+    board = relic_eval.transfer({"raw": "pixels"}, own, tmp_path / "out", protocols=["knn"])
+    assert board["task"].tolist() == ["zoo", "zoo-super"]
+    wrong = relic_eval.task("zoo2", **places, superclasses={"ant": "insect", "bee": "insect", "cta": "mammal"})
+    with pytest.raises(DataError, match="received none for 'cat' and one for 'cta', which is no class"):
+        relic_eval.transfer({"raw": "pixels"}, wrong, tmp_path / "out2", protocols=["knn"])
+
+
 def test_leaks_are_found_dropped_and_results_of_two_folders_put_together(tmp_path):
     drawn = np.random.default_rng(0)
     for split, many in (("train", 12), ("test", 6)):

@@ -177,18 +177,23 @@ def read_superclasses(file: Path) -> dict[str, str]:
     return above
 
 
-def superclasses_of(above: Mapping[str, str], classes: tuple[str, ...], said: str) -> tuple[str, ...]:
-    """The superclass of each class; `said` is where they stand. Raises DataError for a class without one.
+def superclasses_of(
+    above: Mapping[str, str],
+    classes: tuple[str, ...],
+    said: str,
+    entry: str = "a line 'class,superclass' (with a comma)",
+    hint: str = "Add it, or remove the file.",
+) -> tuple[str, ...]:
+    """The superclass of each class; `said` is where they stand, an `entry` each. Raises DataError for a class without one.
 
     >>> superclasses_of({"ant": "insect", "cat": "mammal"}, ("cat",), "x.csv")
     ('mammal',)
     """
     missing = [name for name in classes if name not in above]
     if missing:
-        raise DataError(
-            f"{said}: expected a line 'class,superclass' (with a comma) for every class, received none for {missing[0]!r}. "
-            "Add it, or remove the file."
-        )
+        strange = [name for name in above if name not in (*classes, "class")]
+        beside = f" and one for {strange[0]!r}, which is no class" if strange else ""
+        raise DataError(f"{said}: expected {entry} for every class, received none for {missing[0]!r}{beside}. {hint}")
     return tuple(above[name] for name in classes)
 
 

@@ -49,7 +49,13 @@ class Named:
         """Where the set lies; DataError, with where to get it, for a folder that is not there."""
         found = folder or data_root(self.name) / (self.below or self.name)
         if not found.is_dir():
-            raise DataError(f"{self.name}: expected a folder {found}, received nothing there. {self.where}")
+            here = Path(self.name)
+            own = (
+                f" If it is your folder {here}: type {self.name}:{here}, or give it another name."
+                if here.is_dir()
+                else ""
+            )
+            raise DataError(f"{self.name}: expected a folder {found}, received nothing there. {self.where}{own}")
         return found
 
     def listed(self, folder: Path | None = None) -> tuple[str, ...]:

@@ -270,7 +270,7 @@ def _above(own: OwnTask, classes: tuple[str, ...]) -> tuple[str, ...] | None:
     if own.superclasses is None:
         return None
     if not isinstance(own.superclasses, Path):
-        return superclasses_of(own.superclasses, classes, f"{own.name}, superclasses")
+        return superclasses_of(own.superclasses, classes, f"{own.name}, superclasses", "one", "Add it.")
     if not own.superclasses.is_file():
         raise DataError(f"{own.name}: expected a file {own.superclasses}, received nothing there. Check the path.")
     return superclasses_of(read_superclasses(own.superclasses), classes, str(own.superclasses))

@@ -174,7 +174,8 @@ def _folder(text: str) -> Source:
         if not place.is_dir():
             if "/" in text or "\\" in text or text.startswith("."):
                 raise DataError(f"expected a folder {text}, received nothing there. Check the path.")
-            raise UnknownNameError("--data", text, SPLITS, " or a folder of class folders", [*NAMED, *SUITES])
+            others = ", another name of 'relic-eval list datasets', a TOML file or a folder of pictures"
+            raise UnknownNameError("--data", text, {*SPLITS, *SUITES}, others, [*NAMED, *SCENES])
         return place
 
     def opened(split: str, cache: Path | None) -> Pictures:

@@ -33,7 +33,10 @@ class Robust:
         from relic_eval.probes.linear import predict
 
         if not test.corruptions or len(test.corruptions) != len(test.views):
-            expected, hint = "embeddings of corrupted pictures", "Make them by 'relic-eval embed --corruptions'."
+            expected, hint = (
+                "embeddings of corrupted pictures",
+                "Make them by --corruptions of 'relic-eval embed' or 'transfer'.",
+            )
             raise ArgumentError("robust", expected, f"{len(test.corruptions) or 'none'}", hint)
         path, _, best, refit, scale = self.head.fitted(train, valid)
         model = refit.weights_SLDC[0], refit.bias_SLC[0]

@@ -382,3 +382,16 @@ def test_a_list_that_names_a_missing_picture(tmp_path):
 
 def test_flower_names_are_torchvisions():
     assert list(column("flowers102.csv", "name")) == torchvision.datasets.Flowers102.classes
+
+
+def test_a_folder_of_ones_own_that_is_called_like_a_set_is_pointed_out(tmp_path, monkeypatch):
+    monkeypatch.setenv("RELIC_EVAL_DATA", str(tmp_path / "sets"))
+    (tmp_path / "sets").mkdir()
+    (tmp_path / "pets").mkdir()
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(DataError, match="If it is your folder pets: type pets:pets, or give it another name"):
+        pictures("pets", "test")
+    monkeypatch.chdir(tmp_path / "sets")
+    with pytest.raises(DataError) as told:
+        pictures("pets", "test")
+    assert "your folder" not in str(told.value)
