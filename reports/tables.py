@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from relic_eval.board import Board, Column, Cost, Row, board_table
 from relic_eval.results import Result
 from reports.style import title
-from reports.words import METRICS, joined, percent, roughly
+from reports.words import METRICS, joined, percent, roughly, verb
 
 LEGEND = (
     "\n{metrics} in % with 95% intervals; * best of its column or tied with it; changes in % against {baseline}, with 95% "
@@ -48,7 +48,22 @@ def legend(board: Board) -> str:
     True
     """
     metrics = joined(list(dict.fromkeys(METRICS.get(c.metric, c.metric) for c in board.columns)) or ["top-1"])
-    return LEGEND.format(metrics=metrics[0].upper() + metrics[1:], baseline=title(board.baseline or ""))
+    text = LEGEND.format(metrics=metrics[0].upper() + metrics[1:], baseline=title(board.baseline or ""))
+    left_out = left_out_words(board)
+    return f"{text}{left_out}\n" if left_out else text
+
+
+def left_out_words(board: Board) -> str:
+    """Which columns the mean change leaves out, and why; empty where it is over all of them.
+
+    >>> left_out_words(Board("pixels", (Column("t", "knn", "T", 9),), (), ()))
+    'The mean change leaves out T: Pixels have no value above 0 there, which a change in % needs.'
+    """
+    names = heads(board.columns)
+    its, base = [names[number] for number in board.without_change], title(board.baseline or "")
+    if not its:
+        return ""
+    return f"The mean change leaves out {joined(its)}: {base} {verb(base, 'has', 'have')} no value above 0 there, which a change in % needs."
 
 
 def ends(low: float | None, high: float | None, words: Callable[[float | None], str]) -> str:
