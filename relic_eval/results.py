@@ -176,6 +176,18 @@ def key_of(path: Path) -> str:
     return str(about["key"]) if _in_place(path, about) and not differing(path, about["files"]) else ""
 
 
+def was_without_leaks(path: Path) -> bool:
+    """Whether the cell that lies there was made without training pictures that are tested too.
+
+    >>> was_without_leaks(Path("/nowhere"))
+    False
+    """
+    try:
+        return bool(read_versioned(path / "cell.json", CELL)["data"].get("dropped"))
+    except DataError:
+        return False
+
+
 def _in_place(path: Path, about: Mapping[str, Any]) -> bool:
     """Whether a cell lies where it says that it belongs: one may have been copied to another's place."""
     return path.parts[-3:] == cell_path(Path(), about["encoder"], about["task"], about["protocol"]).parts[-3:]

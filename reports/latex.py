@@ -8,7 +8,7 @@ from collections.abc import Mapping
 
 from relic_eval.board import Board, Cost, Row
 from reports.style import title
-from reports.tables import cost_cells, cost_heads, heads, left_out_words
+from reports.tables import cost_cells, cost_heads, heads, leaks_words, left_out_words
 from reports.words import METRICS
 
 SIGNS = {
@@ -62,7 +62,7 @@ def board_latex(board: Board, costs: Mapping[str, Cost] | None = None) -> str:
         ],
         "\\bottomrule",
         "\\end{tabular}",
-        *([f"% {left_out}"] if (left_out := left_out_words(board)) else []),
+        *[f"% {words}" for words in (left_out_words(board), leaks_words(board)) if words],
     ]
     return "\n".join(lines) + "\n"
 

@@ -49,8 +49,22 @@ def legend(board: Board) -> str:
     """
     metrics = joined(list(dict.fromkeys(METRICS.get(c.metric, c.metric) for c in board.columns)) or ["top-1"])
     text = LEGEND.format(metrics=metrics[0].upper() + metrics[1:], baseline=title(board.baseline or ""))
-    left_out = left_out_words(board)
-    return f"{text}{left_out}\n" if left_out else text
+    return text + "".join(f"{words}\n" for words in (left_out_words(board), leaks_words(board)) if words)
+
+
+def leaks_words(board: Board) -> str:
+    """What columns without leaks were made without; empty where there are none.
+
+    >>> leaks_words(Board("a", (Column("t", "knn", "T", 9, without_leaks=True, dropped=1),), (), ()))
+    'Without leaks: training pictures that are tested too were left out: T: 1.'
+    """
+    its = {
+        c.title: "a number not noted" if c.dropped is None else f"{c.dropped:,}"
+        for c in board.columns
+        if c.without_leaks
+    }
+    counts = ", ".join(f"{title}: {count}" for title, count in its.items())
+    return f"Without leaks: training pictures that are tested too were left out: {counts}." if its else ""
 
 
 def left_out_words(board: Board) -> str:
@@ -143,13 +157,16 @@ def cost_words(cost: Cost) -> list[str]:
 
 
 def heads(columns: Sequence[Column]) -> list[str]:
-    """Titles of columns; where several are of one task, with their protocols.
+    """Titles of columns; where several are of one task, with their protocols, and whether leaks were left out.
 
     >>> heads([Column("t", "knn", "T", 9), Column("t", "ridge", "T", 9), Column("u", "knn", "U", 9)])
     ['T, knn', 'T, ridge', 'U']
     """
     titles = [c.title for c in columns]
-    return [t if titles.count(t) == 1 else f"{t}, {c.protocol}" for t, c in zip(titles, columns, strict=True)]
+    return [
+        (t if titles.count(t) == 1 else f"{t}, {c.protocol}") + (", without leaks" if c.without_leaks else "")
+        for t, c in zip(titles, columns, strict=True)
+    ]
 
 
 def measured_text(results: Iterable[Result]) -> str:

@@ -11,6 +11,7 @@ from relic_eval.board.changes import Values, differences, entries, rows
 from relic_eval.board.records import Board, Column
 from relic_eval.errors import ArgumentError, DataError, UnknownNameError
 from relic_eval.pairing import alike, finest_strata, metric_of
+from relic_eval.progress import warn
 from relic_eval.results import Result, read_failures, read_results
 from relic_eval.scoring import METRICS, scored
 
@@ -72,7 +73,22 @@ def _column(result: Result) -> Column:
     about = result.about
     dataset = about.get("task_settings", {}).get("dataset", result.task)
     title, n = about.get("title", result.task), result.cell.rows[0].n
-    return Column(result.task, result.protocol, title, n, metric_of(result), dataset)
+    leaks = bool(about["data"].get("dropped")), about.get("counts", {}).get("dropped")
+    return Column(result.task, result.protocol, title, n, metric_of(result), dataset, *leaks)
+
+
+def _warn_of_leaks(board: Board) -> None:
+    """Name the tasks of which some columns were made without leaks, and others with them."""
+    for task in dict.fromkeys(c.task for c in board.columns):
+        ways: dict[bool, list[str]] = {True: [], False: []}
+        for c in board.columns:
+            if c.task == task:
+                ways[c.without_leaks].append(c.protocol)
+        if ways[True] and ways[False]:
+            warn(
+                f"{task}: {', '.join(ways[True])} made without training pictures that are tested too, and "
+                f"{', '.join(ways[False])} with them: evaluate all with --drop-leaks, or all without it."
+            )
 
 
 def read_board(
@@ -102,4 +118,6 @@ def read_board(
     ]
     if not any(r.protocol in protocols for r in results) and tuple(protocols) == PROTOCOLS:
         protocols = [p for p in ("knn",) if any(r.protocol == p for r in results)] or protocols
-    return make_board(results, baseline=baseline, protocols=tuple(protocols)), results, [*failed, *apart]
+    board = make_board(results, baseline=baseline, protocols=tuple(protocols))
+    _warn_of_leaks(board)
+    return board, results, [*failed, *apart]

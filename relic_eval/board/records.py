@@ -15,6 +15,8 @@ class Column:
     n: int  # test images
     metric: str = "top1"  # or mean_per_class, map11, miou
     dataset: str = ""  # tasks of one data set are one sample of what other data sets would say; empty: the task's name
+    without_leaks: bool = False  # training pictures that are tested too were left out
+    dropped: int | None = None  # how many; None where there are none, or where it was not noted
 
 
 @dataclass(frozen=True)

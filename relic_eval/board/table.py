@@ -38,6 +38,8 @@ def board_table(board: Board, costs: Mapping[str, Cost] | None = None) -> list[d
                     "more_images": None if behind is None else behind.more_images or None,
                     "task_rank": None if entry is None else entry.rank,
                     "task_rank_last": None if entry is None else entry.rank_last,
+                    "without_leaks": column.without_leaks,
+                    "dropped": column.dropped,
                     **_overall(row, len(board.columns)),
                     **_cost(costs, row.encoder),
                 }
