@@ -22,6 +22,7 @@ from relic_eval.evaluators.blocks import Blocks
 from relic_eval.evaluators.shots import Shots
 from relic_eval.evaluators.table import PROTOCOLS, describe
 from relic_eval.files import digest_json
+from relic_eval.outcome import Outcome, failed
 from relic_eval.plan import Job, plan
 from relic_eval.progress import say, warn
 from relic_eval.records import Cell, Embeddings
@@ -45,18 +46,6 @@ LEAKS_BACK = (
 Rows = tuple[Embeddings, Embeddings, Embeddings]  # training, validation, test
 
 
-@dataclasses.dataclass(frozen=True)
-class Outcome:
-    """How many cells were made, were there already, and failed."""
-
-    made: int = 0
-    skipped: int = 0
-    failed: int = 0
-
-    def __add__(self, other: Outcome) -> Outcome:
-        return Outcome(self.made + other.made, self.skipped + other.skipped, self.failed + other.failed)
-
-
 def evaluate(
     out: Path,
     encoders: Sequence[str] = (),
@@ -70,7 +59,7 @@ def evaluate(
 
     `without_leaks` leaves out training pictures that the task tests too, as a search before has found them.
     """
-    counts = {"made": 0, "skipped": 0, "failed": 0}
+    total = Outcome()
     rows_of = lru_cache(maxsize=1)(_rows)  # the protocols of a task follow each other
     whole: set[Path] = set()  # stores whose digests were looked at
     told: set[str] = set()  # tasks of which it was said what is left out
@@ -88,7 +77,7 @@ def evaluate(
             key = cell_key(job, manifests)
             if key_of(cell_path(out, *names)) == key:
                 failure_path(out, *names).unlink(missing_ok=True)  # of other settings or embeddings, tried in between
-                counts["skipped"] += 1
+                total += Outcome(skipped=1)
                 continue
             _verify(set(manifests) - whole)
             whole.update(manifests)
@@ -104,20 +93,20 @@ def evaluate(
             if cell.rows[0].params.get("edge"):
                 say(f"{label}: what was chosen is at the end of its grid; scaled features may do better")
         except NewerError as error:  # no note: the newer version would take it for its own
-            counts["failed"] += 1
+            total += failed(*names, str(error))
             warn(f"{label}: {error}")
         except (RelicError, ArithmeticError, ValueError, RuntimeError) as error:
-            counts["failed"] += 1
             message = " ".join(str(error).split())
+            total += failed(*names, message)
             write_failure(out, *names, message)
             warn(f"{label}: failed: {message}")
         else:
-            counts["made"] += 1
+            total += Outcome(made=1)
             say(f"{label}: {time.perf_counter() - began:.1f} s")
             note_time(out, label, time.perf_counter() - began)
-    if counts["skipped"]:
-        say(f"evaluate: {counts['skipped']} cells already there")
-    return Outcome(**counts)
+    if total.skipped:
+        say(f"evaluate: {total.skipped} {'cell' if total.skipped == 1 else 'cells'} already there")
+    return total
 
 
 def _verify(paths: set[Path]) -> None:

@@ -31,6 +31,7 @@ from relic_eval.devices import versions
 from relic_eval.encoders.load import Encoder
 from relic_eval.errors import ArgumentError, NewerError, RelicError
 from relic_eval.files import folder_name
+from relic_eval.outcome import Outcome, failed
 from relic_eval.progress import say, warn
 from relic_eval.results import (
     cell_path,
@@ -41,7 +42,7 @@ from relic_eval.results import (
     write_cell,
     write_failure,
 )
-from relic_eval.run import LEAKS_BACK, Outcome
+from relic_eval.run import LEAKS_BACK
 from relic_eval.store import find_stores, read_manifest
 from relic_eval.timings import note_time
 from relic_eval.tuning.cells import cell_key, tune
@@ -139,7 +140,7 @@ def _cell(
         write_cell(out, *names, cell, _about(key, encoder, question, protocol, parts))
     except NewerError as error:  # no note: the newer version would take it for its own
         warn(f"{label}: {error}")
-        return Outcome(failed=1)
+        return failed(*names, str(error))
     except (RelicError, ArithmeticError, ValueError, RuntimeError) as error:
         return _failed(out, names, error)
     shutil.rmtree(keep, ignore_errors=True)
@@ -152,7 +153,7 @@ def _failed(out: Path, names: tuple[str, str, str], error: Exception) -> Outcome
     message = " ".join(str(error).split())
     write_failure(out, *names, message)
     warn(f"tune {' '.join(names)}: failed: {message}")
-    return Outcome(failed=1)
+    return failed(*names, message)
 
 
 def _notes(out: Path, names: tuple[str, str, str]) -> Path:

@@ -49,7 +49,19 @@ def legend(board: Board) -> str:
     """
     metrics = joined(list(dict.fromkeys(METRICS.get(c.metric, c.metric) for c in board.columns)) or ["top-1"])
     text = LEGEND.format(metrics=metrics[0].upper() + metrics[1:], baseline=title(board.baseline or ""))
-    return text + "".join(f"{words}\n" for words in (left_out_words(board), leaks_words(board)) if words)
+    return text + "".join(
+        f"{words}\n" for words in (left_out_words(board), leaks_words(board), names_words(board)) if words
+    )
+
+
+def names_words(board: Board) -> str:
+    """By which names --encoder and --baseline know encoders that the board calls otherwise; empty where there are none.
+
+    >>> names_words(Board(None, (), (Row("pixels", (), None, None, None, None, None, 0, False),), ()))
+    'To type: Pixels is pixels.'
+    """
+    its = [f"{title(r.encoder)} is {r.encoder}" for r in board.rows if title(r.encoder) != r.encoder]
+    return f"To type: {', '.join(its)}." if its else ""
 
 
 def leaks_words(board: Board) -> str:

@@ -355,3 +355,19 @@ def test_the_leaderboard_of_segmentation(tmp_path, cli):
     assert "Mean IoU in % with 95% intervals" in text
     assert f"{100 * mean_iou(pixel_confusion(true_NP, predicted[1], 3)):.1f} (" in text
     assert ",miou," in cli(*words, "--csv").stdout
+
+
+def test_where_the_protocols_of_a_board_are_missing_it_says_what_to_type():
+    with pytest.raises(DataError, match="received some of robust. For a board of these type --protocol robust"):
+        make_board([result("a", share(3), protocol="robust")])
+    measure = Cell((Measurement("ami", 0.5, n=9),))
+    with pytest.raises(DataError, match="some of cluster, which are no accuracies .* 'relic-eval list results'"):
+        make_board([Result("a", "t", "cluster", measure, {})])
+
+
+def test_a_table_begins_with_what_is_asked_for_and_the_text_says_what_to_type():
+    board = make_board([result("supervised", share(100)), result("random", share(120))], draws=50)
+    first = ["encoder", "task", "protocol", "value", "low", "high", "change_percent", "rank"]
+    assert list(board_table(board)[0])[:8] == first
+    assert board_table(board)[0]["rank"] == board.rows[0].rank
+    assert "To type: Random initialisation is random, Supervised is supervised." in board_text(board)

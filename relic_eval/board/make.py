@@ -27,7 +27,7 @@ def make_board(
     draws: int = 10_000,
     seed: int = 0,
 ) -> Board:
-    """The board of all cells with these protocols. The baseline is `supervised` where there is one, else the first encoder.
+    """The board of all cells with these protocols. The baseline is `supervised` where there is one, else the first encoder by name.
 
     A column is judged by the metric of its task. Raises DataError where no cell has one of the protocols, UnknownNameError for
     a baseline that is not there.
@@ -47,9 +47,7 @@ def make_board(
     if measures:
         raise ArgumentError("protocol", "protocols of accuracy, such as linear-byol, fewshot-5 or knn", measures[0])
     if not chosen:
-        raise DataError(
-            f"expected cells of {' or '.join(protocols)}, received none. Evaluate with one of these protocols first."
-        )
+        raise DataError(f"expected cells of {' or '.join(protocols)}, received {_others(results)}")
     encoders = sorted({r.encoder for r in chosen})
     if baseline is None:
         baseline = BASELINE if BASELINE in encoders else encoders[0]
@@ -67,6 +65,26 @@ def make_board(
     found = differences(columns, values)
     its = {e: entries(e, len(columns), values, found) for e in encoders}
     return Board(baseline, tuple(columns), tuple(rows(its, columns, values)), tuple(found))
+
+
+def _others(results: Sequence[Result]) -> str:
+    """What cells there are in place of those of a board's protocols, and what to type for them."""
+    if not results:
+        return "none. Evaluate with one of these protocols first."
+    there = sorted({r.protocol for r in results})
+    fit = sorted({r.protocol for r in results if _fits(r)})
+    if fit:
+        return f"some of {', '.join(there)}. For a board of these type --protocol {fit[0]}, or evaluate with one of the former first."
+    return (
+        f"some of {', '.join(there)}, which are no accuracies and stand on no board: 'relic-eval list results' prints "
+        "their numbers."
+    )
+
+
+def _fits(result: Result) -> bool:
+    """Whether a board can judge a cell: it keeps what was answered for each picture, and its metric is one of a task."""
+    cell = result.cell
+    return (cell.predictions or cell.overlaps) is not None and cell.rows[0].metric in METRICS
 
 
 def _column(result: Result) -> Column:
