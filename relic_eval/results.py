@@ -251,13 +251,13 @@ def made_again(out: Path, cells: Iterable[tuple[str, str]]) -> str:
 
     >>> made_again(Path("o"), [("a", "knn")]), made_again(Path("o"), [("a", "fewshot"), ("a", "knn")])
     ("'relic-eval evaluate --out o'", "'relic-eval evaluate --encoder a --protocol fewshot --protocol knn --out o'")
-    >>> made_again(Path("o"), [("a", "finetune")])
-    "'relic-eval transfer ENCODER --data SET --protocol finetune --out o', with the encoder and the set as they were named"
+    >>> made_again(Path("o"), [("a", "finetune-small")])
+    "'relic-eval transfer ENCODER --data SET --protocol finetune-small --out o', with the encoder and the set as they were named"
     """
     cells = list(cells)
-    measured, trained = (sorted({c for c in cells if (c[1] in TUNED) == kind}) for kind in (False, True))
+    measured, trained = (sorted({c for c in cells if c[1] in table}) for table in (PROTOCOLS, TUNED))
     texts = []
-    if measured:
+    if measured or not trained:
         encoders, protocols = (sorted({cell[place] for cell in measured}) for place in (0, 1))
         words = [] if set(protocols) <= set(DEFAULT) else [w for e in encoders for w in ("--encoder", e)]
         words += [w for p in protocols for w in ("--protocol", p)] if words else []

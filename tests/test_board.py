@@ -358,10 +358,10 @@ def test_the_leaderboard_of_segmentation(tmp_path, cli):
 
 
 def test_where_the_protocols_of_a_board_are_missing_it_says_what_to_type():
-    with pytest.raises(DataError, match="received some of robust. For a board of these type --protocol robust"):
+    with pytest.raises(DataError, match=r"received some of robust\. For a board of these type --protocol robust"):
         make_board([result("a", share(3), protocol="robust")])
     measure = Cell((Measurement("ami", 0.5, n=9),))
-    with pytest.raises(DataError, match="some of cluster, which are no accuracies .* 'relic-eval list results'"):
+    with pytest.raises(DataError, match=r"some of cluster, which are no accuracies .* 'relic-eval list results'"):
         make_board([Result("a", "t", "cluster", measure, {})])
 
 
