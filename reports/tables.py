@@ -76,7 +76,13 @@ def leaks_words(board: Board) -> str:
         if c.without_leaks
     }
     counts = ", ".join(f"{title}: {count}" for title, count in its.items())
-    return f"Without leaks: training pictures that are tested too were left out: {counts}." if its else ""
+    mixed = [c.title for c in board.columns if c.task in board.mixed_leaks]
+    both = (
+        f" {joined(list(dict.fromkeys(mixed)))}: other columns were made with them, so compare no protocols there."
+        if mixed
+        else ""
+    )
+    return f"Without leaks: training pictures that are tested too were left out: {counts}.{both}" if its else ""
 
 
 def left_out_words(board: Board) -> str:

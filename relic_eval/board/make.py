@@ -97,16 +97,13 @@ def _column(result: Result) -> Column:
 
 def _warn_of_leaks(board: Board) -> None:
     """Name the tasks of which some columns were made without leaks, and others with them."""
-    for task in dict.fromkeys(c.task for c in board.columns):
-        ways: dict[bool, list[str]] = {True: [], False: []}
-        for c in board.columns:
-            if c.task == task:
-                ways[c.without_leaks].append(c.protocol)
-        if ways[True] and ways[False]:
-            warn(
-                f"{task}: {', '.join(ways[True])} made without training pictures that are tested too, and "
-                f"{', '.join(ways[False])} with them: evaluate all with --drop-leaks, or all without it."
-            )
+    for task in board.mixed_leaks:
+        its = [c for c in board.columns if c.task == task]
+        without, others = ([c.protocol for c in its if c.without_leaks == way] for way in (True, False))
+        warn(
+            f"{task}: {', '.join(without)} made without training pictures that are tested too, and {', '.join(others)} with "
+            "them: evaluate all with --drop-leaks, or all without it."
+        )
 
 
 def read_board(

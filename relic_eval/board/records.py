@@ -113,6 +113,17 @@ class Board:
         its = (None,) * len(self.columns) if base is None else base.entries
         return tuple(number for number, entry in enumerate(its) if entry is None or entry.value <= 0)
 
+    @property
+    def mixed_leaks(self) -> tuple[str, ...]:
+        """Tasks of which some columns were made without leaks and others with them.
+
+        >>> columns = (Column("t", "knn", "T", 9, without_leaks=True), Column("t", "ridge", "T", 9), Column("u", "knn", "U", 9))
+        >>> Board(None, columns, (), ()).mixed_leaks
+        ('t',)
+        """
+        tasks = dict.fromkeys(c.task for c in self.columns)
+        return tuple(t for t in tasks if len({c.without_leaks for c in self.columns if c.task == t}) > 1)
+
     def difference(self, one: str, other: str, column: int) -> Difference | None:
         """The pair in this column, whichever of the two is better; None where a cell is missing."""
         found = (d for d in self.differences if d.column == column and {d.better, d.worse} == {one, other})
