@@ -25,10 +25,11 @@ from relic_eval.encoders.load import Encoder
 from relic_eval.errors import ArgumentError, DataError, RelicError, look_up
 from relic_eval.evaluators.table import PROTOCOLS
 from relic_eval.files import write_json
+from relic_eval.outcome import Outcome, failed
 from relic_eval.progress import say, warn
 from relic_eval.records import FORMAT, read_versioned
 from relic_eval.results import failure_path, write_failure
-from relic_eval.run import Outcome, evaluate
+from relic_eval.run import evaluate
 from relic_eval.sharding import parse_shard
 from relic_eval.sharding import shard as part_of
 from relic_eval.tuned import tuned
@@ -249,7 +250,7 @@ def _failed(out: Path, encoder: str, dataset: str, work: str, error: Exception) 
     message = " ".join(f"{kind}{error}".split())
     write_failure(out, encoder, dataset, work, message)
     warn(f"{work} {encoder} {dataset}: failed: {message}")
-    return Outcome(failed=1)
+    return failed(encoder, dataset, work, message)
 
 
 def _pooled(

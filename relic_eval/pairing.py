@@ -33,12 +33,23 @@ def alike(results: Sequence[Result], baseline: str) -> tuple[list[Result], list[
             kept.append(r)
             continue
         other = next(e for e, found in its.items() if found == wanted)
-        why = (
-            f"made of other images or labels than {other}: embed both from the same data set, or choose with --encoder"
-        )
+        why = _why_apart(r, next(o for o in results if (o.encoder, o.task, o.protocol) == (other, r.task, r.protocol)))
         apart.append({"encoder": r.encoder, "task": r.task, "protocol": r.protocol, "error": why})
         warn(f"{r.encoder} on {r.task} is left out, {why}.")
     return kept, apart
+
+
+def _why_apart(result: Result, other: Result) -> str:
+    mine, its = ({k: v for k, v in r.about["data"].items() if k != "dropped"} for r in (result, other))
+    if mine == its and np.array_equal(test_items(result), test_items(other)):
+        ways = ["without leaks" if r.about["data"].get("dropped") else "with leaks" for r in (result, other)]
+        if ways[0] == ways[1]:
+            return f"made without other leaks than {other.encoder}: evaluate both again with --drop-leaks"
+        return f"made {ways[0]}, and {other.encoder} {ways[1]}: evaluate both with --drop-leaks, or both without it"
+    return (
+        f"made of other images or labels than {other.encoder}: embed both from the same data set, or choose with "
+        "--encoder"
+    )
 
 
 def _images(result: Result) -> str:

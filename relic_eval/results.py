@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
+import shlex
 import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,7 +17,7 @@ from relic_eval.data.corruptions import corruptions_of
 from relic_eval.data.tasks import tasks_of
 from relic_eval.data.views import views_of
 from relic_eval.errors import DataError, NewerError, UnknownNameError
-from relic_eval.evaluators.table import PROTOCOLS, describe
+from relic_eval.evaluators.table import DEFAULT, PROTOCOLS, describe
 from relic_eval.files import differing, digest_file, digest_json, folder_name, read_record, whole_folder, write_json
 from relic_eval.progress import warn
 from relic_eval.records import FORMAT, Cell, Measurement, Table, read_versioned
@@ -176,6 +177,18 @@ def key_of(path: Path) -> str:
     return str(about["key"]) if _in_place(path, about) and not differing(path, about["files"]) else ""
 
 
+def was_without_leaks(path: Path) -> bool:
+    """Whether the cell that lies there was made without training pictures that are tested too.
+
+    >>> was_without_leaks(Path("/nowhere"))
+    False
+    """
+    try:
+        return bool(read_versioned(path / "cell.json", CELL)["data"].get("dropped"))
+    except DataError:
+        return False
+
+
 def _in_place(path: Path, about: Mapping[str, Any]) -> bool:
     """Whether a cell lies where it says that it belongs: one may have been copied to another's place."""
     return path.parts[-3:] == cell_path(Path(), about["encoder"], about["task"], about["protocol"]).parts[-3:]
@@ -205,16 +218,18 @@ def read_results(out: Path, encoders: Sequence[str] = (), tasks: Sequence[str] =
         try:
             result = read_cell(path)
         except DataError as error:
-            warn(f"{error} Left out; 'relic-eval evaluate --out {out}' makes it again.")
+            its = [(unquote(path.parts[-3]), unquote(path.parts[-1]))]
+            warn(f"{error} Left out; {made_again(out, its)} makes it again.")
             continue
         failed = failure_path(out, result.encoder, result.task, result.protocol).exists()
         other = _tuned_of_others(result, weights.get(result.encoder, set()), manifests)
         (old if failed or other or outdated(result, current, contents) else results).append(result)
     if old:
         names = f"{old[0].encoder} {old[0].task} {old[0].protocol}"
-        warn(
-            f"{len(old)} cells of older embeddings or settings, or of failed runs, are left out, first {names}: 'relic-eval evaluate --out {out}'"
-        )
+        what = "1 cell" if len(old) == 1 else f"{len(old)} cells"
+        left = f"{'is' if len(old) == 1 else 'are'} left out{'' if len(old) == 1 else ', first'}"
+        again = made_again(out, [(r.encoder, r.protocol) for r in old])
+        warn(f"{what} of older embeddings or settings, or of failed runs, {left} {names}: {again}")
     if not results:
         notes = read_failures(out)
         if notes:
@@ -229,6 +244,29 @@ def read_results(out: Path, encoders: Sequence[str] = (), tasks: Sequence[str] =
             if name not in known[kind]:
                 raise UnknownNameError(kind, name, known[kind])
     return [r for r in results if (not encoders or r.encoder in encoders) and (not tasks or r.task in tasks)]
+
+
+def made_again(out: Path, cells: Iterable[tuple[str, str]]) -> str:
+    """The command that makes cells of these encoders and protocols again; protocols that are not run by default are named.
+
+    >>> made_again(Path("o"), [("a", "knn")]), made_again(Path("o"), [("a", "fewshot"), ("a", "knn")])
+    ("'relic-eval evaluate --out o'", "'relic-eval evaluate --encoder a --protocol fewshot --protocol knn --out o'")
+    >>> made_again(Path("o"), [("a", "finetune-small")])
+    "'relic-eval transfer ENCODER --data SET --protocol finetune-small --out o', with the encoder and the set as they were named"
+    """
+    cells = list(cells)
+    measured, trained = (sorted({c for c in cells if c[1] in table}) for table in (PROTOCOLS, TUNED))
+    texts = []
+    if measured or not trained:
+        encoders, protocols = (sorted({cell[place] for cell in measured}) for place in (0, 1))
+        words = [] if set(protocols) <= set(DEFAULT) else [w for e in encoders for w in ("--encoder", e)]
+        words += [w for p in protocols for w in ("--protocol", p)] if words else []
+        texts.append(f"'{shlex.join(['relic-eval', 'evaluate', *words, '--out', str(out)])}'")
+    if trained:
+        words = [w for p in sorted({p for _, p in trained}) for w in ("--protocol", p)]
+        line = shlex.join(["relic-eval", "transfer", "ENCODER", "--data", "SET", *words, "--out", str(out)])
+        texts.append(f"'{line}', with the encoder and the set as they were named")
+    return " and ".join(texts)
 
 
 def _tuned_of_others(result: Result, weights: set[str], manifests: Mapping[tuple, Mapping[str, Any]]) -> bool:

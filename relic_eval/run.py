@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from relic_eval.data.corruptions import corruptions_of, with_corruptions
-from relic_eval.data.leaks import drop_digest, drop_leaks, leaked_ids
+from relic_eval.data.leaks import drop_digest, drop_leaks, dropped_words, leaked_ids
 from relic_eval.data.severities import WHOLE, with_severities
 from relic_eval.data.tasks import Task, block_rows, split_task
 from relic_eval.data.views import read_views
@@ -22,26 +22,28 @@ from relic_eval.evaluators.blocks import Blocks
 from relic_eval.evaluators.shots import Shots
 from relic_eval.evaluators.table import PROTOCOLS, describe
 from relic_eval.files import digest_json
+from relic_eval.outcome import Outcome, failed
 from relic_eval.plan import Job, plan
 from relic_eval.progress import say, warn
 from relic_eval.records import Cell, Embeddings
-from relic_eval.results import beside_digest, cell_path, failure_path, forget_cell, key_of, write_cell, write_failure
+from relic_eval.results import (
+    beside_digest,
+    cell_path,
+    failure_path,
+    forget_cell,
+    key_of,
+    was_without_leaks,
+    write_cell,
+    write_failure,
+)
 from relic_eval.store import read_manifest, read_store, verify
 from relic_eval.timings import note_time
 
+LEAKS_BACK = (
+    "made again with the training pictures that are tested too, where it was made without them: "
+    "--drop-leaks leaves them out again"
+)
 Rows = tuple[Embeddings, Embeddings, Embeddings]  # training, validation, test
-
-
-@dataclasses.dataclass(frozen=True)
-class Outcome:
-    """How many cells were made, were there already, and failed."""
-
-    made: int = 0
-    skipped: int = 0
-    failed: int = 0
-
-    def __add__(self, other: Outcome) -> Outcome:
-        return Outcome(self.made + other.made, self.skipped + other.skipped, self.failed + other.failed)
 
 
 def evaluate(
@@ -57,9 +59,10 @@ def evaluate(
 
     `without_leaks` leaves out training pictures that the task tests too, as a search before has found them.
     """
-    counts = {"made": 0, "skipped": 0, "failed": 0}
+    total = Outcome()
     rows_of = lru_cache(maxsize=1)(_rows)  # the protocols of a task follow each other
     whole: set[Path] = set()  # stores whose digests were looked at
+    told: set[str] = set()  # tasks of which it was said what is left out
     for job in plan(out, encoders, tasks, protocols, datasets):
         label = f"evaluate {job.encoder} {job.task.name} {job.protocol}"
         names = (job.encoder, job.task.name, job.protocol)
@@ -67,11 +70,14 @@ def evaluate(
         try:
             manifests = {path: read_manifest(path) for path in (job.train, job.test, *job.beside)}
             leaked = _leaked(out, job, manifests) if without_leaks else ()
+            if without_leaks and job.task.name not in told and _drops(job):
+                told.add(job.task.name)
+                say(f"evaluate {dropped_words(out, job.task, leaked)}")
             job = dataclasses.replace(job, task=dataclasses.replace(job.task, drop=drop_digest(np.array(leaked))))
             key = cell_key(job, manifests)
             if key_of(cell_path(out, *names)) == key:
                 failure_path(out, *names).unlink(missing_ok=True)  # of other settings or embeddings, tried in between
-                counts["skipped"] += 1
+                total += Outcome(skipped=1)
                 continue
             _verify(set(manifests) - whole)
             whole.update(manifests)
@@ -81,24 +87,26 @@ def evaluate(
                 say(f"{label}: left out, {lacking}")
                 forget_cell(out, *names)  # of a time when there were more
                 continue
-            cell = _make(out, job, key, rows, manifests)
+            if not without_leaks and was_without_leaks(cell_path(out, *names)):
+                warn(f"{label}: {LEAKS_BACK}")
+            cell = _make(out, job, key, rows, manifests, len(set(leaked)))
             if cell.rows[0].params.get("edge"):
                 say(f"{label}: what was chosen is at the end of its grid; scaled features may do better")
         except NewerError as error:  # no note: the newer version would take it for its own
-            counts["failed"] += 1
+            total += failed(*names, str(error))
             warn(f"{label}: {error}")
         except (RelicError, ArithmeticError, ValueError, RuntimeError) as error:
-            counts["failed"] += 1
             message = " ".join(str(error).split())
+            total += failed(*names, message)
             write_failure(out, *names, message)
             warn(f"{label}: failed: {message}")
         else:
-            counts["made"] += 1
+            total += Outcome(made=1)
             say(f"{label}: {time.perf_counter() - began:.1f} s")
             note_time(out, label, time.perf_counter() - began)
-    if counts["skipped"]:
-        say(f"evaluate: {counts['skipped']} cells already there")
-    return Outcome(**counts)
+    if total.skipped:
+        say(f"evaluate: {total.skipped} {'cell' if total.skipped == 1 else 'cells'} already there")
+    return total
 
 
 def _verify(paths: set[Path]) -> None:
@@ -128,9 +136,14 @@ def cell_key(job: Job, manifests: dict[Path, dict[str, Any]]) -> str:
     return digest_json([contents, rows, classes, job.protocol, evaluator.version, dataclasses.asdict(evaluator)])
 
 
+def _drops(job: Job) -> bool:
+    """Whether leaks may be left out: not of measures, which see test pictures only, or of heads from elsewhere."""
+    return not job.task.trains_on and PROTOCOLS[job.protocol].kind == "probe"
+
+
 def _leaked(out: Path, job: Job, manifests: dict[Path, dict[str, Any]]) -> tuple[str, ...]:
-    """Ids of training pictures that are tested too; none for measures, which see test pictures only, or heads from elsewhere."""
-    if job.task.trains_on or PROTOCOLS[job.protocol].kind != "probe":
+    """Ids of training pictures that are tested too; none where none are left out."""
+    if not _drops(job):
         return ()
     data = {half: manifests[path]["data"]["digest"] for half, path in (("train", job.train), ("test", job.test))}
     return tuple(leaked_ids(out, job.task, data).tolist())
@@ -160,7 +173,7 @@ def _rows(
     return train, valid, test
 
 
-def _make(out: Path, job: Job, key: str, rows: Rows, manifests: dict) -> Cell:
+def _make(out: Path, job: Job, key: str, rows: Rows, manifests: dict, dropped: int) -> Cell:
     evaluator, test = PROTOCOLS[job.protocol], rows[2]
     if evaluator.kind == "probe":
         cell = evaluator(*rows)
@@ -174,7 +187,10 @@ def _make(out: Path, job: Job, key: str, rows: Rows, manifests: dict) -> Cell:
         "task_settings": dataclasses.asdict(job.task),
         "classes": list(test.classes),
         "superclasses": None if test.superclasses is None else list(test.superclasses),
-        "counts": {"train": len(rows[0]), "valid": len(rows[1]), "test": len(rows[2])},
+        "counts": {
+            **{half: len(part) for half, part in zip(("train", "valid", "test"), rows, strict=True)},
+            **({"dropped": dropped} if dropped else {}),
+        },
         "stores": {half: manifests[path]["content"] for half, path in _halves(job, manifests).items()},
         "data": {
             "train": manifests[job.train]["data"]["digest"],

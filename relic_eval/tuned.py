@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from relic_eval.data.leaks import drop_digest, leaked_ids
+from relic_eval.data.leaks import drop_digest, dropped_words, leaked_ids
 from relic_eval.data.own import OwnTask
 from relic_eval.data.pictures import Pictures
 from relic_eval.data.scenes import Scenes, unmasked
@@ -31,9 +31,18 @@ from relic_eval.devices import versions
 from relic_eval.encoders.load import Encoder
 from relic_eval.errors import ArgumentError, NewerError, RelicError
 from relic_eval.files import folder_name
+from relic_eval.outcome import Outcome, failed
 from relic_eval.progress import say, warn
-from relic_eval.results import cell_path, failure_path, forget_cell, key_of, write_cell, write_failure
-from relic_eval.run import Outcome
+from relic_eval.results import (
+    cell_path,
+    failure_path,
+    forget_cell,
+    key_of,
+    was_without_leaks,
+    write_cell,
+    write_failure,
+)
+from relic_eval.run import LEAKS_BACK
 from relic_eval.store import find_stores, read_manifest
 from relic_eval.timings import note_time
 from relic_eval.tuning.cells import cell_key, tune
@@ -54,6 +63,7 @@ class Question:
     division: Any  # what is said of its rows, as JSON
     parts: Callable[[], Sequence[Any]]  # training, validation and test rows
     unreadable: tuple[str, ...] = ()  # ids of what is left out as such
+    dropped: int = 0  # training pictures that are left out, as they are tested too
 
 
 def tuned(
@@ -123,12 +133,14 @@ def _cell(
             failure_path(out, *names).unlink(missing_ok=True)
             say(f"{label}: already there")
             return Outcome(skipped=1)
+        if not question.task.drop and was_without_leaks(cell_path(out, *names)):
+            warn(f"{label}: {LEAKS_BACK}")
         parts = question.parts()
         cell = tune(protocol, encoder, parts, listed=listed, device=device, keep=keep)
         write_cell(out, *names, cell, _about(key, encoder, question, protocol, parts))
     except NewerError as error:  # no note: the newer version would take it for its own
         warn(f"{label}: {error}")
-        return Outcome(failed=1)
+        return failed(*names, str(error))
     except (RelicError, ArithmeticError, ValueError, RuntimeError) as error:
         return _failed(out, names, error)
     shutil.rmtree(keep, ignore_errors=True)
@@ -141,7 +153,7 @@ def _failed(out: Path, names: tuple[str, str, str], error: Exception) -> Outcome
     message = " ".join(str(error).split())
     write_failure(out, *names, message)
     warn(f"tune {' '.join(names)}: failed: {message}")
-    return Outcome(failed=1)
+    return failed(*names, message)
 
 
 def _notes(out: Path, names: tuple[str, str, str]) -> Path:
@@ -159,7 +171,10 @@ def _about(key: str, encoder: Encoder, question: Question, protocol: str, parts:
         "task_settings": dataclasses.asdict(question.task),
         "classes": list(classes),
         "superclasses": None if above is None else list(above),
-        "counts": {half: len(part) for half, part in zip(("train", "valid", "test"), parts, strict=True)},
+        "counts": {
+            **{half: len(part) for half, part in zip(("train", "valid", "test"), parts, strict=True)},
+            **({"dropped": question.dropped} if question.dropped else {}),
+        },
         "stores": {},
         "weights": encoder.digest,
         "data": {
@@ -187,13 +202,15 @@ def _labelled(data: str | OwnTask, encoder: Encoder, out: Path, without_leaks: b
         leaked = (
             leaked_ids(out, task, dict(zip(("train", "test"), digests, strict=True))) if without_leaks else np.array([])
         )
+        if without_leaks:
+            say(f"tune {dropped_words(out, task, leaked)}")
         task = dataclasses.replace(task, drop=drop_digest(leaked))
         valid = [] if train.valid_N is None else np.flatnonzero(train.valid_N).tolist()
         division = [task.level, task.valid_share, task.seed, task.train == task.test, valid, absent, task.metric]
         division += [task.drop] if task.drop else []
         gone = {str(its.ids[row]) for its, rows in zip((train, test), absent, strict=True) for row in rows}
         parts = partial(_parts, task, train, test, absent, leaked)
-        found.append(Question(task, digests, division, parts, tuple(sorted(gone))))
+        found.append(Question(task, digests, division, parts, tuple(sorted(gone)), len(set(leaked))))
     return found
 
 
@@ -229,6 +246,8 @@ def _masked(data: str | OwnTask, out: Path, without_leaks: bool, on_error: str) 
     searched = {half: found.digest for half, found in unmasked(its).items()}
     halves = {"train": searched[task.train], "test": searched[task.test]}
     leaked = leaked_ids(out, task, halves) if without_leaks else np.array([])
+    if without_leaks:
+        say(f"tune {dropped_words(out, task, leaked)}")
     task = dataclasses.replace(task, drop=drop_digest(leaked))
     division: list[Any] = [task.valid_share, task.seed]
     division += [absent] if any(absent.values()) else []
@@ -244,7 +263,7 @@ def _masked(data: str | OwnTask, out: Path, without_leaks: bool, on_error: str) 
 
     gone = tuple(str(its[split].ids[row]) for split, rows in absent.items() for row in rows)
     digests = tuple(found.digest for found in (train, test, *([valid] if valid else [])))
-    return [Question(task, digests, division, parts, gone)]
+    return [Question(task, digests, division, parts, gone, len(set(leaked)))]
 
 
 def _absent_scenes(its: Scenes, notes: Path, on_error: str) -> list[int]:

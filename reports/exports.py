@@ -14,10 +14,10 @@ from relic_eval.results import Result
 
 TEXTS = ("encoder", "task", "protocol", "metric")
 WHOLE = (
-    *("n", "more_images", "task_rank", "task_rank_last", "wins", "measured", "columns", "rank", "rank_last"),
+    *("n", "dropped", "more_images", "task_rank", "task_rank_last", "wins", "measured", "columns", "rank", "rank_last"),
     *("parameters", "dims"),
 )
-MARKS = ("tied_with_best",)
+MARKS = ("tied_with_best", "without_leaks")
 
 
 def board_parquet(board: Board, costs: Mapping[str, Cost] | None = None) -> bytes:
@@ -79,6 +79,7 @@ def task_results(board: Board, results: Iterable[Result]) -> dict[tuple[str, str
                     "rank": entry.rank,
                     "rank_last": entry.rank_last,
                     "tied_with_best": entry.tied_with_best,
+                    "without_leaks": column.without_leaks,
                 }
             )
     return found

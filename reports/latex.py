@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import math
 import unicodedata
 from collections.abc import Mapping
 
 from relic_eval.board import Board, Cost, Row
 from reports.style import title
-from reports.tables import cost_cells, cost_heads, heads
+from reports.tables import cost_cells, cost_heads, heads, leaks_words, left_out_words
 from reports.words import METRICS
 
 SIGNS = {
@@ -61,6 +62,7 @@ def board_latex(board: Board, costs: Mapping[str, Cost] | None = None) -> str:
         ],
         "\\bottomrule",
         "\\end{tabular}",
+        *[f"% {words}" for words in (left_out_words(board), leaks_words(board)) if words],
     ]
     return "\n".join(lines) + "\n"
 
@@ -94,7 +96,8 @@ def _values(row: Row, board: Board) -> list[str]:
 def _over(row: Row, board: Board) -> list[str]:
     if row.change is None or row.rank is None or row.change_low is None or row.change_high is None:
         return ["--", f"{row.measured} of {len(board.columns)}"]
-    change = f"${row.change:+.1f}$ (${row.change_low:+.1f}$ to ${row.change_high:+.1f}$)"
+    high = "+\\infty" if math.isinf(row.change_high) else f"{row.change_high:+.1f}"
+    change = f"${row.change:+.1f}$ (${row.change_low:+.1f}$ to ${high}$)"
     return [change, f"{row.rank}" if row.rank == row.rank_last else f"{row.rank} to {row.rank_last}"]
 
 

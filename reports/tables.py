@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from relic_eval.board import Board, Column, Cost, Row, board_table
 from relic_eval.results import Result
 from reports.style import title
-from reports.words import METRICS, joined, percent, roughly
+from reports.words import METRICS, joined, percent, roughly, verb
 
 LEGEND = (
     "\n{metrics} in % with 95% intervals; * best of its column or tied with it; changes in % against {baseline}, with 95% "
@@ -48,7 +48,54 @@ def legend(board: Board) -> str:
     True
     """
     metrics = joined(list(dict.fromkeys(METRICS.get(c.metric, c.metric) for c in board.columns)) or ["top-1"])
-    return LEGEND.format(metrics=metrics[0].upper() + metrics[1:], baseline=title(board.baseline or ""))
+    text = LEGEND.format(metrics=metrics[0].upper() + metrics[1:], baseline=title(board.baseline or ""))
+    return text + "".join(
+        f"{words}\n" for words in (left_out_words(board), leaks_words(board), names_words(board)) if words
+    )
+
+
+def names_words(board: Board) -> str:
+    """By which names --encoder and --baseline know encoders that the board calls otherwise; empty where there are none.
+
+    >>> names_words(Board(None, (), (Row("pixels", (), None, None, None, None, None, 0, False),), ()))
+    'To type: Pixels is pixels.'
+    """
+    its = [f"{title(r.encoder)} is {r.encoder}" for r in board.rows if title(r.encoder) != r.encoder]
+    return f"To type: {', '.join(its)}." if its else ""
+
+
+def leaks_words(board: Board) -> str:
+    """What columns without leaks were made without; empty where there are none.
+
+    >>> leaks_words(Board("a", (Column("t", "knn", "T", 9, without_leaks=True, dropped=1),), (), ()))
+    'Without leaks: training pictures that are tested too were left out: T: 1.'
+    """
+    its = {
+        c.title: "a number not noted" if c.dropped is None else f"{c.dropped:,}"
+        for c in board.columns
+        if c.without_leaks
+    }
+    counts = ", ".join(f"{title}: {count}" for title, count in its.items())
+    mixed = [c.title for c in board.columns if c.task in board.mixed_leaks]
+    both = (
+        f" {joined(list(dict.fromkeys(mixed)))}: other columns were made with them, so compare no protocols there."
+        if mixed
+        else ""
+    )
+    return f"Without leaks: training pictures that are tested too were left out: {counts}.{both}" if its else ""
+
+
+def left_out_words(board: Board) -> str:
+    """Which columns the mean change leaves out, and why; empty where it is over all of them.
+
+    >>> left_out_words(Board("pixels", (Column("t", "knn", "T", 9),), (), ()))
+    'The mean change leaves out T: Pixels have no value above 0 there, which a change in % needs.'
+    """
+    names = heads(board.columns)
+    its, base = [names[number] for number in board.without_change], title(board.baseline or "")
+    if not its:
+        return ""
+    return f"The mean change leaves out {joined(its)}: {base} {verb(base, 'has', 'have')} no value above 0 there, which a change in % needs."
 
 
 def ends(low: float | None, high: float | None, words: Callable[[float | None], str]) -> str:
@@ -128,13 +175,16 @@ def cost_words(cost: Cost) -> list[str]:
 
 
 def heads(columns: Sequence[Column]) -> list[str]:
-    """Titles of columns; where several are of one task, with their protocols.
+    """Titles of columns; where several are of one task, with their protocols, and whether leaks were left out.
 
     >>> heads([Column("t", "knn", "T", 9), Column("t", "ridge", "T", 9), Column("u", "knn", "U", 9)])
     ['T, knn', 'T, ridge', 'U']
     """
     titles = [c.title for c in columns]
-    return [t if titles.count(t) == 1 else f"{t}, {c.protocol}" for t, c in zip(titles, columns, strict=True)]
+    return [
+        (t if titles.count(t) == 1 else f"{t}, {c.protocol}") + (", without leaks" if c.without_leaks else "")
+        for t, c in zip(titles, columns, strict=True)
+    ]
 
 
 def measured_text(results: Iterable[Result]) -> str:

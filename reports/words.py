@@ -20,11 +20,13 @@ def percent(value: float | None) -> str:
 def signed(value: float | None) -> str:
     """A change with its sign, a true minus, and one decimal.
 
-    >>> signed(0.26), signed(-4.39), signed(-0.01), signed(None)
-    ('+0.3', '−4.4', '0.0', '')
+    >>> signed(0.26), signed(-4.39), signed(-0.01), signed(None), signed(math.inf)
+    ('+0.3', '−4.4', '0.0', '', '+∞')
     """
     if value is None:
         return ""
+    if math.isinf(value):
+        return "+∞" if value > 0 else "−∞"
     text = f"{abs(value):.1f}"
     return text if float(text) == 0 else ("+" if value > 0 else "−") + text
 

@@ -13,6 +13,9 @@ from relic_eval.records import Cell, Measurement
 from relic_eval.results import Result, write_cell
 from relic_eval.tuning.overlaps import make_cell
 from relic_eval.tuning.table import describe
+from reports.latex import board_latex
+from reports.sections.board import board_section
+from reports.tables import board_text
 
 
 def result(encoder, right_N, task="t", data="d", protocol="linear-byol"):
@@ -46,17 +49,61 @@ def test_changes_are_relative_to_the_baseline():
     assert board.baseline == "supervised"
 
 
-def test_a_baseline_that_may_be_0_has_no_changes():
-    """Two of 8 right: a resample with none right would make the change endless."""
+def exact_change_ends(base, mine, n):
+    """By hand: every outcome of n draws, where `mine` is right on all of the baseline's `base` images and some more."""
+    from scipy.stats import multinomial
+
+    drawn = multinomial(n, [base / n, (mine - base) / n, 1 - mine / n])
+    outcomes = [(k, m, drawn.pmf([k, m, n - k - m])) for k in range(n + 1) for m in range(n + 1 - k)]
+    ends = []
+    for share, unknown in ((0.025, -100.0), (0.975, np.inf)):
+        # k right by both, m by `mine` alone: (k + m) / k - 1, endless where k = 0 < m, anything where both are 0
+        sized = sorted((100 * m / k if k else np.inf if m else unknown, p) for k, m, p in outcomes)
+        ends.append(sized[int(np.searchsorted(np.cumsum([p for _, p in sized]), share))][0])
+    return tuple(ends)
+
+
+@pytest.mark.parametrize(("right", "ends_somewhere"), [(1, False), (2, False), (4, True), (5, True)])
+def test_a_baseline_that_is_0_in_some_resamples_has_its_change_and_an_honest_upper_end(right, ends_somewhere):
+    """A few of 8 right: in (1 - right / 8)^8 of the resamples none is, 34%, 10%, 0.4% and 0.04%."""
+    board = make_board([result("supervised", share(right, 8)), result("mine", share(6, 8))])
+    mine, base = (next(r for r in board.rows if r.encoder == e) for e in ("mine", "supervised"))
+    assert mine.change == mine.entries[0].change == pytest.approx(100 * (6 - right) / right)
+    expected = exact_change_ends(right, 6, 8)
+    assert (mine.change_low, mine.change_high) == pytest.approx(expected)
+    assert (mine.entries[0].change_low, mine.entries[0].change_high) == pytest.approx(expected)
+    assert np.isfinite(mine.change_high) == ends_somewhere
+    assert (base.change_low, base.change, base.change_high) == (0, 0, 0)
+
+
+def test_the_mean_change_is_over_every_column_in_which_the_baseline_is_above_0():
     few = [result("supervised", share(2, 8)), result("mine", share(6, 8))]
-    board = make_board(few, draws=2000)
-    assert all(e.change is None and e.change_low is None for r in board.rows for e in r.entries)
-    assert all(r.change is None and r.rank is None for r in board.rows)
     more = [result("supervised", share(100), task="u"), result("mine", share(120), task="u")]
-    board = make_board([*few, *more], draws=2000)
+    none = [result("supervised", share(0, 9), task="v"), result("mine", share(6, 9), task="v")]
+    board = make_board([*few, *more, *none], draws=2000)
     mine = next(r for r in board.rows if r.encoder == "mine")
-    assert mine.change == pytest.approx(20)
-    assert mine.change_high < 60
+    assert mine.change == pytest.approx((200 + 20) / 2)
+    assert mine.change_high == np.inf
+    assert (mine.rank, mine.rank_last) == (1, 1)  # it is ahead in every resample
+    assert [board.columns[c].task for c in board.without_change] == ["v"]
+    assert "The mean change leaves out v: Supervised has no value above 0 there" in board_text(board)
+    assert "+110.0 (" in board_text(board)
+    assert "to +inf)" in board_text(board)
+    assert "% The mean change leaves out v" in board_latex(board)
+    assert "$+\\infty$" in board_latex(board)
+    assert board_section(board, [])["left_out"].startswith("The mean change leaves out v")
+    assert "leaves out" not in board_text(make_board([*few, *more], draws=20))
+
+
+def test_ranks_count_resamples_where_a_baseline_of_0_leaves_them_no_spread():
+    """The baseline has 8 of 100: in 1 of 4,000 resamples none. That one must neither make all ties nor all certain."""
+    ways = [result("supervised", share(8, 100)), result("far", share(70, 100)), result("near", share(72, 100, 99))]
+    board = make_board(
+        [*ways, *[result(e, share(k), task="u") for e, k in (("supervised", 90), ("far", 150), ("near", 150))]]
+    )
+    place = {r.encoder: (r.rank, r.rank_last) for r in board.rows}
+    assert place == {"far": (1, 2), "near": (1, 2), "supervised": (3, 3)}
+    assert all(np.isfinite(r.change_high) for r in board.rows)
 
 
 def test_numerator_and_baseline_of_a_change_are_resampled_together():
@@ -308,3 +355,19 @@ def test_the_leaderboard_of_segmentation(tmp_path, cli):
     assert "Mean IoU in % with 95% intervals" in text
     assert f"{100 * mean_iou(pixel_confusion(true_NP, predicted[1], 3)):.1f} (" in text
     assert ",miou," in cli(*words, "--csv").stdout
+
+
+def test_where_the_protocols_of_a_board_are_missing_it_says_what_to_type():
+    with pytest.raises(DataError, match=r"received some of robust\. For a board of these type --protocol robust"):
+        make_board([result("a", share(3), protocol="robust")])
+    measure = Cell((Measurement("ami", 0.5, n=9),))
+    with pytest.raises(DataError, match=r"some of cluster, which are no accuracies .* 'relic-eval list results'"):
+        make_board([Result("a", "t", "cluster", measure, {})])
+
+
+def test_a_table_begins_with_what_is_asked_for_and_the_text_says_what_to_type():
+    board = make_board([result("supervised", share(100)), result("random", share(120))], draws=50)
+    first = ["encoder", "task", "protocol", "value", "low", "high", "change_percent", "rank"]
+    assert list(board_table(board)[0])[:8] == first
+    assert board_table(board)[0]["rank"] == board.rows[0].rank
+    assert "To type: Random initialisation is random, Supervised is supervised." in board_text(board)

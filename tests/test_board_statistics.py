@@ -328,3 +328,18 @@ def test_the_interval_of_a_change_covers_it_in_95_of_100_worlds(metric):
         row = of(make_board(cells, draws=400), "m")
         covered += row.change_low <= truth <= row.change_high
     assert 0.93 <= covered / worlds <= 0.97
+
+
+def test_the_interval_of_a_change_covers_it_where_the_baseline_is_at_0_in_some_resamples():
+    """40 images, the baseline right on one in ten: at 0 in one of 70 resamples, and where it has one right in one of three."""
+    rng, covered, low, worlds = np.random.default_rng(5), 0, 0, 0
+    while worlds < 300:
+        base_N, mine_N = (rng.random(40) < share for share in (0.1, 0.3))
+        if not base_N.any():  # the board has no change then, and says so
+            continue
+        row = of(make_board([result("supervised", base_N), result("m", mine_N)], draws=400), "m")
+        covered += row.change_low <= 200 <= row.change_high
+        low += row.change_high == np.inf
+        worlds += 1
+    assert 0.93 <= covered / worlds <= 1
+    assert 0.1 < low / worlds < 0.9  # both kinds of end

@@ -239,10 +239,9 @@ def test_numbers_beyond_float32_are_refused(tmp_path):
 
 def test_the_quickstart_ends_with_the_code_of_what_failed_in_it(tmp_path, monkeypatch):
     from relic_eval import cli
+    from relic_eval.outcome import Outcome
 
-    monkeypatch.setattr(
-        "relic_eval.run.evaluate", lambda *a, **k: type("Outcome", (), {"made": 0, "skipped": 0, "failed": 2})()
-    )
+    monkeypatch.setattr("relic_eval.run.evaluate", lambda *a, **k: Outcome(failed=2))
     monkeypatch.setattr("relic_eval.encode.find_encoders", lambda *a: [])
     monkeypatch.setattr("relic_eval.encode.embed", lambda *a, **k: [])
     monkeypatch.setattr("reports.write.write_report", lambda *a, **k: "page")
@@ -276,7 +275,8 @@ def test_a_failed_cell_is_named_and_the_others_are_made(tmp_path):
     x[0] = 0
     relic_eval.save_embeddings(x, np.repeat([0, 1], 30), tmp_path, name="mine")
     done = run("evaluate", "--out", str(tmp_path), code=3)
-    assert "5 cells made, 0 already there, 1 failed" in done.stdout
+    assert "5 cells made, 0 already there, 1 cell failed\nfailed: mine on mine, " in done.stdout
+    assert f"all reasons: {tmp_path / 'failures'}" in done.stdout
     assert "no row of zeros" in done.stderr
 
 

@@ -27,7 +27,8 @@ def made(tmp_path_factory, cli):
             Image.fromarray(grey.astype(np.uint8)).save(place / "birds" / kind / f"{i}.png")
     words = ("pixels", "random:thin-resnet", "--data", str(place / "birds"), "--out", str(place / "out"))
     done = cli("transfer", *words, "--protocol", "linear-byol", "--protocol", "knn")
-    assert done.stdout == "4 cells made, 0 already there, 0 failed\n"
+    then = f"next: relic-eval leaderboard --protocol linear-byol --protocol knn --out {place / 'out'}"
+    assert done.stdout == f"4 cells made, 0 already there, 0 failed\n{then}\n"
     return place
 
 
@@ -37,7 +38,25 @@ def test_help_shows_an_example(command, cli):
 
 
 def test_a_grid_is_taken_up_without_naming_it_again(made, cli):
-    assert cli("transfer", "--resume", "--out", str(made / "out")).stdout == "0 cells made, 4 already there, 0 failed\n"
+    text = cli("transfer", "--resume", "--out", str(made / "out")).stdout
+    assert text.startswith(
+        "0 cells made, 4 already there, 0 failed\nnext: relic-eval leaderboard --protocol linear-byol"
+    )
+
+
+def test_what_failed_is_listed_at_the_end_with_where_the_notes_are(made, tmp_path, cli):
+    for kind in "ab":
+        (tmp_path / "bad" / kind).mkdir(parents=True)
+        for i in range(20):
+            (tmp_path / "bad" / kind / f"{i}.png").write_bytes(b"no picture" + kind.encode() + bytes([i]))
+    words = ("pixels", "--data", str(made / "birds"), "--data", str(tmp_path / "bad"), "--protocol", "spectrum")
+    lines = cli("transfer", *words, "--out", str(tmp_path / "a b"), code=3).stdout.splitlines()
+    assert lines[0] == "1 cell made, 0 already there, 1 pair of encoder and data set failed"
+    assert lines[1].startswith("failed: pixels on bad, embed: ")
+    assert lines[2:] == [
+        f"all reasons: {tmp_path / 'a b' / 'failures'}",
+        f"next: relic-eval list results --out '{tmp_path / 'a b'}'",
+    ]
 
 
 def test_the_board_as_text_and_in_every_kind_of_file(made, tmp_path, cli):
@@ -105,7 +124,7 @@ def test_results_of_two_machines_are_put_together(made, tmp_path, cli):
     shards = [tmp_path / "one", tmp_path / "two"]
     for number, out in enumerate(shards, 1):
         words = ("pixels", "random:thin-resnet", "--data", str(made / "birds"), "--protocol", "knn", "--out", str(out))
-        assert cli("transfer", *words, "--shard", f"{number}/2").stdout.startswith("1 cells made")
+        assert cli("transfer", *words, "--shard", f"{number}/2").stdout.startswith("1 cell made")
     cli("merge", *map(str, shards), "--out", str(tmp_path / "both"))
     lines = cli("leaderboard", "--out", str(tmp_path / "both"), "--protocol", "knn", "--csv").stdout.splitlines()
     assert len(lines) == 3

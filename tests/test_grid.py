@@ -20,8 +20,8 @@ from relic_eval.encoders.load import find_encoder, from_callable
 from relic_eval.errors import ArgumentError, DataError, UnknownNameError
 from relic_eval.files import digest_file
 from relic_eval.grid import Grid, read_grid, time_left, transfer
+from relic_eval.outcome import Outcome
 from relic_eval.results import read_failures, read_results, write_failure
-from relic_eval.run import Outcome
 from relic_eval.store import find_stores
 
 PROTOCOLS = ("knn", "discriminability")

@@ -28,7 +28,7 @@ ORDER = [
     "features",
     "fill",
     "encode",
-    "plan",
+    "plan outcome",
     "run",
     "tuned",
     "grid",

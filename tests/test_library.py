@@ -376,3 +376,13 @@ def test_leaks_are_found_dropped_and_results_of_two_folders_put_together(tmp_pat
     done = relic_eval.merge(outs, tmp_path / "both")
     assert (done.cells, done.there) == (2, 0)
     assert sorted(relic_eval.leaderboard(tmp_path / "both", protocols=["knn"])["encoder"]) == ["mine", "pixels"]
+
+
+def test_what_stands_on_no_board_says_where_its_numbers_are(tmp_path, capsys):
+    relic_eval.save_embeddings(np.eye(2)[np.repeat([0, 1], 30)], np.repeat([0, 1], 30), tmp_path, name="mine")
+    assert not len(relic_eval.evaluate(tmp_path, protocols=["spectrum"]))
+    text = capsys.readouterr().err
+    assert (
+        f"spectrum is no accuracy and stands on no board, so the table is empty: 'relic-eval list results --out {tmp_path}'"
+        in text
+    )

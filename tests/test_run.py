@@ -402,3 +402,28 @@ def test_a_board_is_of_accuracies(tmp_path):
     evaluate(tmp_path, protocols=["discriminability"])
     with pytest.raises(ArgumentError, match="protocols of accuracy"):
         leaderboard(tmp_path, protocols=["discriminability"])
+
+
+def test_the_command_that_makes_old_cells_again_does(tmp_path, capsys):
+    """Cells of a protocol that is not run by default: the advice names it, and after it there is none."""
+    import shlex
+
+    from typer.testing import CliRunner
+
+    from relic_eval.cli.app import app
+    from relic_eval.results import read_results
+
+    x, y = np.random.default_rng(0).normal(size=(120, 3)), np.repeat([0, 1], 60)
+    import_arrays(tmp_path, "old one", "set", x, y)
+    evaluate(tmp_path, protocols=["retrieval", "knn"])
+    import_arrays(tmp_path, "old one", "set", x + 1, y)
+    evaluate(tmp_path, protocols=["knn"])
+    capsys.readouterr()
+    read_results(tmp_path)
+    text = capsys.readouterr().err
+    assert "1 cell of older embeddings or settings, or of failed runs, is left out old one set retrieval: " in text
+    words = shlex.split(text.rsplit(": '", 1)[1].strip()[:-1].replace("'\\''", "'"))
+    assert words[:6] == ["relic-eval", "evaluate", "--encoder", "old one", "--protocol", "retrieval"]
+    assert CliRunner().invoke(app, words[1:]).exit_code == 0
+    read_results(tmp_path)
+    assert "older" not in capsys.readouterr().err

@@ -19,10 +19,11 @@ from relic_eval.errors import DataError
 from relic_eval.evaluators.logistic import Logistic
 from relic_eval.evaluators.severities import ALEXNET, ALEXNET_CLEAN
 from relic_eval.grid import Grid, transfer
+from relic_eval.outcome import Outcome
 from relic_eval.published import published_beside
 from relic_eval.records import CLEAN
 from relic_eval.results import read_results
-from relic_eval.run import Outcome, evaluate
+from relic_eval.run import evaluate
 from relic_eval.store import find_stores, read_store
 
 WNIDS = imagenet.WNIDS[:3]

@@ -8,9 +8,9 @@ from dataclasses import replace
 import numpy as np
 
 from relic_eval.board.records import Column, Difference, Entry, Row
-from relic_eval.metrics.hypotheses import holm, images_to_separate, paired_p, wilcoxon
+from relic_eval.metrics.hypotheses import counted_p, holm, images_to_separate, paired_p, wilcoxon
 from relic_eval.metrics.ranks import Ranks, borda, geometric_change, mean_rank, ranks
-from relic_eval.metrics.statistics import grouped_t_interval, interval
+from relic_eval.metrics.statistics import bounds_interval, grouped_t_interval, interval, relative_changes
 from relic_eval.scoring import Scored
 
 
@@ -35,18 +35,29 @@ class Values:
             self.sample[(encoder, column)] = its.sample_MB[place]
 
     def based(self, column: int) -> bool:
-        """Whether changes can be taken against the baseline: not where one of its resamples is 0, as on a handful of images."""
-        sample_B = self.sample.get((self.baseline, column))
-        return sample_B is not None and bool(sample_B.min() > 0)
+        """Whether changes can be taken against the baseline: where it has a value, and one above 0."""
+        return self.value.get((self.baseline, column), 0.0) > 0
 
     def change(self, encoder: str, column: int) -> float:
         """Change against the baseline in per cent."""
         base = self.value[(self.baseline, column)]
         return 100 * (self.value[(encoder, column)] - base) / base
 
-    def changes(self, encoder: str, column: int) -> np.ndarray:
-        """The change in each resample: numerator and baseline on the same images."""
-        return 100 * (self.sample[(encoder, column)] / self.sample[(self.baseline, column)] - 1)
+    def changes(self, encoder: str, column: int) -> tuple[np.ndarray, np.ndarray]:
+        """Least and largest change in each resample, numerator and baseline on the same images; they differ where both are 0."""
+        if encoder == self.baseline:
+            nothing_B = np.zeros_like(self.sample[(encoder, column)])
+            return nothing_B, nothing_B
+        return relative_changes(self.sample[(encoder, column)], self.sample[(self.baseline, column)])
+
+    def lead(self, one: str, other: str, columns: Sequence[int]) -> np.ndarray:
+        """By how much the mean change of one is larger in each resample: inf with its sign where a baseline is 0, NaN where unknown."""
+        lead_B = np.zeros_like(self.sample[(one, columns[0])])
+        for c in columns:
+            base_B, more_B = self.sample[(self.baseline, c)], self.sample[(one, c)] - self.sample[(other, c)]
+            with np.errstate(divide="ignore", invalid="ignore"):  # more / 0 is inf, 0 / 0 and inf - inf are NaN
+                lead_B = lead_B + 100 * more_B / base_B
+        return lead_B / len(columns)
 
 
 def differences(columns: Sequence[Column], values: Values) -> list[Difference]:
@@ -94,8 +105,7 @@ def _entry(encoder: str, column: int, values: Values, pairs: Sequence[Difference
     surely_worse = any(d.better == best and d.worse == encoder and d.sure for d in pairs)
     change: tuple[float | None, float | None, float | None] = (None, None, None)
     if values.based(column):
-        low, high = interval(values.changes(encoder, column))
-        change = (values.change(encoder, column), float(low), float(high))
+        change = (values.change(encoder, column), *bounds_interval(*values.changes(encoder, column)))
     its = _ranks_here(column, values, pairs)
     place = here.index(encoder)
     return Entry(
@@ -151,20 +161,20 @@ def _over_tasks(complete: list[str], based: list[int], columns: Sequence[Column]
     """Of the encoders that have all columns that changes can be taken in: what is said of them over these columns."""
     change_MT = np.array([[values.change(e, c) for c in based] for e in complete])
     value_MT = np.array([[values.value[(e, c)] for c in based] for e in complete])
-    sample_MB = np.array([np.mean([values.changes(e, c) for c in based], axis=0) for e in complete])
+    bound_M2B = np.array([np.mean([values.changes(e, c) for c in based], axis=0) for e in complete])
     groups = [columns[c].dataset or columns[c].task for c in based]
     mean_M = change_MT.mean(1)
-    place, order = ranks(mean_M, paired_p(mean_M, sample_MB)), mean_rank(value_MT)
+    place, order = ranks(mean_M, _p_of_means(mean_M, bound_M2B, complete, based, values)), mean_rank(value_MT)
     points, base_T = borda(value_MT), value_MT[complete.index(values.baseline)]
     found = {}
     for m, encoder in enumerate(complete):
-        low, high = interval(sample_MB[m])
+        low, high = bounds_interval(*bound_M2B[m])
         other = grouped_t_interval(change_MT[m], groups) if len(set(groups)) > 1 else (None, None)
         by_set = [change_MT[m][[g == name for g in groups]].mean() for name in sorted(set(groups))]
         found[encoder] = {
             "change": float(mean_M[m]),
-            "change_low": float(low),
-            "change_high": float(high),
+            "change_low": low,
+            "change_high": high,
             "rank": int(place.first_M[m]),
             "rank_last": int(place.last_M[m]),
             "tied_with_best": bool(place.tied_M[m]),
@@ -176,3 +186,16 @@ def _over_tasks(complete: list[str], based: list[int], columns: Sequence[Column]
             "borda": float(points[m]),
         }
     return found
+
+
+def _p_of_means(
+    mean_M: np.ndarray, bound_M2B: np.ndarray, encoders: list[str], based: list[int], values: Values
+) -> np.ndarray:
+    """p of each two mean changes: by the spread of their resamples, or by counting these where a baseline of 0 leaves them none."""
+    if np.isfinite(bound_M2B).all():
+        return paired_p(mean_M, bound_M2B[:, 0])
+    p_MM = np.ones((len(encoders), len(encoders)))
+    for i, j in zip(*np.triu_indices(len(encoders), 1), strict=True):
+        a, b = (i, j) if mean_M[i] >= mean_M[j] else (j, i)
+        p_MM[i, j] = p_MM[j, i] = counted_p(values.lead(encoders[a], encoders[b], based))
+    return p_MM

@@ -11,6 +11,7 @@ from relic_eval.board.changes import Values, differences, entries, rows
 from relic_eval.board.records import Board, Column
 from relic_eval.errors import ArgumentError, DataError, UnknownNameError
 from relic_eval.pairing import alike, finest_strata, metric_of
+from relic_eval.progress import warn
 from relic_eval.results import Result, read_failures, read_results
 from relic_eval.scoring import METRICS, scored
 
@@ -26,7 +27,7 @@ def make_board(
     draws: int = 10_000,
     seed: int = 0,
 ) -> Board:
-    """The board of all cells with these protocols. The baseline is `supervised` where there is one, else the first encoder.
+    """The board of all cells with these protocols. The baseline is `supervised` where there is one, else the first encoder by name.
 
     A column is judged by the metric of its task. Raises DataError where no cell has one of the protocols, UnknownNameError for
     a baseline that is not there.
@@ -46,9 +47,7 @@ def make_board(
     if measures:
         raise ArgumentError("protocol", "protocols of accuracy, such as linear-byol, fewshot-5 or knn", measures[0])
     if not chosen:
-        raise DataError(
-            f"expected cells of {' or '.join(protocols)}, received none. Evaluate with one of these protocols first."
-        )
+        raise DataError(f"expected cells of {' or '.join(protocols)}, received {_others(results)}")
     encoders = sorted({r.encoder for r in chosen})
     if baseline is None:
         baseline = BASELINE if BASELINE in encoders else encoders[0]
@@ -68,11 +67,43 @@ def make_board(
     return Board(baseline, tuple(columns), tuple(rows(its, columns, values)), tuple(found))
 
 
+def _others(results: Sequence[Result]) -> str:
+    """What cells there are in place of those of a board's protocols, and what to type for them."""
+    if not results:
+        return "none. Evaluate with one of these protocols first."
+    there = sorted({r.protocol for r in results})
+    fit = sorted({r.protocol for r in results if _fits(r)})
+    if fit:
+        return f"some of {', '.join(there)}. For a board of these type --protocol {fit[0]}, or evaluate with one of the former first."
+    return (
+        f"some of {', '.join(there)}, which are no accuracies and stand on no board: 'relic-eval list results' prints "
+        "their numbers."
+    )
+
+
+def _fits(result: Result) -> bool:
+    """Whether a board can judge a cell: it keeps what was answered for each picture, and its metric is one of a task."""
+    cell = result.cell
+    return (cell.predictions or cell.overlaps) is not None and cell.rows[0].metric in METRICS
+
+
 def _column(result: Result) -> Column:
     about = result.about
     dataset = about.get("task_settings", {}).get("dataset", result.task)
     title, n = about.get("title", result.task), result.cell.rows[0].n
-    return Column(result.task, result.protocol, title, n, metric_of(result), dataset)
+    leaks = bool(about["data"].get("dropped")), about.get("counts", {}).get("dropped")
+    return Column(result.task, result.protocol, title, n, metric_of(result), dataset, *leaks)
+
+
+def _warn_of_leaks(board: Board) -> None:
+    """Name the tasks of which some columns were made without leaks, and others with them."""
+    for task in board.mixed_leaks:
+        its = [c for c in board.columns if c.task == task]
+        without, others = ([c.protocol for c in its if c.without_leaks == way] for way in (True, False))
+        warn(
+            f"{task}: {', '.join(without)} made without training pictures that are tested too, and {', '.join(others)} with "
+            "them: evaluate all with --drop-leaks, or all without it."
+        )
 
 
 def read_board(
@@ -102,4 +133,6 @@ def read_board(
     ]
     if not any(r.protocol in protocols for r in results) and tuple(protocols) == PROTOCOLS:
         protocols = [p for p in ("knn",) if any(r.protocol == p for r in results)] or protocols
-    return make_board(results, baseline=baseline, protocols=tuple(protocols)), results, [*failed, *apart]
+    board = make_board(results, baseline=baseline, protocols=tuple(protocols))
+    _warn_of_leaks(board)
+    return board, results, [*failed, *apart]

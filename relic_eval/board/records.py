@@ -15,6 +15,8 @@ class Column:
     n: int  # test images
     metric: str = "top1"  # or mean_per_class, map11, miou
     dataset: str = ""  # tasks of one data set are one sample of what other data sets would say; empty: the task's name
+    without_leaks: bool = False  # training pictures that are tested too were left out
+    dropped: int | None = None  # how many; None where there are none, or where it was not noted
 
 
 @dataclass(frozen=True)
@@ -26,7 +28,7 @@ class Entry:
     high: float
     change: float | None
     change_low: float | None
-    change_high: float | None
+    change_high: float | None  # inf where the baseline is 0 in more than 2.5% of resamples
     tied_with_best: bool  # the 95% interval of the difference to the best of the column includes 0, or it is the best
     rank: int | None = None  # 1 + number of encoders that are significantly better here (Holm over the column's pairs)
     rank_last: int | None = None  # number of encoders that are not significantly worse here, itself included
@@ -41,9 +43,9 @@ class Row:
 
     encoder: str
     entries: tuple[Entry | None, ...]
-    change: float | None  # mean over the columns that the baseline has (above 0); None unless the row has them all
+    change: float | None  # mean over the columns that the baseline has above 0; None unless the row has them all
     change_low: float | None  # 95% interval over images: how it would do on other images of these tasks
-    change_high: float | None
+    change_high: float | None  # inf where the baseline is 0 in more than 2.5% of resamples
     rank: int | None  # 1 + number of encoders whose mean change is certainly larger
     rank_last: int | None  # number of encoders that are not certainly worse, itself included
     wins: int  # columns with a higher value than the baseline
@@ -99,6 +101,28 @@ class Board:
     columns: tuple[Column, ...]
     rows: tuple[Row, ...]
     differences: tuple[Difference, ...]
+
+    @property
+    def without_change(self) -> tuple[int, ...]:
+        """Columns that are left out of the mean change: the baseline has no value there, or 0.
+
+        >>> Board("a", (Column("t", "p", "T", 9),), (Row("a", (None,), None, None, None, None, None, 0, False),), ()).without_change
+        (0,)
+        """
+        base = next((r for r in self.rows if r.encoder == self.baseline), None)
+        its = (None,) * len(self.columns) if base is None else base.entries
+        return tuple(number for number, entry in enumerate(its) if entry is None or entry.value <= 0)
+
+    @property
+    def mixed_leaks(self) -> tuple[str, ...]:
+        """Tasks of which some columns were made without leaks and others with them.
+
+        >>> columns = (Column("t", "knn", "T", 9, without_leaks=True), Column("t", "ridge", "T", 9), Column("u", "knn", "U", 9))
+        >>> Board(None, columns, (), ()).mixed_leaks
+        ('t',)
+        """
+        tasks = dict.fromkeys(c.task for c in self.columns)
+        return tuple(t for t in tasks if len({c.without_leaks for c in self.columns if c.task == t}) > 1)
 
     def difference(self, one: str, other: str, column: int) -> Difference | None:
         """The pair in this column, whichever of the two is better; None where a cell is missing."""

@@ -18,7 +18,13 @@ app = typer.Typer(
 )
 OUT = Path("runs/quickstart")
 Out = Annotated[Path, typer.Option("--out", help="Folder for everything that is made.")]
-Baseline = Annotated[str | None, typer.Option("--baseline", help="Encoder that changes are measured against.")]
+Baseline = Annotated[
+    str | None,
+    typer.Option(
+        "--baseline",
+        help="Encoder that changes are measured against.  [default: supervised where there is one, else the first by name]",
+    ),
+]
 Encoders = Annotated[list[str] | None, typer.Option("--encoder", help="Only this one; may be repeated.")]
 Tasks = Annotated[list[str] | None, typer.Option("--task", help="Only this one; may be repeated.")]
 Data = Annotated[str, typer.Option("--data", help="fashion, digits, or a folder of class folders.")]

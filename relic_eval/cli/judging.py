@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -23,6 +23,9 @@ from relic_eval.cli.app import (
 )
 from relic_eval.errors import ArgumentError
 
+if TYPE_CHECKING:
+    from relic_eval.outcome import Outcome
+
 
 @app.command(
     epilog="Example: relic-eval evaluate --task fashion --protocol knn\n\n"
@@ -39,9 +42,7 @@ def evaluate(
     from relic_eval.run import evaluate as run
 
     done = run(out, encoder or (), task or (), protocol or (), without_leaks=drop_leaks)
-    print(f"{done.made} cells made, {done.skipped} already there, {done.failed} failed")
-    if done.failed:
-        raise typer.Exit(3)
+    _end(done, out)
 
 
 @app.command(
@@ -78,6 +79,7 @@ def transfer(
     """Every encoder on every data set under every protocol: each picture encoded once, failures named and gone past."""
     from relic_eval.grid import Grid, read_grid
     from relic_eval.grid import transfer as run
+    from relic_eval.outcome import next_command
 
     chosen = encoders or data or protocol or kind or drop_leaks or lists or views or corruptions is not None
     if resume and (chosen or (device, batch, on_error) != ("auto", 256, "fail")):
@@ -99,8 +101,17 @@ def transfer(
         lists=tuple(lists or ()),
         views=views,
     )
-    done = run(read_grid(out) if resume else asked, out, shard=shard, workers=workers)
-    print(f"{done.made} cells made, {done.skipped} already there, {done.failed} failed")
+    asked = read_grid(out) if resume else asked
+    done = run(asked, out, shard=shard, workers=workers)
+    _end(done, out, next_command(asked.protocols, out) if done.made + done.skipped else "")
+
+
+def _end(done: Outcome, out: Path, then: str = "") -> None:
+    """Say what a run came to; 3 is the exit code where some of it failed."""
+    from relic_eval.outcome import counts_text, failures_text
+
+    text = [counts_text(done), failures_text(done, out), f"next: {then}" if then else ""]
+    print("\n".join(filter(None, text)))
     if done.failed:
         raise typer.Exit(3)
 

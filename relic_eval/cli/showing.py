@@ -39,7 +39,8 @@ def leaderboard(
     protocol: Annotated[
         list[str] | None,
         typer.Option(
-            help="A protocol of accuracy or of segmentation; may be repeated.  [default: linear-byol and fewshot-5]"
+            help="A protocol of accuracy or of segmentation; may be repeated.  [default: linear-byol and fewshot-5; "
+            "knn where there is neither]"
         ),
     ] = None,
     baseline: Baseline = None,

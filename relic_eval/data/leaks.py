@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -151,6 +151,19 @@ def leaked_ids(out: Path, task: Task, data: Mapping[str, str]) -> np.ndarray:
             f"{task.name}: expected a search for leaks in the pictures as embedded, received one in others. {again}"
         )
     return leaks.leaked["id"]
+
+
+def dropped_words(out: Path, task: Task, ids: Collection[str]) -> str:
+    """How many training pictures of a task are left out, of how many, after 'relic-eval leaks' has searched it.
+
+    >>> dropped_words(Path("/nowhere"), Task("birds", "Birds", "birds"), ())
+    'birds: no training picture is tested too, none is left out'
+    """
+    if not len(ids):
+        return f"{task.name}: no training picture is tested too, none is left out"
+    count, one = len(set(ids)), "it is" if len(set(ids)) == 1 else "they are"
+    total = read_leaks_at(leaks_path(out, task.name)).counts["train"]
+    return f"{task.name}: {count:,} of {total:,} training pictures left out, as {one} tested too"
 
 
 def drop_digest(ids: np.ndarray) -> str:

@@ -10,7 +10,7 @@ from relic_eval.arrays import several, whole
 from relic_eval.errors import DataError
 from relic_eval.library.making import encoder_of
 from relic_eval.library.showing import leaderboard
-from relic_eval.progress import warn
+from relic_eval.progress import say, warn
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -142,14 +142,18 @@ def _board_of(
     """The board of what was just measured; a table without rows where that is no accuracy."""
     import pandas as pd
 
-    from relic_eval.board import PROTOCOLS
-    from relic_eval.evaluators.table import PROTOCOLS as TABLE
-    from relic_eval.tuning.table import PROTOCOLS as TUNED
+    from relic_eval.outcome import counts_text, next_command, on_board
 
     if done.failed:
-        warn(f"{done.failed} cells failed; the reasons stand above and in {Path(out) / 'failures'}")
-    on_board = [p for p in chosen if p in TUNED or TABLE[p].kind == "probe"] if chosen else PROTOCOLS
-    return leaderboard(out, protocols=on_board, encoders=encoders, tasks=tasks) if on_board else pd.DataFrame()
+        warn(f"{counts_text(done)}; the reasons stand above and in {Path(out) / 'failures'}")
+    shown = on_board(chosen)
+    if shown:
+        return leaderboard(out, protocols=shown, encoders=encoders, tasks=tasks)
+    say(
+        f"{' and '.join(chosen)} {'is no accuracy and stands' if len(chosen) == 1 else 'are no accuracies and stand'} on no board, "
+        f"so the table is empty: '{next_command(chosen, Path(out))}' prints the numbers."
+    )
+    return pd.DataFrame()
 
 
 def leaks(

@@ -25,6 +25,17 @@ def two_sided_p(value: float, samples_B: Float[np.ndarray, " B"]) -> float:
     return math.erfc(abs(value) / spread / 2**0.5)
 
 
+def counted_p(lead_B: Float[np.ndarray, " B"]) -> float:
+    """Two-sided p of a lead by counting its resamples, where some have no size (inf) or are not known (NaN: against it).
+
+    2 (1 + those that are not above 0) / (1 + B), at most 1 (Davison and Hinkley 1997, Bootstrap Methods, 4.2).
+
+    >>> counted_p(np.array([1.0] * 98 + [np.inf])), counted_p(np.array([1.0] * 98 + [np.nan]))
+    (0.02, 0.04)
+    """
+    return min(1.0, 2 * (1 + int((~(lead_B > 0)).sum())) / (1 + len(lead_B)))
+
+
 def paired_p(value_M: Float[np.ndarray, " M"], sample_MB: Float[np.ndarray, "M B"]) -> Float[np.ndarray, "M M"]:
     """`two_sided_p` of the difference of each two of M models that were resampled together; 1 on the diagonal.
 

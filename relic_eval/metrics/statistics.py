@@ -42,6 +42,39 @@ def interval(samples: Float[np.ndarray, "*batch B"]) -> tuple[Any, Any]:
     return low, high
 
 
+def relative_changes(
+    value_B: Float[np.ndarray, " B"], base_B: Float[np.ndarray, " B"]
+) -> tuple[Float[np.ndarray, " B"], Float[np.ndarray, " B"]]:
+    """Least and largest change in per cent that each resample allows; the two differ only where value and baseline are both 0.
+
+    Where the baseline is 0 and the value is not, the change is larger than any (inf); where both are 0 it may be any, from -100
+    to inf. So a percentile interval of these is that of all ratios r for which value - r * baseline is not surely of one sign.
+
+    >>> low_B, high_B = relative_changes(np.array([3.0, 1.0, 0.0]), np.array([2.0, 0.0, 0.0]))
+    >>> low_B.tolist(), high_B.tolist()
+    ([50.0, inf, -100.0], [50.0, inf, inf])
+    """
+    none_B = base_B == 0
+    change_B = 100 * (value_B / np.where(none_B, 1, base_B) - 1)
+    if not none_B.any():
+        return change_B, change_B
+    low_B = np.where(none_B, np.where(value_B > 0, np.inf, -100.0), change_B)
+    return low_B, np.where(none_B, np.inf, change_B)
+
+
+def bounds_interval(low_B: Float[np.ndarray, " B"], high_B: Float[np.ndarray, " B"]) -> tuple[float, float]:
+    """`interval` of what is known between bounds: 2.5% point of the lower and 97.5% point of the upper ones, which may be inf.
+
+    Between two resamples, of which one may be inf, the outer one is taken.
+
+    >>> bounds_interval(np.arange(101.0), np.append(np.arange(100.0), np.inf))
+    (2.0, 98.0)
+    """
+    if np.isfinite(low_B).all() and np.isfinite(high_B).all():
+        return float(interval(low_B)[0]), float(interval(high_B)[1])
+    return float(np.percentile(low_B, 2.5, method="lower")), float(np.percentile(high_B, 97.5, method="higher"))
+
+
 def t_interval(values: Float[np.ndarray, "*batch T"]) -> tuple[Any, Any]:
     """95% interval of the mean over T tasks, seen as a sample of other such tasks (Student 1908).
 

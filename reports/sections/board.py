@@ -9,7 +9,7 @@ from relic_eval.board import Board, Column, Cost, Difference, Entry, Row
 from reports.drawings.board import change_bar, interval_bar
 from reports.drawings.marks import key
 from reports.style import Look, looks, title
-from reports.tables import board_csv, cost_words
+from reports.tables import board_csv, cost_words, leaks_words, left_out_words
 from reports.words import METRICS, counted
 
 PROTOCOLS = {"linear-byol": "linear probe", "fewshot-5": "20 draws", "knn": "nearest neighbours"}
@@ -34,6 +34,8 @@ def board_section(
         "over": [_over(r, board, costs.get(r.encoder, Cost())) for r in board.rows],
         "differences": [_difference(board, d) for d in board.differences],
         "csv": board_csv(board, costs),
+        "left_out": left_out_words(board),
+        "leaks": leaks_words(board),
         "measured": any(r.rank is not None for r in board.rows),
     }
 
@@ -57,6 +59,7 @@ def finding(board: Board) -> str:
 def column(c: Column) -> dict[str, Any]:
     """The head of a column."""
     how, metric = PROTOCOLS.get(c.protocol, c.protocol), METRICS.get(c.metric, c.metric)
+    how += ", without leaks" if c.without_leaks else ""
     return {"title": c.title, "how": how, "n": c.n, "metric": "" if c.metric == "top1" else metric}
 
 

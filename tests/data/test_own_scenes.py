@@ -33,8 +33,8 @@ from relic_eval.encode import embed
 from relic_eval.encoders.load import find_encoder
 from relic_eval.errors import ArgumentError, DataError, UnreadableError
 from relic_eval.grid import Grid, transfer
+from relic_eval.outcome import Outcome
 from relic_eval.results import cell_path, key_of, read_cell, read_failures
-from relic_eval.run import Outcome
 from relic_eval.tuned import tuned
 from relic_eval.tuning.scenery import divide_scenes
 from relic_eval.tuning.segment_linear import SegmentLinear
