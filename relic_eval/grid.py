@@ -21,7 +21,7 @@ from relic_eval.data.registry import expand
 from relic_eval.data.sources import dataset_name, dataset_splits, has_masks, refuse_inside, said_of
 from relic_eval.encode import embed, find_encoders, warn_of_other_weights
 from relic_eval.encoders.load import Encoder
-from relic_eval.errors import ArgumentError, DataError, RelicError, look_up
+from relic_eval.errors import ArgumentError, DataError, RelicError, look_up, told
 from relic_eval.evaluators.table import PROTOCOLS
 from relic_eval.files import write_json
 from relic_eval.progress import say, warn
@@ -247,8 +247,7 @@ def _measured(encoder: Encoder, data: str | OwnTask, protocols: tuple[str, ...],
 
 
 def _failed(out: Path, encoder: str, dataset: str, work: str, error: Exception) -> Outcome:
-    kind = "" if isinstance(error, RelicError) else f"{type(error).__name__}: "
-    message = " ".join(f"{kind}{error}".split())
+    message = " ".join((str(error) if isinstance(error, RelicError) else told(error)).split())
     write_failure(out, encoder, dataset, work, message)
     warn(f"{work} {encoder} {dataset}: failed: {message}")
     return Outcome(failed=1)
