@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from relic_eval.data.sources import dataset_name
+from relic_eval.data.sources import dataset_name, dataset_splits, refuse_inside
 from relic_eval.encode import embed
 from relic_eval.encoders.load import find_encoder
 from relic_eval.errors import DataError, look_up
@@ -102,7 +102,9 @@ def rerun(
     """
     anchor = look_up("anchor", name, ANCHORS)
     asked, where, place = encoder or anchor.encoder, data or anchor.data, Path(out)
-    called = dataset_name(where)  # a set that is not there is said before a network is fetched
+    called = dataset_name(where)
+    dataset_splits(where)  # a set that is not there is said before a network is fetched
+    refuse_inside(place, where)
     found = find_encoder(asked)
     embed(found, where, place, device=device, batch=batch)
     names = (found.name, called, anchor.protocol)

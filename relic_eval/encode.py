@@ -19,7 +19,7 @@ from relic_eval.encoders.load import Encoder, find_encoder, renamed
 from relic_eval.errors import ArgumentError
 from relic_eval.fill import fill
 from relic_eval.intake import refuse_twins
-from relic_eval.progress import say, warn
+from relic_eval.progress import say, short, warn
 from relic_eval.records import CorruptionRequest, EncodeRequest, ViewRequest, settings_key
 from relic_eval.store import (
     complete,
@@ -27,6 +27,7 @@ from relic_eval.store import (
     note_training,
     store_path,
     use_stores,
+    weights_in_use,
 )
 
 
@@ -62,6 +63,7 @@ def embed(
     on_error: str = "fail",
     views: int = 0,
     corruptions: Corruptions | None = None,
+    alone: bool = True,
 ) -> list[Path]:
     """Embed every split of a data set into stores under `out`, skipping those that are there; returns their paths.
 
@@ -69,6 +71,9 @@ def embed(
     others beside it) go into stores of their own, one a view; those of the whole pictures are what they are without.
     `corruptions` do the same with corrupted pictures, a store a kind and strength; of a set that is divided later, of the rows
     that test.
+
+    Where other data sets hold embeddings of that encoder with other weights, that is said; not so if it is not `alone`,
+    since other sets follow.
     """
     whole("views", views, 0)
     check_on_error(on_error)
@@ -107,12 +112,29 @@ def embed(
             viewed[path] = [_view(encoder, data, request, out, number) for number in range(1, views + 1)]
         if corruptions:
             worse[path] = _corruptions(encoder, data, request, out, corruptions)
-    use_stores(made)
+    if use_stores(made) and alone:
+        warn_of_other_weights(encoder, out)
     if viewed:
         use_views(viewed)
     if worse:
         use_beside(NOTE, worse)
     return list(made.values())
+
+
+def warn_of_other_weights(encoder: Encoder, out: Path) -> None:
+    """Say which data sets hold embeddings of that encoder's name, in use under `out`, with other weights than its own.
+
+    >>> from relic_eval.encoders.load import find_encoder
+    >>> warn_of_other_weights(find_encoder("pixels"), Path("/nowhere"))
+    """
+    sets = weights_in_use(out, encoder.name)
+    others = [dataset for dataset, its in sets.items() if its != {encoder.digest}]
+    if others and any(encoder.digest in its for its in sets.values()):
+        warn(
+            f"{encoder.name}: its embeddings of {short(others)} under {out} are of other weights or settings than these, and "
+            "the board would show both as one encoder. Embed these sets again too, or give this one another name (name=). A "
+            "network that is made without a seed has other weights in every run: save it and use file:."
+        )
 
 
 def _view(encoder: Encoder, data: str | OwnTask, request: EncodeRequest, out: Path, number: int) -> Path:

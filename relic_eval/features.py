@@ -28,7 +28,8 @@ def encode_batch(function: Any, pixels_NHWC: np.ndarray, channels: int, device: 
             features = function(x)
     except Exception as error:
         error.add_note(
-            f"The encoder was given pictures {tuple(x.shape)} in [0, 1]; side= and channels= of embed() change that."
+            f"The encoder was given pictures {tuple(x.shape)} in [0, 1]. Where it wants another size, say so: side=224 after its "
+            "name and a comma, or side= and channels= of embed()."
         )
         raise
     try:
@@ -41,9 +42,8 @@ def encode_batch(function: Any, pixels_NHWC: np.ndarray, channels: int, device: 
             "Return the tensor alone.",
         ) from None
     if features.ndim != 2 or len(features) != len(pixels_NHWC):
-        raise ArgumentError(
-            "encoder", f"features ({len(pixels_NHWC)}, D)", f"shape {features.shape}", "Pool the feature map."
-        )
+        hint = "Pool the feature map." if features.ndim > 2 else "Return one row a picture."
+        raise ArgumentError("encoder", f"features ({len(pixels_NHWC)}, D)", f"shape {features.shape}", hint)
     return features
 
 

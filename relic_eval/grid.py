@@ -20,9 +20,9 @@ from relic_eval.data.own import OwnTask
 from relic_eval.data.registry import expand
 from relic_eval.data.sources import dataset_name, dataset_splits, has_masks, refuse_inside, said_of
 from relic_eval.devices import device as find_device
-from relic_eval.encode import check_on_error, embed, find_encoders
+from relic_eval.encode import check_on_error, embed, find_encoders, warn_of_other_weights
 from relic_eval.encoders.load import Encoder
-from relic_eval.errors import ArgumentError, DataError, RelicError, look_up
+from relic_eval.errors import ArgumentError, DataError, RelicError, look_up, told
 from relic_eval.evaluators.table import PROTOCOLS
 from relic_eval.files import write_json
 from relic_eval.outcome import Outcome, failed
@@ -140,16 +140,24 @@ def transfer(
     names = [(found[number].name, dataset_name(data)) for number, data in pairs]
     total, seconds = Outcome(), dict[tuple[str, str], float]()
     if workers > 1:
-        jobs = _pooled(grid, [(texts[number], str(data), bool(_head(data))) for number, data in pairs], out, workers)
+        digests = {text: encoder.digest for text, encoder in zip(texts, found, strict=True)}
+        jobs = _pooled(
+            grid, [(texts[number], str(data), bool(_head(data))) for number, data in pairs], digests, out, workers
+        )
     else:
         jobs = ((place, _timed(found[number], data, grid, out)) for place, (number, data) in enumerate(pairs))
     finished: set[int] = set()
+    worked: set[int] = set()
     for place, (outcome, took) in jobs:
         total += outcome
         finished.add(place)
+        if outcome.made or outcome.failed:
+            worked.add(pairs[place][0])
         if outcome.made:
             seconds[names[place]] = took / workers
         _tell(names, finished, seconds)
+    for number in sorted(worked):
+        warn_of_other_weights(found[number], out)
     if pairs and total == Outcome():
         why = "nothing was made: no protocol of the grid judges these data sets, or none as they were embedded"
         if grid.protocols and not shard:
@@ -238,7 +246,7 @@ def _measured(encoder: Encoder, data: str | OwnTask, protocols: tuple[str, ...],
     asked = asked_for(None if grid.corruptions < 0 else grid.corruptions, grid.kinds)
     try:
         settings: dict[str, Any] = {"device": grid.device, "batch": grid.batch, "on_error": grid.on_error}
-        embed(encoder, data, out, **settings, corruptions=asked, views=grid.views)
+        embed(encoder, data, out, **settings, corruptions=asked, views=grid.views, alone=False)
     except Exception as error:  # an encoder of somebody's own may raise anything, and costs its own row alone
         return _failed(out, name, dataset, "embed", error)
     note.unlink(missing_ok=True)
@@ -246,19 +254,19 @@ def _measured(encoder: Encoder, data: str | OwnTask, protocols: tuple[str, ...],
 
 
 def _failed(out: Path, encoder: str, dataset: str, work: str, error: Exception) -> Outcome:
-    kind = "" if isinstance(error, RelicError) else f"{type(error).__name__}: "
-    message = " ".join(f"{kind}{error}".split())
+    message = " ".join((str(error) if isinstance(error, RelicError) else told(error)).split())
     write_failure(out, encoder, dataset, work, message)
     warn(f"{work} {encoder} {dataset}: failed: {message}")
     return failed(encoder, dataset, work, message)
 
 
 def _pooled(
-    grid: Grid, texts: Sequence[tuple[str, str, bool]], out: Path, workers: int
+    grid: Grid, texts: Sequence[tuple[str, str, bool]], digests: Mapping[str, str], out: Path, workers: int
 ) -> Iterator[tuple[int, tuple[Outcome, float]]]:
     """The same by several processes, each with its share of the threads; in the order in which they end.
 
-    `texts` are encoder, data set, and whether that is tested on another's head: such sets wait for all others.
+    `texts` are encoder, data set, and whether that is tested on another's head: such sets wait for all others. `digests` say what
+    an encoder is in this process: one that is made with other weights elsewhere is refused.
     """
     from multiprocessing import get_context
 
@@ -267,7 +275,7 @@ def _pooled(
         try:
             for later in (False, True):
                 jobs = {
-                    pool.submit(_work, encoder, data, grid, out, progress.quiet): place
+                    pool.submit(_work, encoder, data, digests[encoder], grid, out, progress.quiet): place
                     for place, (encoder, data, waits) in enumerate(texts)
                     if waits == later
                 }
@@ -295,6 +303,13 @@ def _encoder(text: str) -> Encoder:
     return find_encoders([text])[0]
 
 
-def _work(text: str, data: str, grid: Grid, out: Path, quiet: bool) -> tuple[Outcome, float]:
+def _work(text: str, data: str, digest: str, grid: Grid, out: Path, quiet: bool) -> tuple[Outcome, float]:
     progress.quiet = quiet
-    return _timed(_encoder(text), data, grid, out)
+    encoder = _encoder(text)
+    if encoder.digest != digest:
+        error = DataError(
+            f"{text}: expected the same weights in every process, received others in each: nothing seeds them where it is made. "
+            "Seed it there, save it and use file:, or use --workers 1."
+        )
+        return _failed(out, encoder.name, dataset_name(data), "embed", error), 0.0
+    return _timed(encoder, data, grid, out)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Callable, Iterable, Iterator, Sized
+from collections.abc import Callable, Collection, Iterable, Iterator, Sized
 from typing import TypeVar
 
 T = TypeVar("T")
@@ -31,6 +31,18 @@ def warn(text: str) -> None:
     if text not in _warned:
         _warned.add(text)
         print(f"warning: {text}", file=sys.stderr, flush=True)
+
+
+def short(names: Collection[str], most: int = 3) -> str:
+    """The first names in their order, and how many more there are.
+
+    >>> short("dbca"), short("ba"), short("a")
+    ('a, b, c and 1 more', 'a and b', 'a')
+    """
+    first, more = sorted(names)[:most], len(names) - most
+    if more > 0:
+        return f"{', '.join(first)} and {more} more"
+    return " and ".join([*([", ".join(first[:-1])] if first[1:] else []), *first[-1:]])
 
 
 def heartbeat() -> Callable[[str], None]:

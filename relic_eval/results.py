@@ -19,9 +19,9 @@ from relic_eval.data.views import views_of
 from relic_eval.errors import DataError, NewerError, UnknownNameError
 from relic_eval.evaluators.table import DEFAULT, PROTOCOLS, describe
 from relic_eval.files import differing, digest_file, digest_json, folder_name, read_record, whole_folder, write_json
-from relic_eval.progress import warn
+from relic_eval.progress import short, warn
 from relic_eval.records import FORMAT, Cell, Measurement, Table, read_versioned
-from relic_eval.store import find_stores, in_use, read_manifest
+from relic_eval.store import find_stores, in_use, read_manifest, weights_of
 from relic_eval.tables import read_table, write_table
 from relic_eval.tuning.table import PROTOCOLS as TUNED
 from relic_eval.tuning.table import describe as describe_tuned
@@ -211,7 +211,7 @@ def read_results(out: Path, encoders: Sequence[str] = (), tasks: Sequence[str] =
     contents, current = {name: m["content"] for name, m in manifests.items()}, in_use(out)
     weights: dict[str, set[str]] = {}
     for (encoder, *_), m in manifests.items():
-        weights.setdefault(encoder, set()).add(m.get("request", {}).get("weights", ""))
+        weights.setdefault(encoder, set()).add(weights_of(m))
     results: list[Result] = []
     old: list[Result] = []
     for path in sorted(p.parent for p in out.glob("cells/*/*/*/cell.json")):
@@ -243,7 +243,28 @@ def read_results(out: Path, encoders: Sequence[str] = (), tasks: Sequence[str] =
         for name in asked:
             if name not in known[kind]:
                 raise UnknownNameError(kind, name, known[kind])
-    return [r for r in results if (not encoders or r.encoder in encoders) and (not tasks or r.task in tasks)]
+    chosen = [r for r in results if (not encoders or r.encoder in encoders) and (not tasks or r.task in tasks)]
+    _warn_of_other_weights(chosen, manifests)
+    return chosen
+
+
+def _warn_of_other_weights(results: Sequence[Result], manifests: Mapping[tuple, Mapping[str, Any]]) -> None:
+    """Say where the cells of one encoder were made with different weights: they would stand in one row as if of one network."""
+    sets: dict[str, dict[str, set[str]]] = {}  # by encoder and weights: its data sets
+    for r in results:
+        task = r.about["task_settings"]
+        places = {(task["dataset"], task["train"]), (task["dataset"], task["test"]), (task.get("trains_on"), "train")}
+        its = {weights_of(m) for place in places if (m := manifests.get((r.encoder, *place))) is not None}
+        for digest in {str(r.about.get("weights") or "")} - {""} or its - {""}:
+            sets.setdefault(r.encoder, {}).setdefault(digest, set()).add(task["dataset"])
+    for encoder, by_weights in sets.items():
+        if len(by_weights) > 1:
+            groups = "; ".join(sorted(short(its) for its in by_weights.values()))
+            warn(
+                f"{encoder}: its cells are of {len(by_weights)} encoders with different weights or settings ({groups}), and "
+                "stand in one row as if they were one. Embed all of these sets again with the same weights, or give each its "
+                "own name (name=)."
+            )
 
 
 def made_again(out: Path, cells: Iterable[tuple[str, str]]) -> str:

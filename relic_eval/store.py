@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -107,8 +108,8 @@ def _in_use(file: Path) -> dict[str, Path]:
     return {split: file.parent / name for split, name in sorted(names.items())}
 
 
-def use_stores(paths: Mapping[str, Path], *, beside: bool = False) -> None:
-    """Note the stores of an encoder and data set, by split, as those in use; others of other weights stay, unused.
+def use_stores(paths: Mapping[str, Path], *, beside: bool = False) -> bool:
+    """Note the stores of an encoder and data set, by split, as those in use, and whether others were; those stay, unused.
 
     Written when all are complete: what stops half-way leaves the older ones in use, never some of each. `beside` keeps other
     splits in use, since arrays that were taken in do not say whether their weights are the same; `all`, which is divided
@@ -121,8 +122,35 @@ def use_stores(paths: Mapping[str, Path], *, beside: bool = False) -> None:
     if set(before) - set(names) or any(split in before and before[split].name != name for split, name in names.items()):
         encoder, dataset = unquote(place.parents[1].name), unquote(place.parent.name)
         say(f"{encoder} {dataset}: takes the place of other embeddings of that name, whose cells stand no longer")
-    if not place.exists() or {split: path.name for split, path in before.items()} != names:
+    changed = not place.exists() or {split: path.name for split, path in before.items()} != names
+    if changed:
         write_json(place, names)
+    return changed
+
+
+def weights_in_use(out: Path, encoder: str) -> dict[str, set[str]]:
+    """By data set: the digests of the weights behind the stores in use of an encoder, as far as they say theirs.
+
+    >>> weights_in_use(Path("/nowhere"), "mine")
+    {}
+    """
+    found: dict[str, set[str]] = {}
+    for file in sorted((out / "embeddings" / folder_name(encoder)).glob("*/current.json")):
+        for path in _in_use(file).values():
+            with contextlib.suppress(DataError):  # a damaged one is warned of where it is wanted
+                found.setdefault(unquote(file.parent.name), set()).add(weights_of(read_manifest(path)))
+    return {dataset: its - {""} for dataset, its in found.items() if its - {""}}
+
+
+def weights_of(manifest: Mapping[str, Any]) -> str:
+    """The digest of the encoder that a store was made with; empty for arrays that were taken in, which do not say it.
+
+    It holds network, weights, code and settings and nothing of the pictures, so that it is one for all data sets.
+
+    >>> weights_of({"request": {"encoder": "mine"}})
+    ''
+    """
+    return str(manifest.get("request", {}).get("weights", ""))
 
 
 def read_manifest(path: Path) -> dict[str, Any]:

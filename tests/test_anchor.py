@@ -125,11 +125,17 @@ def test_nothing_is_made_twice(made, imagenet, repository, monkeypatch):
     assert again == run
 
 
-def test_what_fails_is_said(imagenet, repository, tmp_path):
+def test_what_fails_is_said(imagenet, repository, tmp_path, monkeypatch):
     with pytest.raises(UnknownNameError, match="dino-r50"):
         rerun("dino-resnet", tmp_path)
     with pytest.raises(DataError, match=r"nothing there|received"):
         rerun("dino-r50", tmp_path, encoder="pixels", data=str(tmp_path / "no-imagenet"))
+    monkeypatch.setattr(relic_eval.anchor, "find_encoder", lambda text: pytest.fail("looked for before the pictures"))
+    monkeypatch.delenv("RELIC_EVAL_DATA", raising=False)
+    for data in (str(tmp_path / "no-imagenet"), None):
+        with pytest.raises(DataError, match=r"nothing there|RELIC_EVAL_DATA"):
+            rerun("dino-r50", tmp_path, data=data)
+    monkeypatch.undo()
     few = tmp_path / "few"
     for split, count in (("train", 3), ("val", 1)):
         for wnid in WNIDS[:2]:

@@ -91,11 +91,17 @@ def dropped(x):
     return torch.nn.functional.dropout(x.flatten(1), 0.1, training=True)
 
 
-@pytest.mark.parametrize("function", [Net().train(), dropped, lambda x: x.flatten(1) - x.flatten(1).mean(0)])
-def test_what_depends_on_the_batch_is_found_before_anything_is_written(function, tmp_path):
-    with pytest.raises(
-        ArgumentError, match=r"wild: expected features of a picture that do not depend on .* call .eval\(\)"
-    ):
+@pytest.mark.parametrize(
+    ("function", "cause"),
+    [
+        (Net().train(), "Batch norm in training mode, for which call .eval"),
+        (dropped, r"The same batch gives others each time: dropout in training mode, for which call .eval\(\)"),
+        (lambda x: torch.randn(len(x), 9), "random numbers in the function"),
+        (lambda x: 100 * (x - x.mean(0)).flatten(1), r"differ by \d+% .* or a mean over the batch is the usual cause"),
+    ],
+)
+def test_what_depends_on_the_batch_is_found_before_anything_is_written(function, cause, tmp_path):
+    with pytest.raises(ArgumentError, match=rf"wild: expected features of a picture that do not depend on .*{cause}"):
         embed(from_callable("wild", function, digest="1"), "digits", tmp_path)
     assert not find_stores(tmp_path)
     assert not list(tmp_path.rglob("part-*"))

@@ -15,14 +15,16 @@ import pytest
 from PIL import Image
 
 import relic_eval.fill
+import relic_eval.progress
 from relic_eval.data.leaks import read_leaks
+from relic_eval.encode import embed
 from relic_eval.encoders.load import find_encoder, from_callable
 from relic_eval.errors import ArgumentError, DataError, UnknownNameError
 from relic_eval.files import digest_file
 from relic_eval.grid import Grid, read_grid, time_left, transfer
 from relic_eval.outcome import Outcome
 from relic_eval.results import read_failures, read_results, write_failure
-from relic_eval.store import find_stores
+from relic_eval.store import find_stores, read_manifest
 
 PROTOCOLS = ("knn", "discriminability")
 
@@ -359,3 +361,76 @@ def test_settings_that_are_none_are_refused_before_any_work(sets, tmp_path, caps
         transfer(Grid(("pixels",), (str(sets / "birds"),), ("knn",), **wrong), tmp_path / "out")
     assert not (tmp_path / "out").exists()
     assert capsys.readouterr().err == ""
+
+
+MINE = """
+import torch
+
+def unseeded():
+    return torch.nn.Sequential(torch.nn.AdaptiveAvgPool2d(8), torch.nn.Flatten(), torch.nn.Linear(192, 8))
+
+def seeded():
+    torch.manual_seed(3)
+    return unseeded()
+
+def named(x):
+    return x.flatten(1) if "cpu" in {"cpu", "cuda", "mps", "xpu"} else x
+"""
+
+
+@pytest.fixture
+def mine(tmp_path, monkeypatch):
+    (tmp_path / "weights_for_tests.py").write_text(MINE)
+    monkeypatch.setattr(sys, "path", [*sys.path])
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(relic_eval.progress, "_warned", set())
+    yield "python:weights_for_tests"
+    sys.modules.pop("weights_for_tests", None)
+
+
+def test_a_pool_refuses_a_network_that_is_made_with_other_weights_in_every_process(sets, tmp_path, mine):
+    encoders = tuple(f"{mine}:{name}" for name in ("unseeded", "seeded", "named"))
+    grid = grid_of(sets, encoders, ("knn",))
+    assert transfer(grid, tmp_path / "out", workers=2) == Outcome(made=4, failed=2)
+    for failure in read_failures(tmp_path / "out"):
+        assert failure["encoder"] == "unseeded"
+        assert "the same weights in every process, received others" in failure["error"]
+        assert "--workers 1" in failure["error"]
+    assert {s.encoder for s in find_stores(tmp_path / "out")} == {"seeded", "named"}
+    assert transfer(dataclasses.replace(grid, encoders=encoders[:1]), tmp_path / "out") == Outcome(made=2)
+    assert not read_failures(tmp_path / "out")
+
+
+def test_other_weights_of_one_name_are_warned_of_where_they_are_made_and_where_they_are_shown(
+    sets, tmp_path, mine, capsys
+):
+    birds, fish = (str(sets / name) for name in ("birds", "fish"))
+    old, new = (find_encoder(f"{mine}:unseeded") for _ in range(2))
+    assert old.digest != new.digest
+    grid = Grid(("unseeded",), (birds, fish), ("knn",))
+    transfer(grid, tmp_path / "out", encoders=[old])
+    read_results(tmp_path / "out")
+    assert "warning" not in capsys.readouterr().err
+    transfer(dataclasses.replace(grid, data=(fish,)), tmp_path / "out", encoders=[new])
+    assert capsys.readouterr().err.count("unseeded: its embeddings of birds under") == 1
+    read_results(tmp_path / "out")
+    said = capsys.readouterr().err
+    assert "unseeded: its cells are of 2 encoders with different weights or settings (birds; fish)" in said
+    read_results(tmp_path / "out", tasks=["fish"])
+    embed(new, fish, tmp_path / "out")  # nothing changes
+    assert "warning" not in capsys.readouterr().err
+    relic_eval.progress._warned.clear()
+    transfer(grid, tmp_path / "out", encoders=[new])  # birds is embedded again: both are the same again
+    read_results(tmp_path / "out")
+    assert "warning" not in capsys.readouterr().err
+    embed(old, birds, tmp_path / "out")
+    assert "unseeded: its embeddings of fish under" in capsys.readouterr().err
+
+
+def test_one_encoder_of_sets_with_other_sides_and_colours_has_one_digest(sets, tmp_path, capsys, data_folder, mine):
+    grid = Grid(("pixels", "random:thin-resnet"), (str(sets / "birds"), "mini-cifar10"), ("knn",))
+    assert transfer(grid, tmp_path / "out") == Outcome(made=4)
+    sides = {m["dims"] for s in find_stores(tmp_path / "out", ["pixels"]) for m in [read_manifest(s.path)]}
+    assert len(sides) == 2
+    read_results(tmp_path / "out")
+    assert "warning" not in capsys.readouterr().err

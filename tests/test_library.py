@@ -95,6 +95,11 @@ def test_numbers_that_are_none(tmp_path, words, text):
         (lambda x: None, "a tensor of features"),
         (lambda x: (x.flatten(1), x), "a tensor of features"),
         (lambda x: x, "Pool the feature map"),
+        (
+            lambda x: x.flatten(1).mean(0, keepdim=True),
+            r"features \(2, D\), received shape \(1, 64\)\. Return one row a picture",
+        ),
+        (lambda x: x.mean((1, 2, 3)), r"received shape \(2,\)\. Return one row a picture"),
         (lambda x: x.flatten(1)[:, : len(x)], "as many features for every batch"),
         (nn.Flatten, "received the class Flatten"),
     ],

@@ -15,7 +15,7 @@ from relic_eval.cli import (  # noqa: F401
     showing,
 )
 from relic_eval.cli.app import app
-from relic_eval.errors import ArgumentError, RelicError
+from relic_eval.errors import ArgumentError, RelicError, told
 
 __all__ = ["app", "main"]
 
@@ -31,13 +31,16 @@ def main() -> None:
     except (KeyboardInterrupt, typer.Abort):
         code = 130
     except OSError as error:
-        code = _say(error, debug, 1, _os_error(error))
+        code = _say(error, debug, 1, _theirs(error) or _os_error(error))
     except MemoryError as error:
         code = _say(error, debug, 1, f"expected enough memory, received too little ({error}). Ask for less at a time.")
     except Exception as error:
-        if not hasattr(error, "exit_code"):  # a fault of ours, shown whole
+        if hasattr(error, "exit_code"):
+            code = _usage(error)
+        elif text := _theirs(error):
+            code = _say(error, debug, 1, text)
+        else:  # a fault of ours, shown whole
             raise
-        code = _usage(error)
     if code == 130:  # typer turns Ctrl-C into this code without a word
         print("relic-eval: interrupted; the same command goes on where it stopped.", file=sys.stderr)
     sys.stdout.flush()
@@ -51,6 +54,11 @@ def _say(error: Exception, debug: bool, code: int, text: str | None = None) -> i
         time.sleep(5)  # what all ranks find the first one says, and ends the others
     print(f"relic-eval: {text or error}", file=sys.stderr)
     return code
+
+
+def _theirs(error: Exception) -> str:
+    """An error of an encoder's own code, on which it was noted what that was asked for; empty for any other."""
+    return f"{told(error)} --debug shows the whole traceback." if hasattr(error, "__notes__") else ""
 
 
 def _usage(error) -> int:

@@ -36,7 +36,11 @@ def read_task(file: Path) -> OwnTask:
         raise ArgumentError(str(file), "a line name = ...", ", ".join(said) or "an empty file")
     paths = {key: _from(file, said[key]) for key in PATHS if key in said}
     paths |= {key: _from(file, said[key]) for key in FILES if isinstance(said.get(key), str)}
-    return task(**{**said, **paths})
+    try:
+        return task(**{**said, **paths})
+    except ArgumentError as error:  # says which key, and not of which file
+        error.args = (f"{file}: {error}",)
+        raise
 
 
 def _from(file: Path, text: str) -> Path:

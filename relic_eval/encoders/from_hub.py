@@ -12,10 +12,10 @@ from typing import Any
 
 from relic_eval.encoders.encoder import Encoder, network_encoder
 from relic_eval.encoders.hub_files import torch_folder
-from relic_eval.encoders.notes import last_found, weights_digest
+from relic_eval.encoders.notes import cache_folder, last_found, weights_digest
 from relic_eval.encoders.offline import reaching
 from relic_eval.encoders.settings import IMAGENET, READ, SEEN, Look, Settings, refuse_others
-from relic_eval.errors import ArgumentError, DataError
+from relic_eval.errors import ArgumentError, DataError, RelicError
 from relic_eval.records import Transform
 
 OWN = Look(Transform(224, resize=256), *IMAGENET)  # chosen: DINO's, DINOv2's and most others' way, by a cubic
@@ -52,8 +52,22 @@ def hub_encoder(name: str, its: Settings) -> Encoder:
         return {"identity": identity(made())}, [folder, torch_folder() / "checkpoints", *([file] if file else [])]
 
     key = ["hub", str(folder), entry, its.weights, its.prefix, version, str(torch_folder())]
-    known = [version, entry, last_found(key, find)["identity"], "" if file is None else weights_digest(file)]
-    return network_encoder(entry, its, OWN, known, lambda channels, seen: made(), kind=f"hub:{name}")
+    its_identity = last_found(key, find)["identity"]
+
+    def make(channels: int, seen: Look) -> Any:
+        from relic_eval.encoders.identity import identity
+
+        module = made()
+        if identity(module) != its_identity:  # it is another network than the digest says
+            raise DataError(
+                f"hub:{name}: expected the weights that {entry} made when it was first looked at, received others: nothing seeds "
+                "them where they are made, or a file elsewhere that it reads has changed. Seed them, or save them and name the "
+                f"file with weights=PATH; after a change delete the notes in {cache_folder()}."
+            )
+        return module
+
+    known = [version, entry, its_identity, "" if file is None else weights_digest(file)]
+    return network_encoder(entry, its, OWN, known, make, kind=f"hub:{name}")
 
 
 def _repository(name: str, place: str) -> Path:
@@ -86,11 +100,12 @@ def _load(name: str, folder: Path, entry: str, bare: bool) -> Any:
 
     get = f"Get that file and put it into {torch_folder() / 'checkpoints'}, or name one with weights=PATH."
     with reaching(f"hub:{name}", "the weights that it reads", get):
+        more = {"pretrained": False} if bare else {}
         try:
-            more = {"pretrained": False} if bare else {}
             module = torch.hub.load(str(folder), entry, source="local", **more)
         except RuntimeError as error:
             if "Cannot find callable" not in str(error):
+                _note(error, name, folder, entry, more)
                 raise
             listed = re.findall(
                 r"^def ([a-zA-Z]\w*)", (folder / "hubconf.py").read_text(errors="replace"), re.MULTILINE
@@ -98,6 +113,21 @@ def _load(name: str, folder: Path, entry: str, bare: bool) -> Any:
             raise ArgumentError(
                 "encoder", f"an entry of {folder / 'hubconf.py'} ({', '.join(listed[:8])})", repr(entry)
             ) from None
+        except RelicError:
+            raise
+        except Exception as error:  # anything that their code raises
+            _note(error, name, folder, entry, more)
+            raise
     if not hasattr(module, "state_dict"):
         raise ArgumentError("encoder", f"an entry of {folder} that makes a torch module", type(module).__name__)
     return module
+
+
+def _note(error: Exception, name: str, folder: Path, entry: str, given: dict[str, Any]) -> None:
+    """Put on an error of an entry where that is and how it was called."""
+    lines = (folder / "hubconf.py").read_text(errors="replace").splitlines()
+    at = [f":{number}" for number, line in enumerate(lines, 1) if line.startswith(f"def {entry}(")]
+    how = "with pretrained=False" if given else "without arguments"
+    error.add_note(
+        f"hub:{name}: {entry} of {folder / 'hubconf.py'}{''.join(at[:1])} was called {how} to make the encoder."
+    )

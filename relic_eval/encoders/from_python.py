@@ -92,9 +92,15 @@ def _imported(source: str, place: str, attribute: str) -> Any:
         found: Any = importlib.import_module(place)
     except ModuleNotFoundError as error:
         if error.name is None or not f"{place}.".startswith(f"{error.name}."):
+            error.add_note(f"{place} was imported for {source}.")
             raise
         hint = f"It is looked for in {os.getcwd()} and where packages are installed."
         raise ArgumentError("encoder", f"a module {place} that can be imported", f"none for {source}", hint) from None
+    except RelicError:
+        raise
+    except Exception as error:  # anything that their code raises
+        error.add_note(f"{place} was imported for {source}.")
+        raise
     for part in attribute.split("."):
         if not hasattr(found, part):
             public = (

@@ -12,7 +12,7 @@ from relic_eval.encoders.encoder import Encoder, network_encoder
 from relic_eval.encoders.hub_files import hub_file, hub_folder, refs_of, torch_file, torch_folder
 from relic_eval.encoders.notes import last_found, weights_digest
 from relic_eval.encoders.settings import READ, SEEN, Look, Settings, plain_look, refuse_others
-from relic_eval.errors import ArgumentError, DataError
+from relic_eval.errors import ArgumentError, DataError, UnknownNameError
 
 ENDINGS = ("model.safetensors", "pytorch_model.bin", "pytorch_model.pth", "model.pth")
 OPEN_CLIP = ("open_clip_model.safetensors", "open_clip_pytorch_model.bin")
@@ -74,9 +74,7 @@ def _find(name: str, its: Settings) -> tuple[dict[str, Any], list[Path]]:
     import timm
 
     if not timm.is_model(name):
-        near = timm.list_models(f"{name.split('_')[0].split('.')[0]}*")[:3]
-        hint = f"For example {', '.join(near)}." if near else "timm.list_models() names them."
-        raise ArgumentError("encoder", "a model that timm lists", f"timm:{name}", hint)
+        raise UnknownNameError("model of timm", name.split(".")[0], timm.list_models())
     try:
         found = timm.get_pretrained_cfg(name)
     except RuntimeError:

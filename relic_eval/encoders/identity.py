@@ -47,7 +47,7 @@ def _names(code: CodeType) -> list[str]:
 
 def _code(code: CodeType) -> list[Any]:
     """Instructions, constants and names; neither file nor line, so that moving a function changes nothing."""
-    consts = [_code(c) if isinstance(c, CodeType) else repr(c) for c in code.co_consts]
+    consts = [_code(c) if isinstance(c, CodeType) else _plain(c) for c in code.co_consts]
     return [code.co_code.hex(), consts, list(code.co_names), list(code.co_freevars)]
 
 
@@ -63,7 +63,9 @@ def _referred(value: Any) -> str:
 
 
 def _plain(value: Any) -> str:
-    """What an object says of itself, without where it lies in memory."""
+    """What an object says of itself, without where it lies in memory; a set in an order that is the same in every process."""
+    if type(value) in (set, frozenset):
+        return f"{type(value).__name__} {sorted(_plain(v) for v in value)}"
     return re.sub(r" at 0x[0-9a-fA-F]+", "", repr(value))
 
 

@@ -36,10 +36,26 @@ def refuse_unsteady(
         float(np.max(apart_N)) if np.isfinite(apart_N).all() else 0.0
     )  # what is not finite is refused with its picture's name
     if most > TOLERANCE[precision]:
+        again_ND = features(pixels_NHWC[:2]).astype(np.float64)
+        hint = (
+            "Batch norm in training mode, for which call .eval() on the module, or a mean over the batch is the usual cause."
+            if np.array_equal(again_ND, few_ND)
+            else "The same batch gives others each time: dropout in training mode, for which call .eval() on the module, or "
+            "random numbers in the function."
+        )
         raise ArgumentError(
             name,
             "features of a picture that do not depend on the others of its batch",
-            f"some that differ by {100 * most:.2g}% between a batch of 2 and one of 4",
-            "Batch norm or dropout in training mode is the usual cause: call .eval() on the module.",
+            f"some that differ by {_percent(most)} between a batch of 2 and one of 4",
+            hint,
         )
     return int(many_ND.shape[1])
+
+
+def _percent(share: float) -> str:
+    """Two figures, and no power of ten.
+
+    >>> _percent(1.2345), _percent(0.00123)
+    ('123%', '0.12%')
+    """
+    return f"{100 * share:.{0 if share >= 0.1 else 1 if share >= 0.01 else 2}f}%"

@@ -160,7 +160,7 @@ def test_faulty_listings(tmp_path, text, said):
         ("title = 3", ArgumentError, "title: expected text in quotes, received 3"),
         ('block_classes = "ant"', ArgumentError, "a list of class names"),
         ("superclasses = 3", ArgumentError, "a table of class = superclass"),
-        ('metric = "top-1"', UnknownNameError, "Did you mean 'top1'"),
+        ('metric = "top-1"', UnknownNameError, "x.toml: metric: expected one of .* Did you mean 'top1'"),
         ('folder = "x"', ArgumentError, "or folder and listing, received train and test and folder"),
         ("title = ", DataError, "expected TOML"),
         ('name = "a/b"', ArgumentError, "a name without slashes"),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 import subprocess
 import sys
@@ -14,7 +15,7 @@ import torch
 import torchvision
 
 from relic_eval.encoders.load import find_encoder
-from relic_eval.errors import ArgumentError, DataError, UnknownNameError
+from relic_eval.errors import ArgumentError, DataError, UnknownNameError, told
 
 SEED = torch.Generator().manual_seed(0)
 
@@ -138,8 +139,12 @@ def test_a_file_in_place_of_the_hubs(timm, tmp_path):
 
 
 def test_names_that_timm_does_not_know(timm):
-    with pytest.raises(ArgumentError, match=r"a model that timm lists, received timm:resnet5\. For example"):
-        find_encoder("timm:resnet5")
+    for name, near in (("resnet5O", "resnet50"), ("resnet5O.a1_in1k", "resnet50")):
+        with pytest.raises(
+            UnknownNameError, match=f"model of timm: expected one of .* Did you mean '{near}'"
+        ) as raised:
+            find_encoder(f"timm:{name}")
+        assert len(str(raised.value)) < 200
     with pytest.raises(
         ArgumentError, match=r"weights that timm lists, received timm:resnet18.nobody\. There are resnet18"
     ):
@@ -255,6 +260,11 @@ def test_torchvision_says_what_is_lacking():
     with pytest.raises(UnknownNameError, match="Did you mean 'resnet50'"):
         find_encoder("torchvision:resnet5O")
     with pytest.raises(
+        UnknownNameError, match=r"one of .*resnet18.* and \d+ more, received 'resnet19'. Did you"
+    ) as raised:
+        find_encoder("torchvision:resnet19")
+    assert len(str(raised.value)) < 200
+    with pytest.raises(
         UnknownNameError, match="expected one of IMAGENET1K_V1, IMAGENET1K_V2, received 'IMAGENET1K_V3'"
     ):
         find_encoder("torchvision:resnet50/IMAGENET1K_V3")
@@ -277,6 +287,15 @@ def tiny(pretrained=True, **kwargs):
 
 def no_module():
     return 3
+
+def unseeded():
+    return Tiny()
+
+def need(depth):
+    return Tiny()
+
+def faulty():
+    return Tiny().nothing_of_this_name
 """
 PARTS = """
 import torch
@@ -330,7 +349,9 @@ def test_an_entry_of_a_repository(repository, way, tmp_path):
 
 def test_what_a_repository_has_not(repository, tmp_path):
     folder, _ = repository
-    with pytest.raises(ArgumentError, match=r"an entry of \S+hubconf.py \(tiny, no_module\), received 'tony'"):
+    with pytest.raises(
+        ArgumentError, match=r"an entry of \S+hubconf.py \(tiny, no_module, unseeded, need, faulty\), received 'tony'"
+    ):
         find_encoder(f"hub:{folder}/tony")
     with pytest.raises(ArgumentError, match="makes a torch module, received int"):
         find_encoder(f"hub:{folder}/no_module")
@@ -339,6 +360,30 @@ def test_what_a_repository_has_not(repository, tmp_path):
         find_encoder(f"hub:{folder}/tiny")
     with pytest.raises(DataError, match=r"expected the repository \S+nobody_nothing_main, received nothing there"):
         find_encoder("hub:nobody/nothing:main/tiny")
+
+
+def test_an_entry_with_other_weights_each_time_is_refused(repository):
+    encoder = find_encoder(f"hub:{repository[0]}/unseeded")
+    with pytest.raises(DataError, match=r"expected the weights that unseeded made .* Seed them"):
+        encoder.build(3, "cpu")
+
+
+@pytest.mark.parametrize(
+    ("entry", "line", "said"),
+    [
+        ("need", "def need", "TypeError: need.. missing 1 required positional"),
+        ("faulty", "Tiny().nothing", "AttributeError"),
+    ],
+)
+def test_an_entry_that_fails_is_said_in_one_line_with_its_place(repository, entry, line, said):
+    place = f"hubconf.py:{next(n for n, text in enumerate(HUBCONF.splitlines(), 1) if line in text)}"
+    with pytest.raises((TypeError, AttributeError)) as raised:
+        find_encoder(f"hub:{repository[0]}/{entry}")
+    text = told(raised.value)
+    assert re.match(said, text)
+    assert place in text
+    assert f"{entry} of {repository[0] / 'hubconf.py'}" in text
+    assert "\n" not in text
 
 
 def hf_models():

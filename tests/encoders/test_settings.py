@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import re
 import sys
 from dataclasses import fields
 
@@ -10,11 +11,12 @@ import numpy as np
 import pytest
 import torch
 
+from relic_eval.cli import main
 from relic_eval.encode import find_encoders
 from relic_eval.encoders.load import find_encoder
 from relic_eval.encoders.settings import Settings
 from relic_eval.encoders.wrapped import Wrapped
-from relic_eval.errors import ArgumentError, UnknownNameError
+from relic_eval.errors import ArgumentError, UnknownNameError, told
 from relic_eval.features import encode_batch
 
 OTHER = {
@@ -219,6 +221,82 @@ def test_objects_of_a_module_in_this_folder(mine):
 def test_objects_that_are_no_encoders(mine, name, said):
     with pytest.raises(ArgumentError, match=said):
         find_encoder(name)
+
+
+FAULTY = {
+    "syntax": "net = 1\nx = (\n",
+    "absent": "net = 1\n\nimport no_package_of_this_name\n",
+    "wrong": "net = 1\nnet.nothing\n",
+    "boom": "class Boom:\n    def __init__(self):\n        raise KeyError('depth')\n",
+}
+
+
+@pytest.mark.parametrize(
+    ("name", "kind", "said"),
+    [
+        (
+            "syntax:x",
+            SyntaxError,
+            r"SyntaxError: '\(' was never closed \(\S+faulty_syntax.py:2\)\. .*imported for python:faulty",
+        ),
+        (
+            "absent:x",
+            ModuleNotFoundError,
+            r"ModuleNotFoundError: No module named 'no_package\S+ \(\S+faulty_absent.py:3\)\.",
+        ),
+        (
+            "wrong:x",
+            AttributeError,
+            r"AttributeError: .*\(\S+faulty_wrong.py:2\)\. faulty_wrong was imported for python:faulty",
+        ),
+        (
+            "boom:Boom",
+            KeyError,
+            r"KeyError: 'depth' \(\S+faulty_boom.py:3\)\. python:faulty_boom:Boom was called without arg",
+        ),
+    ],
+)
+def test_code_of_ones_own_that_fails_is_said_in_one_line_with_its_place(
+    tmp_path, monkeypatch, capsys, name, kind, said
+):
+    for part, text in FAULTY.items():
+        (tmp_path / f"faulty_{part}.py").write_text(text)
+    monkeypatch.setattr(sys, "path", [*sys.path])
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(kind) as raised:
+        find_encoder(f"python:faulty_{name}")
+    assert re.match(said, told(raised.value))
+    sys.modules.pop("faulty_boom", None)
+    words = ["relic-eval", "embed", f"python:faulty_{name}", "--data", "digits", "--out", str(tmp_path / "out")]
+    monkeypatch.setattr(sys, "argv", words)
+    with pytest.raises(SystemExit) as ended:
+        main()
+    err = capsys.readouterr().err
+    assert ended.value.code == 1
+    assert re.fullmatch(f"relic-eval: {said}.*--debug shows the whole traceback.\n", err)
+    sys.modules.pop("faulty_boom", None)
+    monkeypatch.setattr(sys, "argv", [*words, "--debug"])
+    with pytest.raises(kind):
+        main()
+    sys.modules.pop("faulty_boom", None)
+
+
+def test_pictures_of_another_size_than_it_wants_are_said_with_their_shape(tmp_path, monkeypatch, capsys):
+    (tmp_path / "wants.py").write_text(
+        "import torch\nlin = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(192, 4))\n"
+    )
+    monkeypatch.setattr(sys, "path", [*sys.path])
+    monkeypatch.chdir(tmp_path)
+    words = ["relic-eval", "embed", "python:wants:lin", "--data", "digits", "--out", str(tmp_path / "out")]
+    monkeypatch.setattr(sys, "argv", words)
+    with pytest.raises(SystemExit):
+        main()
+    err = capsys.readouterr().err
+    assert "RuntimeError: mat1 and mat2 shapes cannot be multiplied" in err
+    assert "was given pictures (2, 1, 8, 8) in [0, 1]. Where it wants another size, say so: side=224" in err
+    assert "Traceback" not in err
+    assert len(err.splitlines()) == 1
+    sys.modules.pop("wants", None)
 
 
 def test_wrapped_takes_what_it_took():
