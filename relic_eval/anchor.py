@@ -6,12 +6,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from relic_eval.cells import cell_path, failure_path, read_cell
 from relic_eval.data.sources import dataset_name, dataset_splits, refuse_inside
 from relic_eval.encode import embed
 from relic_eval.encoders.load import find_encoder
 from relic_eval.errors import DataError, look_up
 from relic_eval.files import read_record
-from relic_eval.results import cell_path, failure_path, read_cell
 from relic_eval.run import evaluate
 
 IMAGENET = {"train": 1_281_167, "test": 50_000, "classes": 1000}

@@ -11,10 +11,11 @@ import numpy as np
 
 from relic_eval.arrays import class_numbers, matrix
 from relic_eval.board import Board, make_board
+from relic_eval.cells import Result, read_failures
 from relic_eval.errors import ArgumentError, DataError
 from relic_eval.intake import import_arrays, zero_rows
 from relic_eval.metrics.similarity import linear_cka, mutual_knn
-from relic_eval.results import Result, read_failures, read_results
+from relic_eval.results import read_results
 from relic_eval.run import evaluate
 
 if TYPE_CHECKING:

@@ -9,11 +9,12 @@ from typing import Any
 
 import numpy as np
 
+from relic_eval.cells import Result
 from relic_eval.errors import ArgumentError, DataError
 from relic_eval.pairing import test_items, training_draws
 from relic_eval.progress import warn
 from relic_eval.records import Table
-from relic_eval.results import Result, read_results
+from relic_eval.results import read_results
 from relic_eval.store import find_stores, read_store
 
 K = 10

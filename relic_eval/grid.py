@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from relic_eval import progress
+from relic_eval.cells import failure_path, write_failure
 from relic_eval.data.corruptions import asked_for
 from relic_eval.data.duplicates import find_leaks
 from relic_eval.data.own import OwnTask
@@ -28,7 +29,6 @@ from relic_eval.files import write_json
 from relic_eval.outcome import Outcome, failed
 from relic_eval.progress import say, warn
 from relic_eval.records import FORMAT, read_versioned
-from relic_eval.results import failure_path, write_failure
 from relic_eval.run import evaluate
 from relic_eval.sharding import parse_shard
 from relic_eval.sharding import shard as part_of

@@ -8,10 +8,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import unquote
 
+from relic_eval.cells import TABLES, cell_path, failure_path, read_cell, read_failures, write_failure
 from relic_eval.errors import ArgumentError, DataError
 from relic_eval.files import whole_folder, write_json
 from relic_eval.progress import warn
-from relic_eval.results import TABLES, cell_path, failure_path, outdated, read_cell, read_failures, write_failure
+from relic_eval.results import outdated
 from relic_eval.store import in_use, read_manifest, store_path
 
 STORE_FILES = ("manifest.json", "thumbnails.parquet")  # without the numbers: they are large, and no cell is made anew

@@ -7,10 +7,10 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from relic_eval.cells import Result
 from relic_eval.errors import ArgumentError
 from relic_eval.files import digest_json
 from relic_eval.progress import warn
-from relic_eval.results import Result
 
 
 def alike(results: Sequence[Result], baseline: str) -> tuple[list[Result], list[dict[str, str]]]:

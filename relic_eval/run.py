@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from relic_eval.cells import cell_path, failure_path, forget_cell, key_of, was_without_leaks, write_cell, write_failure
 from relic_eval.data.corruptions import corruptions_of, with_corruptions
 from relic_eval.data.leaks import drop_digest, drop_leaks, dropped_words, leaked_ids
 from relic_eval.data.severities import WHOLE, with_severities
@@ -26,16 +27,7 @@ from relic_eval.outcome import Outcome, failed
 from relic_eval.plan import Job, plan
 from relic_eval.progress import say, warn
 from relic_eval.records import Cell, Embeddings
-from relic_eval.results import (
-    beside_digest,
-    cell_path,
-    failure_path,
-    forget_cell,
-    key_of,
-    was_without_leaks,
-    write_cell,
-    write_failure,
-)
+from relic_eval.results import beside_digest
 from relic_eval.store import read_manifest, read_store, verify
 from relic_eval.timings import note_time
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from relic_eval.cells import Result
 from relic_eval.errors import DataError
 from relic_eval.files import digest_json
 from relic_eval.metrics.bootstrap import paired_bootstrap, paired_class_bootstrap
@@ -15,7 +16,6 @@ from relic_eval.metrics.precision import mean_average_precision, resampled_preci
 from relic_eval.metrics.segmentation import bootstrap_mean_iou, mean_iou_of_counts
 from relic_eval.metrics.statistics import interval, wilson
 from relic_eval.pairing import answers, metric_of, refuse_others, test_items, training_draws
-from relic_eval.results import Result
 from relic_eval.tuning.overlaps import aligned
 
 METRICS = ("top1", "mean_per_class", "map11", "miou")  # that can be worked out of the predictions or overlaps of a cell

@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from relic_eval.cells import cell_path, failure_path, forget_cell, key_of, was_without_leaks, write_cell, write_failure
 from relic_eval.data.leaks import drop_digest, dropped_words, leaked_ids
 from relic_eval.data.own import OwnTask
 from relic_eval.data.pictures import Pictures
@@ -33,15 +34,6 @@ from relic_eval.errors import ArgumentError, NewerError, RelicError
 from relic_eval.files import folder_name
 from relic_eval.outcome import Outcome, failed
 from relic_eval.progress import say, warn
-from relic_eval.results import (
-    cell_path,
-    failure_path,
-    forget_cell,
-    key_of,
-    was_without_leaks,
-    write_cell,
-    write_failure,
-)
 from relic_eval.run import LEAKS_BACK
 from relic_eval.store import find_stores, read_manifest
 from relic_eval.timings import note_time

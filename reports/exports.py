@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import Any
 
 from relic_eval.board import Board, Cost, board_table
+from relic_eval.cells import Result
 from relic_eval.errors import ArgumentError
 from relic_eval.files import folder_name, write_bytes, write_json
-from relic_eval.results import Result
 
 TEXTS = ("encoder", "task", "protocol", "metric")
 WHOLE = (

@@ -13,7 +13,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
 from relic_eval.board import Board, costs_of
-from relic_eval.results import Result
+from relic_eval.cells import Result
 from reports.sections.blocks import blocks_section, read_blocks
 from reports.sections.board import board_section
 from reports.sections.choose import shown_blocks, with_ratio

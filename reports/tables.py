@@ -7,7 +7,7 @@ import io
 from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from relic_eval.board import Board, Column, Cost, Row, board_table
-from relic_eval.results import Result
+from relic_eval.cells import Result
 from reports.style import title
 from reports.words import METRICS, joined, percent, roughly, verb
 

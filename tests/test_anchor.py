@@ -10,10 +10,10 @@ from PIL import Image
 
 import relic_eval.anchor
 from relic_eval.anchor import ANCHORS, IMAGENET, Rerun, anchor_lines, rerun, rerun_text
+from relic_eval.cells import cell_path, read_cell
 from relic_eval.errors import DataError, UnknownNameError
 from relic_eval.evaluators.table import PROTOCOLS
 from relic_eval.records import Embeddings
-from relic_eval.results import cell_path, read_cell
 from relic_eval.store import find_stores, read_store
 
 HUBCONF = '''

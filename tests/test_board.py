@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 
 from relic_eval.board import board_table, make_board
+from relic_eval.cells import Result, write_cell
 from relic_eval.errors import ArgumentError, DataError, UnknownNameError
 from relic_eval.metrics.segmentation import mean_iou, picture_counts, pixel_confusion
 from relic_eval.pairing import alike
 from relic_eval.records import Cell, Measurement
-from relic_eval.results import Result, write_cell
 from relic_eval.tuning.overlaps import make_cell
 from relic_eval.tuning.table import describe
 from reports.latex import board_latex

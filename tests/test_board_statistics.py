@@ -10,6 +10,7 @@ import pytest
 from scipy import stats
 
 from relic_eval.board import Board, board_table, make_board, summary_table
+from relic_eval.cells import Result
 from relic_eval.errors import ArgumentError
 from relic_eval.files import digest_json
 from relic_eval.metrics.bootstrap import resampled
@@ -17,7 +18,6 @@ from relic_eval.metrics.precision import mean_average_precision
 from relic_eval.metrics.scores import mean_per_class
 from relic_eval.metrics.statistics import wilson
 from relic_eval.records import Cell, Measurement
-from relic_eval.results import Result
 from relic_eval.scoring import scored
 
 

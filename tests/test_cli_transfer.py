@@ -10,9 +10,9 @@ import pandas as pd
 import pytest
 from PIL import Image
 
+from relic_eval.cells import cell_path, read_cell, write_cell
 from relic_eval.evaluators.table import describe
 from relic_eval.records import Cell, Measurement
-from relic_eval.results import cell_path, read_cell, write_cell
 
 
 @pytest.fixture(scope="module")

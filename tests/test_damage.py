@@ -9,11 +9,12 @@ import numpy as np
 import pytest
 
 from relic_eval import progress
+from relic_eval.cells import cell_path, failure_path, read_failures
 from relic_eval.encode import embed
 from relic_eval.encoders.load import find_encoder
 from relic_eval.errors import DataError, NewerError
 from relic_eval.intake import import_arrays
-from relic_eval.results import cell_path, failure_path, read_failures, read_results
+from relic_eval.results import read_results
 from relic_eval.run import evaluate
 from relic_eval.store import complete, find_stores, read_manifest, read_store, read_thumbnails, verify
 from reports.write import write_report

@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 
 from relic_eval.board import board_table, read_board
+from relic_eval.cells import cell_path, read_cell, read_failures
 from relic_eval.data.leaks import Leaks, write_leaks
 from relic_eval.intake import import_arrays
-from relic_eval.results import cell_path, read_cell, read_failures
 from relic_eval.run import evaluate
 from relic_eval.store import find_stores, read_manifest
 from reports.latex import board_latex

@@ -10,11 +10,11 @@ import numpy as np
 import pytest
 from scipy.stats import binomtest
 
+from relic_eval.cells import cell_path, read_cell, write_cell
 from relic_eval.duel import disagreements, duel_content, duel_records, duel_text
 from relic_eval.errors import ArgumentError, DataError, UnknownNameError
 from relic_eval.intake import import_arrays
 from relic_eval.metrics.similarity import linear_cka, mutual_knn
-from relic_eval.results import cell_path, read_cell, write_cell
 from relic_eval.run import evaluate
 from relic_eval.store import find_stores, read_store
 

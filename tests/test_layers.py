@@ -20,6 +20,7 @@ ORDER = [
     "evaluators | data encoders",
     "intake",
     "tuning | monitor",
+    "cells",
     "results",
     "pairing merging",
     "scoring",
@@ -50,7 +51,19 @@ PRETRAIN = {
     "probes",
     "monitor",
 }
-REPORTS = {"errors", "files", "records", "progress", "efficiency", "results", "pairing", "board", "published", "store"}
+REPORTS = {
+    "errors",
+    "files",
+    "records",
+    "progress",
+    "efficiency",
+    "cells",
+    "results",
+    "pairing",
+    "board",
+    "published",
+    "store",
+}
 LOOK_UP = {
     "cli",
     "__init__",

@@ -12,10 +12,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from relic_eval.board import board_table, read_board, read_costs
+from relic_eval.cells import cell_path, read_failures, write_failure
 from relic_eval.errors import ArgumentError, DataError
 from relic_eval.intake import import_arrays
 from relic_eval.merging import Merged, merge
-from relic_eval.results import cell_path, read_failures, read_results, write_failure
+from relic_eval.results import read_results
 from relic_eval.run import evaluate
 from relic_eval.sharding import parse_shard, shard
 from relic_eval.store import find_stores, in_use

@@ -11,11 +11,11 @@ import numpy as np
 import pytest
 
 from relic_eval.board import Cost, make_board
+from relic_eval.cells import Result
 from relic_eval.errors import DataError
 from relic_eval.published import Own, larger_networks, network_of, own_models, published, published_beside
 from relic_eval.published.read import HEAD, MARKS, parse, refuse_twice
 from relic_eval.records import Cell, Measurement
-from relic_eval.results import Result
 from reports.figures.scaling import scaling_figure
 from reports.figures.style import save
 from reports.published import beside_csv, beside_records, beside_text, larger_csv, larger_text, networks_of

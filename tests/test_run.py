@@ -13,6 +13,7 @@ from PIL import Image
 import relic_eval.fill
 import relic_eval.plan
 from relic_eval.board import make_board
+from relic_eval.cells import cell_path, failure_path, read_cell
 from relic_eval.data.sources import pictures as read_pictures
 from relic_eval.data.tasks import Task, named_alike, pretraining_rows, split_task
 from relic_eval.encode import embed
@@ -23,7 +24,7 @@ from relic_eval.intake import import_arrays
 from relic_eval.library.showing import leaderboard, report
 from relic_eval.metrics.blocks import PRESETS
 from relic_eval.records import Embeddings
-from relic_eval.results import cell_path, failure_path, read_cell, read_results
+from relic_eval.results import read_results
 from relic_eval.run import evaluate, plan
 from relic_eval.store import find_stores, read_manifest, read_store
 from relic_eval.training import train

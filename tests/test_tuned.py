@@ -9,13 +9,13 @@ import pytest
 from PIL import Image
 
 import relic_eval.tuned as module
+from relic_eval.cells import cell_path, key_of, read_cell, read_failures
 from relic_eval.data import scenes as scenes_module
 from relic_eval.data.duplicates import find_leaks
 from relic_eval.encode import embed
 from relic_eval.encoders.load import find_encoder
 from relic_eval.errors import ArgumentError
 from relic_eval.outcome import Outcome
-from relic_eval.results import cell_path, key_of, read_cell, read_failures
 from relic_eval.run import evaluate
 from relic_eval.tuned import tuned
 from relic_eval.tuning.finetune import FineTune

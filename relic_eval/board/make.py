@@ -9,10 +9,11 @@ from pathlib import Path
 
 from relic_eval.board.changes import Values, differences, entries, rows
 from relic_eval.board.records import Board, Column
+from relic_eval.cells import Result, read_failures
 from relic_eval.errors import ArgumentError, DataError, UnknownNameError
 from relic_eval.pairing import alike, finest_strata, metric_of
 from relic_eval.progress import warn
-from relic_eval.results import Result, read_failures, read_results
+from relic_eval.results import read_results
 from relic_eval.scoring import METRICS, scored
 
 PROTOCOLS = ("linear-byol", "fewshot-5")  # of the board; others are shown apart

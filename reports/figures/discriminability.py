@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from matplotlib.figure import Figure
 
-from relic_eval.results import Result
+from relic_eval.cells import Result
 from reports.figures.style import DIM, dot, new_figure, pen
 from reports.sections.distances import density, median_of
 from reports.style import looks, short

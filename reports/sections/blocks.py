@@ -8,8 +8,8 @@ from typing import Any
 
 import numpy as np
 
+from relic_eval.cells import Result
 from relic_eval.records import Measurement
-from relic_eval.results import Result
 from reports.drawings.blocks import block_matrix, colour_bar, dot_size, shades
 from reports.drawings.marks import key
 from reports.sections.choose import in_order

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from relic_eval.results import Result
+from relic_eval.cells import Result
 
 SHIFTED = "-shifted"  # how the split of test images ends that were moved
 

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from relic_eval.results import Result
+from relic_eval.cells import Result
 from reports.drawings.heat import heat
 from reports.sections.choose import shown
 from reports.sections.figure import Figure

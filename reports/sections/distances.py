@@ -8,8 +8,8 @@ from typing import Any
 
 import numpy as np
 
+from relic_eval.cells import Result
 from relic_eval.records import Measurement
-from relic_eval.results import Result
 from reports.drawings.dots import dots
 from reports.drawings.marks import key
 from reports.drawings.outlines import Outline, outlines

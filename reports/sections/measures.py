@@ -6,8 +6,8 @@ import math
 from collections.abc import Iterable, Sequence
 from typing import Any
 
+from relic_eval.cells import Result
 from relic_eval.records import Measurement
-from relic_eval.results import Result
 from reports.drawings.marks import key
 from reports.sections.choose import in_order
 from reports.style import looks

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from relic_eval.cells import Result
 from relic_eval.records import Measurement
-from relic_eval.results import Result
 from reports.drawings.frame import Frame, decades, limits
 from reports.drawings.lines import Series, lines
 from reports.sections.choose import shown

@@ -6,7 +6,7 @@ import shlex
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from relic_eval.results import Result
+from relic_eval.cells import Result
 from reports.style import title
 
 Manifest = Mapping[str, Any]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from relic_eval.results import Result
+from relic_eval.cells import Result
 from reports.drawings.slope import Pair, slope
 from reports.sections.choose import first_task, in_order, of_protocol, shifts
 from reports.sections.figure import Figure

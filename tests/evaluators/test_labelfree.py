@@ -7,6 +7,7 @@ import dataclasses
 import numpy as np
 import pytest
 
+from relic_eval.cells import read_cell, write_cell
 from relic_eval.encode import embed
 from relic_eval.encoders.load import from_callable
 from relic_eval.errors import ArgumentError
@@ -15,7 +16,6 @@ from relic_eval.evaluators.spectrum import Spectrum
 from relic_eval.metrics.multiview import alignment, lidar
 from relic_eval.metrics.spectrum import spectrum, uniformity
 from relic_eval.records import Embeddings
-from relic_eval.results import read_cell, write_cell
 
 METRICS = ["rankme", "effective_rank", "participation_ratio", "alpha_req", "uniformity", "collapse", "dead_columns"]
 

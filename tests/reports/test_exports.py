@@ -14,9 +14,9 @@ import pyarrow.parquet as pq
 import pytest
 
 from relic_eval.board import Cost, board_table, make_board
+from relic_eval.cells import Result
 from relic_eval.files import digest_bytes
 from relic_eval.records import Cell, Measurement
-from relic_eval.results import Result
 from reports.exports import board_parquet, task_results, write_task_results
 from reports.figures.leaderboard import leaderboard_figure
 from reports.latex import board_latex, escaped

@@ -12,8 +12,9 @@ import numpy as np
 import pytest
 
 from relic_eval.board import make_board
+from relic_eval.cells import write_failure
 from relic_eval.intake import import_arrays
-from relic_eval.results import read_results, write_failure
+from relic_eval.results import read_results
 from relic_eval.run import evaluate
 from relic_eval.store import find_stores, read_manifest
 from reports.page import to_html

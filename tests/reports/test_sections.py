@@ -10,9 +10,10 @@ import numpy as np
 import pytest
 
 from pretrain.config import METHODS, config_dict, override
+from relic_eval.cells import Result
 from relic_eval.data.bundled import SPLITS
 from relic_eval.records import Cell, Measurement
-from relic_eval.results import Result, read_results
+from relic_eval.results import read_results
 from reports.drawings.frame import Frame, spread, ticks
 from reports.sections.choose import shifts
 from reports.sections.confusion import confusion_figure, shares

@@ -12,13 +12,13 @@ import torchvision
 from torch import nn
 from torch.nn import functional as F
 
+from relic_eval.cells import read_cell, write_cell
 from relic_eval.data.scenes import scenes
 from relic_eval.encoders.load import find_encoder
 from relic_eval.encoders.networks import build_network
 from relic_eval.encoders.wrapped import Wrapped
 from relic_eval.errors import ArgumentError
 from relic_eval.metrics.segmentation import bootstrap_mean_iou, mean_iou, picture_counts, pixel_confusion
-from relic_eval.results import read_cell, write_cell
 from relic_eval.tuning import feed, maps
 from relic_eval.tuning.canvas import Canvases, middles, on_device, scaled_crops, spread
 from relic_eval.tuning.dilate import dilate
