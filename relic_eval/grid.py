@@ -15,6 +15,7 @@ from typing import Any
 
 from relic_eval import progress
 from relic_eval.cells import failure_path, write_failure
+from relic_eval.commands import note_command
 from relic_eval.data.corruptions import asked_for
 from relic_eval.data.duplicates import find_leaks
 from relic_eval.data.own import OwnTask
@@ -82,6 +83,27 @@ def read_grid(out: Path) -> Grid:
     return Grid(**words)
 
 
+def grid_words(grid: Grid) -> list[str]:
+    """What is typed for a grid after relic-eval; what is as it is by default is left out.
+
+    >>> grid_words(Grid(("pixels",), ("mini",), ("knn",), corruptions=40))
+    ['transfer', 'pixels', '--data', 'mini', '--protocol', 'knn', '--corruptions', '40']
+    """
+    words = ["transfer", *grid.encoders]
+    for option, values in (
+        ("data", grid.data),
+        ("protocol", grid.protocols),
+        ("kind", grid.kinds),
+        ("list", grid.lists),
+    ):
+        words += [word for value in values for word in (f"--{option}", value)]
+    usual = Grid((), ())
+    for name in ("device", "batch", "on_error", "corruptions", "views"):
+        if getattr(grid, name) != getattr(usual, name):
+            words += [f"--{name.replace('_', '-')}", str(getattr(grid, name))]
+    return [*words, *(["--drop-leaks"] if grid.drop_leaks else [])]
+
+
 def read_lists(texts: Sequence[str]) -> dict[str, tuple[str, ...]]:
     """The published names of labelled pictures by protocol, from texts PROTOCOL=FILE.
 
@@ -137,6 +159,8 @@ def transfer(
         mine = set(part_of(keys, *parse_shard(shard)))
         pairs = [pair for pair, key in zip(pairs, keys, strict=True) if key in mine]
     write_grid(out, dataclasses.replace(grid, named=named))
+    if named:
+        note_command(out, grid_words(grid), [e.name for e in found], [dataset_name(data) for data in sets])
     names = [(found[number].name, dataset_name(data)) for number, data in pairs]
     total, seconds = Outcome(), dict[tuple[str, str], float]()
     if workers > 1:

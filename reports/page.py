@@ -14,6 +14,7 @@ from markupsafe import Markup
 
 from relic_eval.board import Board, costs_of
 from relic_eval.cells import Result
+from relic_eval.commands import Command
 from reports.sections.blocks import blocks_section, read_blocks
 from reports.sections.board import board_section
 from reports.sections.choose import shown_blocks, with_ratio
@@ -42,8 +43,9 @@ def to_html(
     stores: Mapping[str, Sequence[Manifest]],
     thumbnails: Mapping[str, bytes],
     failures: Sequence[Mapping[str, str]] = (),
+    asked: Sequence[Command] = (),
 ) -> str:
-    """The whole page. `stores` holds the manifests of each encoder's stores, `thumbnails` WebP pictures by id."""
+    """The whole page. `stores` holds the manifests of each encoder's stores, `thumbnails` WebP pictures by id, `asked` grids."""
     results, order = list(results), [row.encoder for row in board.rows]
     stores = {name: stores[name] for name in sorted(stores, key=lambda n: order.index(n) if n in order else len(order))}
     blocks = blocks_section(read_blocks(shown_blocks(results, order), order), thumbnails)
@@ -57,7 +59,7 @@ def to_html(
         "measures": measures_section(results, order),
         "efficiency": efficiency_section({name: found[0] for name, found in stores.items()}),
         "training": training_section({name: found[0] for name, found in stores.items()}),
-        "origin": provenance_section(results, stores, failures, board.baseline),
+        "origin": provenance_section(results, stores, failures, board.baseline, asked),
     }
     styles = [
         _text("page.css") + (row_rules(blocks["labels"]) if blocks else ""),

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from relic_eval import board as code
+from relic_eval.commands import read_commands
 from relic_eval.efficiency import round_value
 from relic_eval.errors import DataError
 from relic_eval.files import differing, digest_file, digest_json, read_record, whole_folder, write_bytes, write_json
@@ -33,7 +34,7 @@ def write_report(
 
     board, results, missing = read_board(out, encoders=encoders, tasks=tasks, baseline=baseline)
     stores, thumbnails = _stores(out, {r.encoder for r in results})
-    page = to_html(results, board, stores=stores, thumbnails=thumbnails, failures=missing)
+    page = to_html(results, board, stores=stores, thumbnails=thumbnails, failures=missing, asked=read_commands(out))
     with whole_folder(place) as new:
         write_bytes(new / "index.html", page.encode())
         write_bytes(new / "tables" / "board.csv", board_csv(board, costs_of(stores)).encode())
@@ -74,6 +75,7 @@ def report_key(out: Path, asked: Sequence[Any]) -> str:
     stores = find_stores(out)
     manifests = [(s, read_manifest(s.path)) for s in stores]
     pictures = [f for s in stores if (f := s.path / "thumbnails.parquet").exists()]
+    notes = [f for f in (out / "commands.json",) if f.exists()]
     here = Path(__file__).parent
     sources = [p for p in here.rglob("*") if p.suffix in (".py", ".html", ".css", ".js")]
     relic_eval = Path(code.__file__).parents[1]
@@ -81,7 +83,7 @@ def report_key(out: Path, asked: Sequence[Any]) -> str:
     return digest_json(
         [
             asked,
-            [(str(p.relative_to(out)), digest_file(p)) for p in (*cells, *pictures)],
+            [(str(p.relative_to(out)), digest_file(p)) for p in (*cells, *pictures, *notes)],
             [(s.encoder, s.dataset, s.split, m["content"], m["encoder"].get("training")) for s, m in manifests],
             [(p.name, digest_file(p)) for p in sorted(sources)],
         ]

@@ -11,7 +11,7 @@ ROOT = Path(__file__).parents[1]
 ORDER = [
     "errors",
     "files",
-    "arrays records devices progress efficiency timings sharding",
+    "arrays records devices progress efficiency timings commands sharding",
     "views",
     "metrics",
     "probes",
@@ -58,11 +58,13 @@ REPORTS = {
     "progress",
     "efficiency",
     "cells",
+    "commands",
     "results",
     "pairing",
     "board",
     "published",
     "store",
+    "data",
 }
 LOOK_UP = {
     "cli",

@@ -217,6 +217,15 @@ def refuse_known_name(name: str) -> None:
         )
 
 
+def is_known(name: str) -> bool:
+    """Whether a data set of that name is found by it alone, wherever its pictures lie.
+
+    >>> is_known("mini-mnist"), is_known("my-birds")
+    (True, False)
+    """
+    return name in SPLITS or name in NAMED or name in SCENES
+
+
 def dataset_lines() -> list[str]:
     """Every data set that has a name, a line each, and what else may be named.
 

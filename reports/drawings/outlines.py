@@ -57,5 +57,5 @@ def _lane(o: Outline, frame: Frame, y: int) -> str:
         parts.append(f'<path d="M{a:.1f} {y}H{b:.1f}" stroke="{o.look.colour}" stroke-width="3"/>')
     parts.append(f'<path d="M{at:.1f} {y - 7}v14" stroke="{o.look.colour}" stroke-width="2.5"/>')
     parts.append(mark(o.look, frame.end + 12, y, 4.5))
-    parts.append(text(frame.end + 24, y + 4, f"{number(m.value)} {short(o.look.name, 20)}"))
+    parts.append(text(frame.end + 24, y + 4, f"{number(m.value)} {short(o.look.name, 17)}"))
     return "".join(parts)

@@ -16,8 +16,8 @@ ACROSS = 5
 
 def neighbour_blocks_figure(blocks: list[Block]) -> Figure:
     """A dot a neighbour, coloured by distance over the encoder's median neighbour distance, one scale for all."""
-    across = min(len(blocks), ACROSS)
-    rows = -(-len(blocks) // across)
+    rows = -(-len(blocks) // ACROSS)
+    across = -(-len(blocks) // rows)  # six are three and three, not five and one
     figure, every = new_figure(across, 2.1 * across + 1.0, 2.6 * rows + 0.7, rows)
     about, true = blocks[0].result.about, (blocks[0].result.cell.predictions or {})["true"]
     look, (low, high), (ends, above_ends) = looks(b.encoder for b in blocks), colour_scale(blocks), ends_of(blocks[0])
@@ -45,7 +45,9 @@ def neighbour_blocks_figure(blocks: list[Block]) -> Figure:
             zorder=2,
         )
         axes.set(xlim=(-0.5, n - 0.5), ylim=(n - 0.5, -0.5), aspect="equal", xticks=[])
-        axes.set_title(f"{short(block.encoder)}\n{percent(block.purity.value)}% same class", loc="left", x=0.1)
+        axes.set_title(
+            f"{short(block.encoder, longest=18)}\n{percent(block.purity.value)}% same class", loc="left", x=0.1
+        )
         axes.plot(0.04, 1.17, transform=axes.transAxes, clip_on=False, ms=5, **dot(look[block.encoder]))
         axes.tick_params(length=0)
         first = place % across == 0

@@ -14,13 +14,17 @@ from reports.style import looks
 from reports.words import number, percent
 
 DRAWN = ("linear-byol", "fewshot-5", "knn", "discriminability")  # and neighbour blocks
-SHARES = ("top1", "top5", "mean_per_class", "recall", "mean_average_precision")
+PARTS = ("class", "kind", "query", "split")  # parameters of numbers that are over a part: measurements.csv holds them
+SHARES = ("top1", "top5", "mean_per_class", "recall", "mean_average_precision", "clean_top1", "miou", "pixel_accuracy")
 TITLES = {
     "top1": "top-1, %",
     "top5": "top-5, %",
     "mean_per_class": "mean per class, %",
     "recall": "recall, %",
     "mean_average_precision": "mean average precision, %",
+    "miou": "mean IoU, %",
+    "pixel_accuracy": "pixels right, %",
+    "clean_top1": "top-1 as they are, %",
     "rankme": "RankMe",
     "alpha_req": "alpha-ReQ",
     "lidar": "LiDAR",
@@ -40,12 +44,19 @@ def measures_section(results: Iterable[Result], order: Sequence[str]) -> list[di
 
 def measured(result: Result) -> dict[str, Measurement]:
     """The numbers over all images by their heads; of a vote only those at the chosen number of neighbours."""
-    kept = [m for m in result.cell.rows if "class" not in m.params and m.params.get("chosen", 1)]
-    return {_head(m): m for m in kept}
+    kept = [m for m in result.cell.rows if not set(PARTS) & set(m.params) and m.params.get("chosen", 1)]
+    found: dict[str, Measurement] = {}
+    for m in kept:
+        found.setdefault(_head(m), m)  # the first is what a cell is about
+    return found
 
 
 def _head(m: Measurement) -> str:
     text = TITLES.get(m.metric, m.metric.replace("_", " "))
+    if "shots" in m.params:
+        return f"{text}, mean" if m.params["shots"] == "mean" else f"{text}, {m.params['shots']} a class"
+    if "strength" in m.params:
+        return f"{text}, strength {m.params['strength']}"
     return f"{text}, k = {m.params['k']}" if "k" in m.params and "chosen" not in m.params else text
 
 

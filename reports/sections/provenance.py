@@ -7,10 +7,11 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from relic_eval.cells import Result
+from relic_eval.commands import Command
+from relic_eval.data.registry import is_known
 from reports.style import title
 
 Manifest = Mapping[str, Any]
-BUNDLED = ("fashion", "digits")
 
 
 def provenance_section(
@@ -18,6 +19,7 @@ def provenance_section(
     stores: Mapping[str, Sequence[Manifest]],
     failures: Sequence[Mapping[str, str]],
     baseline: str | None,
+    asked: Sequence[Command] = (),
 ) -> dict[str, Any]:
     """Every table of the section."""
     return {
@@ -49,7 +51,7 @@ def provenance_section(
             for r in results
             if any(m.converged is False for m in r.cell.rows)
         ],
-        "commands": commands(stores, baseline),
+        "commands": commands(stores, baseline, asked),
         "cells": len(results),
     }
 
@@ -72,7 +74,7 @@ def tasks(results: Sequence[Result]) -> list[dict[str, Any]]:
             "title": settings["title"],
             "splits": f"{settings['dataset']}: {settings['train']} / {settings['test']}",
             "classes": max(len(r.about["classes"]), found.get(r.task, {}).get("classes", 0)),
-            "counts": counts,
+            "counts": max(counts, found.get(r.task, {}).get("counts", counts), key=lambda its: its["test"]),
             "seed": settings["seed"],
             "digests": (r.about["data"]["train"], r.about["data"]["test"]),
         }
@@ -104,13 +106,16 @@ def _encoder(name: str, found: Sequence[Manifest]) -> dict[str, Any]:
     }
 
 
-def commands(stores: Mapping[str, Sequence[Manifest]], baseline: str | None) -> str:
+def commands(stores: Mapping[str, Sequence[Manifest]], baseline: str | None, asked: Sequence[Command] = ()) -> str:
     """The command lines that make cells and page again; OUT is the folder of the run, PATH/TO where a set of yours is.
+
+    Stores that a grid made are made by its words, in `asked`; the others by what their manifests say.
 
     >>> print(commands({}, "byol"))
     relic-eval evaluate --out OUT
     relic-eval report --out OUT --baseline byol
     """
+    grids = [(set(its.encoders), set(its.datasets)) for its in asked]
     lines: list[str] = []
     together: dict[str, list[str]] = {}  # by what follows the encoders, so that one command embeds them all
     for name, found in stores.items():
@@ -120,15 +125,19 @@ def commands(stores: Mapping[str, Sequence[Manifest]], baseline: str | None) -> 
         if kind in ("imported", "module", "callable"):
             lines.append(f"# {_inline(name)}: embeddings came from Python (save_embeddings or embed) or a .npy file")
             continue
-        source = f"OUT/pretrain/{shlex.quote(name)}" if training else shlex.quote(kind)
-        renamed = "" if training or kind.split(":")[0] == name else f" --name {shlex.quote(name)}"
-        for end in dict.fromkeys(_end(m) for m in found):
+        more = name.partition(",")[2]  # settings stand in a name, unless another was given
+        source = f"OUT/pretrain/{shlex.quote(name)}" if training else shlex.quote(f"{kind},{more}" if more else kind)
+        renamed = "" if training or more or kind.split(":")[0] == name else f" --name {shlex.quote(name)}"
+        rest = [m for m in found if not any(name in e and m["data"]["name"] in d for e, d in grids)]
+        for end in dict.fromkeys(_end(m) for m in rest):
             if renamed:
                 lines.append(f"relic-eval embed {source}{renamed}{end}")
             else:
                 together.setdefault(end, []).append(source)
     lines += [f"relic-eval embed {' '.join(sources)}{end}" for end, sources in together.items()]
-    lines.append("relic-eval evaluate --out OUT")
+    if together or any(" embed " in line for line in lines) or not asked:
+        lines.append("relic-eval evaluate --out OUT")
+    lines += [f"{shlex.join(['relic-eval', *its.words])} --out OUT" for its in asked]
     lines.append("relic-eval report --out OUT" + (f" --baseline {shlex.quote(baseline)}" if baseline else ""))
     return "\n".join(lines)
 
@@ -145,8 +154,8 @@ def _end(manifest: Manifest) -> str:
 
 
 def _path(dataset: str) -> str:
-    """A bundled set by name; of a folder only its last name is known here."""
-    return dataset if dataset in BUNDLED else shlex.quote(f"PATH/TO/{dataset}")
+    """A known set by name; of a folder only its last name is known here."""
+    return dataset if is_known(dataset) else shlex.quote(f"PATH/TO/{dataset}")
 
 
 def _typed(value: Any) -> str:

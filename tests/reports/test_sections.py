@@ -11,7 +11,6 @@ import pytest
 
 from pretrain.config import METHODS, config_dict, override
 from relic_eval.cells import Result
-from relic_eval.data.bundled import SPLITS
 from relic_eval.records import Cell, Measurement
 from relic_eval.results import read_results
 from reports.drawings.frame import Frame, spread, ticks
@@ -20,7 +19,7 @@ from reports.sections.confusion import confusion_figure, shares
 from reports.sections.distances import density, distances_section
 from reports.sections.measures import measures_section
 from reports.sections.probes import penalty_figure, votes_figure
-from reports.sections.provenance import BUNDLED, commands, provenance_section
+from reports.sections.provenance import commands, provenance_section
 from reports.sections.shifts import few_labels_figure, kept, shifted_figure, shifted_pairs
 from reports.sections.training import training_section
 from reports.style import OTHERS, looks, title
@@ -203,10 +202,6 @@ def test_the_command_of_a_run_gives_its_settings_back(method):
     assert "relic-eval embed OUT/pretrain/'my run' --data fashion --out OUT" in made
 
 
-def test_sets_that_are_named_without_a_path_are_the_bundled_ones():
-    assert set(BUNDLED) == set(SPLITS)
-
-
 def test_commands_name_what_was_given():
     def of(kind, **more):
         return {**MANIFEST, **more, "encoder": {"kind": kind, "parameters": None, "training": None}}
@@ -276,13 +271,32 @@ def test_a_table_says_what_is_missing_and_keeps_the_chosen_vote():
     )
     found = Measurement("recall", 0.25, 0.2, 0.3, 10, {"k": 5, "left_out": 0})
     lost = (Measurement("distance_ratio", None, n=10), Measurement("distance_ratio", 2.0, n=5, params={"class": "a"}))
-    results = [
-        Result("mine", "t", protocol, Cell(rows), about)
-        for protocol, rows in (("knn-dino", votes), ("retrieval", (found,)), ("discriminability-fisher", lost))
-    ]
+    shots = (("mean", 0.3), (1, 0.2), (16, 0.4))
+    few = tuple(Measurement("top1", v, 0.1, 0.9, 10, {"shots": s}) for s, v in shots)
+    worse = tuple(
+        Measurement("top1", v, 0.1, 0.9, 10, params)
+        for v, params in ((0.6, {"kinds": 15}), (0.1, {"kind": "fog"}), (0.7, {"strength": 1}), (0.2, {"strength": 5}))
+    )
+    whole = (*worse, Measurement("clean_top1", 0.8, n=10))
+    made = {
+        "knn-dino": votes,
+        "retrieval": (found,),
+        "discriminability-fisher": lost,
+        "fewshot": few,
+        "robust": whole,
+    }
+    results = [Result("mine", "t", protocol, Cell(rows), about) for protocol, rows in made.items()]
     tables = {t["protocol"]: (t["heads"], t["rows"][0]["values"]) for t in measures_section(results, ["mine"])}
     assert tables == {
         "knn-dino": (["top-1, %"], [("50.0", "10.0 to 90.0")]),
         "retrieval": (["recall, %, k = 5"], [("25.0", "20.0 to 30.0")]),
         "discriminability-fisher": (["ratio"], [("none", "")]),
+        "fewshot": (
+            ["top-1, %, mean", "top-1, %, 1 a class", "top-1, %, 16 a class"],
+            [("30.0", "10.0 to 90.0"), ("20.0", "10.0 to 90.0"), ("40.0", "10.0 to 90.0")],
+        ),
+        "robust": (
+            ["top-1, %", "top-1, %, strength 1", "top-1, %, strength 5", "top-1 as they are, %"],
+            [("60.0", "10.0 to 90.0"), ("70.0", "10.0 to 90.0"), ("20.0", "10.0 to 90.0"), ("80.0", "")],
+        ),
     }
