@@ -1,4 +1,4 @@
-"""python -m benchmarks.mini_board [--out FOLDER]: six encoders on the mini suite, from pretraining to the tables in benchmarks/mini.
+"""python -m benchmarks.mini_board [--out FOLDER]: six encoders on the mini suite, from pretraining to the tables in benchmarks/mini-board.
 
 It calls `relic-eval` with the words that it prints, so that each step can be run by hand. What is there already is left: a second
 call does nothing, and one that was stopped goes on. Needs `RELIC_EVAL_DATA`, `[bench]` and `[robust]`; about 100 minutes on two cores.
@@ -15,7 +15,7 @@ import sys
 from pathlib import Path
 
 HERE = Path(__file__).parent
-KEPT = HERE / "mini"  # tables and figures; no picture of a set, not even a small one
+KEPT = HERE / "mini-board"  # tables and figures; no picture of a set, not even a small one
 RATES = {
     "supervised": "0.0025",
     "byol": "0.0025",
