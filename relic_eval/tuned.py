@@ -29,8 +29,9 @@ from relic_eval.data.sources import (
 )
 from relic_eval.data.tasks import Task, tasks_of
 from relic_eval.devices import versions
+from relic_eval.encode import check_on_error
 from relic_eval.encoders.load import Encoder
-from relic_eval.errors import ArgumentError, NewerError, RelicError
+from relic_eval.errors import NewerError, RelicError
 from relic_eval.files import folder_name
 from relic_eval.outcome import Outcome, failed
 from relic_eval.progress import say, warn
@@ -77,8 +78,7 @@ def tuned(
     `without_leaks` leaves out training pictures that the task tests too, as a search before has found them;
     `on_error="skip"` leaves out pictures that, or whose masks, cannot be read.
     """
-    if on_error not in ("fail", "skip"):
-        raise ArgumentError("on_error", "fail or skip", repr(on_error))
+    check_on_error(on_error)
     total, questions = Outcome(), None
     for protocol in protocols:
         names = (encoder.name, dataset_name(data), protocol)
