@@ -62,7 +62,7 @@ def python_encoder(name: str, its: Settings) -> Encoder:
     title = attribute.rpartition(".")[2]
     if isinstance(found, Encoder):
         refuse_others(source, its, ())
-        return renamed(found, its.name or None)
+        return renamed(replace(found, kind=source), its.name or None)
     if hasattr(found, "state_dict"):
         refuse_others(source, its, (*SEEN, *READ))
 
@@ -71,7 +71,7 @@ def python_encoder(name: str, its: Settings) -> Encoder:
 
             return copy.deepcopy(found)
 
-        made = network_encoder(title, its, Look(), [identity(found)], make, kind="module", channels=None)
+        made = network_encoder(title, its, Look(), [identity(found)], make, kind=source, channels=None)
         return replace(made, parameters=sum(p.numel() for p in found.parameters()))
     if not callable(found):
         raise ArgumentError("encoder", f"a module, a function or an Encoder under {source}", type(found).__name__)
@@ -81,6 +81,7 @@ def python_encoder(name: str, its: Settings) -> Encoder:
     return replace(
         from_callable(board_name(title, its), found, digest=known),
         transform=seen.transform,
+        kind=source,
         settings=described(its, seen),
     )
 

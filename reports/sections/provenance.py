@@ -127,7 +127,11 @@ def commands(stores: Mapping[str, Sequence[Manifest]], baseline: str | None, ask
             continue
         more = name.partition(",")[2]  # settings stand in a name, unless another was given
         source = f"OUT/pretrain/{shlex.quote(name)}" if training else shlex.quote(f"{kind},{more}" if more else kind)
-        renamed = "" if training or more or kind.split(":")[0] == name else f" --name {shlex.quote(name)}"
+        renamed = (
+            ""
+            if training or more or name in (kind.split(":")[0], kind.rpartition(":")[2])
+            else f" --name {shlex.quote(name)}"
+        )
         rest = [m for m in found if not any(name in e and m["data"]["name"] in d for e, d in grids)]
         for end in dict.fromkeys(_end(m) for m in rest):
             if renamed:

@@ -193,7 +193,7 @@ def test_objects_of_a_module_in_this_folder(mine):
     net, made = find_encoder(f"{mine}:net"), find_encoder(f"{mine}:make,side=16,normalise=l2,layer=conv")
     module = net.build(3, "cpu")
     ours = sys.modules["mine_for_tests"].net
-    assert (net.name, net.kind, net.parameters, made.transform.side) == ("net", "module", 4 * 27 + 4 + 8, 16)
+    assert (net.name, net.kind, net.parameters, made.transform.side) == ("net", f"{mine}:net", 4 * 27 + 4 + 8, 16)
     assert made.name == "make,layer=conv,side=16,normalise=l2"
     assert not module.training
     assert ours.training  # theirs is left as it is

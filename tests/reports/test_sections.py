@@ -211,12 +211,13 @@ def test_commands_name_what_was_given():
         "pixels": [of("pixels"), of("pixels", **birds)],
         "raw": [of("pixels")],
         "random": [of("random:thin-resnet")],
+        "network": [of("python:mine:network")],
     }
     made = commands({**stores, "mine\n; rm": [of("imported")]}, "raw").splitlines()
     assert made == [
         "relic-eval embed pixels --name raw --data fashion --out OUT",
         "# mine ; rm: embeddings came from Python (save_embeddings or embed) or a .npy file",
-        "relic-eval embed pixels random:thin-resnet --data fashion --out OUT",
+        "relic-eval embed pixels random:thin-resnet python:mine:network --data fashion --out OUT",
         "relic-eval embed pixels --data 'PATH/TO/my birds' --on-error skip --out OUT",
         "relic-eval evaluate --out OUT",
         "relic-eval report --out OUT --baseline raw",
