@@ -53,6 +53,7 @@ with files.whole_folder(Path({str(place)!r})) as new:
 @pytest.mark.parametrize(
     ("owner", "stays"),
     [(f"{DEAD}-{files._processes()}", False), (f"{DEAD}-77", True), (f"{os.getpid()}-{files._processes()}", True)],
+    ids=["dead", "of other processes", "alive"],
 )
 def test_only_what_a_dead_process_of_ours_left_is_removed(tmp_path, owner, stays):
     left = tmp_path / f".cell.{owner}.abc.tmp"
