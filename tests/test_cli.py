@@ -56,7 +56,7 @@ def test_explain_prints_every_setting_with_its_source():
         (["embed", "x.NPY", "old/x.NPY", "--labels", "l.csv"], 2, "both called 'x'"),
         (["embed", "pixels", "random:thin-resnet", "--name", "a"], 2, "expected one encoder, received 2"),
         (["embed", "runs/x"], 1, "received nothing there. 'relic-eval pretrain' makes one"),
-        (["embed", "pixels", "--data", "birds"], 2, "digits, fashion or a folder of class folders, received 'birds'"),
+        (["embed", "pixels", "--data", "birds"], 2, "a TOML file or a folder of pictures, received 'birds'"),
         (["pretrain", "byol", "--set", "seed=99999999999999999999"], 2, "at most 4294967295"),
         (["pretrain", "byol", "--set", "steps=10000000000"], 2, "at most 100000000"),
         (["pretrain", "byol", "--name", "pixels"], 2, "a name of its own"),

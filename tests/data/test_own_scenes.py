@@ -160,7 +160,8 @@ def test_a_folder_alone_is_a_set_whose_classes_are_the_values_in_its_masks(tmp_p
         embed(find_encoder("pixels"), str(folder), tmp_path / "out")
     with pytest.raises(ArgumentError, match="a set with masks, received digits"):
         masked_pictures("digits", "all")
-    assert transfer(Grid(("pixels",), (str(folder),), ("knn",)), tmp_path / "out") == Outcome()
+    with pytest.raises(DataError, match="nothing was made"):
+        transfer(Grid(("pixels",), (str(folder),), ("knn",)), tmp_path / "out")
 
 
 def test_a_set_of_one_split_is_divided_as_labelled_ones_are(tmp_path):
@@ -408,7 +409,7 @@ def test_leaks_are_sought_between_the_parts_and_among_pictures_that_validate(tmp
         find_encoder(ENCODER), str(tmp_path / "other"), ["segment-linear"], tmp_path / "out", without_leaks=True
     )
     assert done == Outcome(made=1)
-    assert about(tmp_path / "out", "other")["counts"] == {"train": 4, "valid": 3, "test": 4}
+    assert about(tmp_path / "out", "other")["counts"] == {"train": 4, "valid": 3, "test": 4, "dropped": 1}
 
 
 def test_pictures_cannot_be_opened_as_labelled_ones():
