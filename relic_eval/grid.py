@@ -149,7 +149,8 @@ def transfer(
     sets: list[str | OwnTask] = [*expand(grid.data), *own]
     _check_data(sets, out)
     check_on_error(grid.on_error)
-    find_device(grid.device)
+    if grid.device not in ("auto", "cpu"):  # which are there, and need no torch to be said so
+        find_device(grid.device)
     read_lists(grid.lists)
     asked_for(None if grid.corruptions < 0 else grid.corruptions, grid.kinds)
     # what is tested on another set's head comes after that set

@@ -435,3 +435,16 @@ def test_one_encoder_of_sets_with_other_sides_and_colours_has_one_digest(sets, t
     assert len(sides) == 2
     read_results(tmp_path / "out")
     assert "warning" not in capsys.readouterr().err
+
+
+def test_where_all_is_there_nothing_heavy_is_loaded(sets, tmp_path):
+    words = ["transfer", "pixels", "--data", str(sets / "birds"), "--protocol", "knn", "--out", str(tmp_path)]
+    code = (
+        f"import sys; sys.argv[1:] = {words!r}; from relic_eval.cli import main\n"
+        "try: main()\nexcept SystemExit as end: assert not end.code\n"
+        "print([m for m in ('torch', 'pandas', 'sklearn', 'PIL') if m in sys.modules])"
+    )
+    said = [subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True) for _ in range(2)]
+    assert "'torch'" in said[0].stdout
+    assert "1 already there" in said[1].stdout
+    assert said[1].stdout.splitlines()[-1] == "[]"
