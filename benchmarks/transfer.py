@@ -47,8 +47,9 @@ class Clock:
 
 def suite(quick: bool) -> Iterator[Figure]:
     """B1, B2 and B3 in one folder, because each begins where the one before ends."""
+    from relic_eval.commands import Grid
     from relic_eval.data.registry import expand
-    from relic_eval.grid import Grid, transfer
+    from relic_eval.grid import transfer
 
     data = ("mini-flowers5",) if quick else expand(("mini",))
     grid = Grid((NAME,), tuple(data), PROTOCOLS, batch=BATCH)

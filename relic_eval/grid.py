@@ -8,14 +8,13 @@ import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from contextlib import contextmanager
-from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from typing import Any
 
 from relic_eval import progress
 from relic_eval.cells import failure_path, write_failure
-from relic_eval.commands import note_command
+from relic_eval.commands import Grid, grid_words, note_command, write_grid
 from relic_eval.data.corruptions import asked_for
 from relic_eval.data.duplicates import find_leaks
 from relic_eval.data.own import OwnTask
@@ -26,10 +25,8 @@ from relic_eval.encode import check_on_error, embed, find_encoders, warn_of_othe
 from relic_eval.encoders.load import Encoder
 from relic_eval.errors import ArgumentError, DataError, RelicError, look_up, told
 from relic_eval.evaluators.table import PROTOCOLS
-from relic_eval.files import write_json
 from relic_eval.outcome import Outcome, failed
 from relic_eval.progress import say, warn
-from relic_eval.records import FORMAT, read_versioned
 from relic_eval.run import evaluate
 from relic_eval.sharding import parse_shard
 from relic_eval.sharding import shard as part_of
@@ -37,71 +34,6 @@ from relic_eval.tuned import tuned
 from relic_eval.tuning.table import PROTOCOLS as TUNED
 
 THREADS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
-
-
-@dataclass(frozen=True)
-class Grid:
-    """What was asked for, in the words of the command line; it lies in `grid.json`, from which a run is taken up."""
-
-    encoders: tuple[str, ...]
-    data: tuple[str, ...]
-    protocols: tuple[str, ...] = ()
-    device: str = "auto"
-    batch: int = 256
-    on_error: str = "fail"
-    corruptions: int = -1  # of so many test pictures of a set (0: of all) corrupted ones are embedded too; -1: none
-    kinds: tuple[str, ...] = ()  # of corruptions; empty: all
-    drop_leaks: bool = False
-    lists: tuple[str, ...] = ()  # PROTOCOL=FILE: the published names of labelled pictures
-    views: int = 0  # augmented views of each test picture, for the protocol multiview
-    # whether its encoders and data sets can be found by these words: those handed over in Python cannot
-    named: bool = True
-
-
-def write_grid(out: Path, grid: Grid) -> None:
-    """Note what is asked for under `out`."""
-    write_json(out / "grid.json", {"format": FORMAT, **dataclasses.asdict(grid)})
-
-
-def read_grid(out: Path) -> Grid:
-    """What was asked for last under `out`; a DataError where nothing was, or it has encoders or sets without a name.
-
-    >>> import tempfile; out = Path(tempfile.mkdtemp())
-    >>> write_grid(out, Grid(("pixels",), ("digits",))); read_grid(out).data
-    ('digits',)
-    """
-    shape: dict[str, type] = {"encoders": list, "data": list, "protocols": list, "device": str, "batch": int}
-    shape |= {"on_error": str, "corruptions": int, "kinds": list, "drop_leaks": bool, "lists": list, "views": int}
-    shape["named"] = bool
-    found = read_versioned(out / "grid.json", shape)
-    words: dict[str, Any] = {name: tuple(v) if isinstance(v := found[name], list) else v for name in shape}
-    if not words["named"]:
-        raise DataError(
-            f"{out / 'grid.json'}: expected encoders and data sets with names, received some that Python handed over. "
-            "Call relic_eval.transfer again: it goes on."
-        )
-    return Grid(**words)
-
-
-def grid_words(grid: Grid) -> list[str]:
-    """What is typed for a grid after relic-eval; what is as it is by default is left out.
-
-    >>> grid_words(Grid(("pixels",), ("mini",), ("knn",), corruptions=40))
-    ['transfer', 'pixels', '--data', 'mini', '--protocol', 'knn', '--corruptions', '40']
-    """
-    words = ["transfer", *grid.encoders]
-    for option, values in (
-        ("data", grid.data),
-        ("protocol", grid.protocols),
-        ("kind", grid.kinds),
-        ("list", grid.lists),
-    ):
-        words += [word for value in values for word in (f"--{option}", value)]
-    usual = Grid((), ())
-    for name in ("device", "batch", "on_error", "corruptions", "views"):
-        if getattr(grid, name) != getattr(usual, name):
-            words += [f"--{name.replace('_', '-')}", str(getattr(grid, name))]
-    return [*words, *(["--drop-leaks"] if grid.drop_leaks else [])]
 
 
 def read_lists(texts: Sequence[str]) -> dict[str, tuple[str, ...]]:

@@ -17,12 +17,13 @@ from PIL import Image
 import relic_eval.fill
 import relic_eval.progress
 from relic_eval.cells import read_failures, write_failure
+from relic_eval.commands import Grid, read_grid
 from relic_eval.data.leaks import read_leaks
 from relic_eval.encode import embed
 from relic_eval.encoders.load import find_encoder, from_callable
 from relic_eval.errors import ArgumentError, DataError, UnknownNameError
 from relic_eval.files import digest_file
-from relic_eval.grid import Grid, read_grid, time_left, transfer
+from relic_eval.grid import time_left, transfer
 from relic_eval.outcome import Outcome
 from relic_eval.results import read_results
 from relic_eval.store import find_stores, read_manifest

@@ -10,6 +10,7 @@ import pytest
 from PIL import Image
 
 from relic_eval.board import read_board
+from relic_eval.commands import Grid
 from relic_eval.data import imagenet, registry
 from relic_eval.data.named import Counts
 from relic_eval.data.severities import WHOLE, with_severities
@@ -18,7 +19,7 @@ from relic_eval.encoders.load import from_callable
 from relic_eval.errors import DataError
 from relic_eval.evaluators.logistic import Logistic
 from relic_eval.evaluators.severities import ALEXNET, ALEXNET_CLEAN
-from relic_eval.grid import Grid, transfer
+from relic_eval.grid import transfer
 from relic_eval.outcome import Outcome
 from relic_eval.published import published_beside
 from relic_eval.records import CLEAN

@@ -77,7 +77,7 @@ def transfer(
     resume: Annotated[bool, typer.Option("--resume", help="Go on with what was asked for last under --out.")] = False,
 ) -> None:
     """Every encoder on every data set under every protocol: each picture encoded once, failures named and gone past."""
-    from relic_eval.grid import Grid, read_grid
+    from relic_eval.commands import Grid, read_grid
     from relic_eval.grid import transfer as run
     from relic_eval.outcome import next_command
 

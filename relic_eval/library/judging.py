@@ -86,10 +86,10 @@ def transfer(
     import contextlib
 
     from relic_eval.cells import read_failures
+    from relic_eval.commands import Grid
     from relic_eval.data.own import OwnTask
     from relic_eval.encoders.modes import evaluating
     from relic_eval.files import folder_name
-    from relic_eval.grid import Grid
     from relic_eval.grid import transfer as run
 
     named = dict(encoders) if isinstance(encoders, Mapping) else {_called(e): e for e in _listed(encoders)}

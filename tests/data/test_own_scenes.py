@@ -15,6 +15,7 @@ from PIL import Image
 import relic_eval
 import relic_eval.data.own_scenes as module
 from relic_eval.cells import cell_path, key_of, read_cell, read_failures
+from relic_eval.commands import Grid
 from relic_eval.data import scenes as scenes_module
 from relic_eval.data.duplicates import find_leaks
 from relic_eval.data.own import task
@@ -33,7 +34,7 @@ from relic_eval.data.toml import read_task
 from relic_eval.encode import embed
 from relic_eval.encoders.load import find_encoder
 from relic_eval.errors import ArgumentError, DataError, UnreadableError
-from relic_eval.grid import Grid, transfer
+from relic_eval.grid import transfer
 from relic_eval.outcome import Outcome
 from relic_eval.tuned import tuned
 from relic_eval.tuning.scenery import divide_scenes

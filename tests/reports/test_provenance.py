@@ -7,9 +7,10 @@ import shlex
 
 import pytest
 
+from relic_eval.commands import Grid
 from relic_eval.encode import embed
 from relic_eval.encoders.load import find_encoder
-from relic_eval.grid import Grid, transfer
+from relic_eval.grid import transfer
 from relic_eval.results import read_results
 from relic_eval.run import evaluate
 from reports.sections.provenance import tasks
