@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -87,18 +88,28 @@ class Command:
 
 
 def note_command(out: Path, words: Sequence[str], encoders: Sequence[str], datasets: Sequence[str]) -> None:
-    """Add a grid to `out`/commands.json, once; paths below `out` begin with OUT there.
+    """Add a grid to `out`/commands.json, once; paths below `out` begin with OUT there, others of this machine with PATH/TO.
 
     >>> import tempfile; out = Path(tempfile.mkdtemp())
     >>> for _ in range(2): note_command(out, ["transfer", f"{out}/pretrain/byol"], ["byol"], ["digits"])
     >>> [c.words for c in read_commands(out)]
     [('transfer', 'OUT/pretrain/byol')]
     """
-    said = tuple(f"OUT{word.removeprefix(str(out))}" if word.startswith(f"{out}/") else word for word in words)
-    asked = Command(said, tuple(encoders), tuple(datasets))
+    asked = Command(tuple(_elsewhere(word, out) for word in words), tuple(encoders), tuple(datasets))
     known = read_commands(out)
     if asked not in known:
         write_json(out / "commands.json", {"transfer": [asdict(its) for its in (*known, asked)]})
+
+
+def _elsewhere(word: str, out: Path) -> str:
+    """A word as it is typed on any machine: a page that is mailed says nothing of the folders of this one.
+
+    >>> _elsewhere("file:/home/me/a.pth,network=resnet18", Path("o")), _elsewhere("o/pretrain/byol", Path("o"))
+    ('file:PATH/TO/a.pth,network=resnet18', 'OUT/pretrain/byol')
+    """
+    if word.startswith(f"{out}/"):
+        return f"OUT{word.removeprefix(str(out))}"
+    return re.sub(r"(^|[:=])/[^,]*", lambda found: f"{found[1]}PATH/TO/{Path(found[0]).name}", word)
 
 
 def read_commands(out: Path) -> list[Command]:

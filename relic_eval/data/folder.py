@@ -6,7 +6,6 @@ import csv
 import os
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -15,9 +14,6 @@ from relic_eval.data.pictures import Pictures
 from relic_eval.errors import DataError
 from relic_eval.files import digest_file, digest_json, read_json, write_json
 from relic_eval.progress import warn
-
-if TYPE_CHECKING:
-    pass
 
 SIDE = 64  # natural side of a folder's pictures, for encoders that do not say theirs
 FEWEST = {"train": 2, "test": 1, "all": 3}  # images a class: one for each use that the split has
