@@ -13,6 +13,7 @@ from __future__ import annotations
 import csv
 import io
 import math
+import time
 import weakref
 from collections.abc import Callable
 from pathlib import Path
@@ -100,7 +101,11 @@ class Monitor:
         except ImportError:
             return
         if self._writer is None:  # what a run that was stopped had measured at this step and later is taken back
-            self._writer = SummaryWriter(str(self.file.parent / "tensorboard"), purge_step=int(row["step"]))
+            folder = self.file.parent / "tensorboard"
+            # TensorBoard reads its files in the order of their names, which count whole seconds
+            while any(folder.glob(f"events.out.tfevents.{int(time.time()):010d}.*")):
+                time.sleep(0.05)
+            self._writer = SummaryWriter(str(folder), purge_step=int(row["step"]))
             weakref.finalize(self, self._writer.close)
         for name, value in row.items():
             if name != "step":

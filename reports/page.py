@@ -5,92 +5,65 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
-from relic_eval.board import Board, costs_of
-from relic_eval.cells import Result
-from relic_eval.commands import Command
-from reports.sections.blocks import blocks_section, read_blocks
+from reports.sections.blocks import blocks_section
 from reports.sections.board import board_section
-from reports.sections.choose import shown_blocks, with_ratio
-from reports.sections.confusion import confusion_figure
 from reports.sections.distances import distances_section
-from reports.sections.efficiency import efficiency_section
-from reports.sections.figure import Figure
 from reports.sections.measures import measures_section
-from reports.sections.probes import penalty_figure, votes_figure
 from reports.sections.provenance import provenance_section
-from reports.sections.sheet import row_rules
-from reports.sections.shifts import few_labels_figure, sentence, shifted_figure, shifted_pairs
+from reports.sections.section import Material, Section
 from reports.sections.training import training_section
-from reports.summary import heading, statements
+from reports.sections.why import why_section
+from reports.sections.words import words_section
+from reports.summary import heading
 from reports.words import number, percent, roughly, signed
 
 TEMPLATES = Path(__file__).parent / "templates"
-SCRIPTS = ("page.js", "board.js", "blocks.js")
-Manifest = Mapping[str, Any]
+# from top to bottom; one that has nothing to show is None, and neither it nor its script is on the page
+SECTIONS: tuple[Callable[[Material], Section | None], ...] = (
+    words_section,
+    board_section,
+    blocks_section,
+    distances_section,
+    why_section,
+    measures_section,
+    training_section,
+    provenance_section,
+)
 
 
-def to_html(
-    results: Sequence[Result],
-    board: Board,
-    *,
-    stores: Mapping[str, Sequence[Manifest]],
-    thumbnails: Mapping[str, bytes],
-    failures: Sequence[Mapping[str, str]] = (),
-    asked: Sequence[Command] = (),
-) -> str:
-    """The whole page. `stores` holds the manifests of each encoder's stores, `thumbnails` WebP pictures by id, `asked` grids."""
-    results, order = list(results), [row.encoder for row in board.rows]
-    stores = {name: stores[name] for name in sorted(stores, key=lambda n: order.index(n) if n in order else len(order))}
-    blocks = blocks_section(read_blocks(shown_blocks(results, order), order), thumbnails)
-    parts = {
-        "heading": heading(order, len({r.task for r in results})),
-        "said": statements(board, failures, sentence(shifted_pairs(results, order))),
-        "board": board_section(board, failures, costs_of(stores)),
-        "blocks": blocks,
-        "distances": distances_section(with_ratio(results, order), board.baseline),
-        "why": [f for f in _why(results, order) if f],
-        "measures": measures_section(results, order),
-        "efficiency": efficiency_section({name: found[0] for name, found in stores.items()}),
-        "training": training_section({name: found[0] for name, found in stores.items()}),
-        "origin": provenance_section(results, stores, failures, board.baseline, asked),
-    }
+def to_html(material: Material) -> str:
+    """The whole page."""
+    sections = [s for make in SECTIONS if (s := make(material))]
+    keys, environment = [s.key for s in sections], _environment()
     styles = [
-        _text("page.css") + (row_rules(blocks["labels"]) if blocks else ""),
+        "".join([_text("page.css"), *(_text(f"{key}.css") for key in keys), *(s.style for s in sections)]),
         _text("drawing.css"),  # apart, because a figure that is saved takes it along
     ]
-    scripts = ["".join(_text(name) for name in SCRIPTS)]
-    return (
-        _environment()
-        .get_template("page.html")
-        .render(
-            **parts,
-            data=_json({"blocks": blocks["data"] if blocks else None, "csv": _tables(parts)}),
-            styles=[Markup(s) for s in styles],
-            scripts=[Markup(s) for s in scripts],
-            style_hashes=[_hash(s) for s in styles],
-            script_hashes=[_hash(s) for s in scripts],
-        )
+    scripts = ["".join([_text("page.js"), *(_text(f"{key}.js") for key in keys)])]
+    bodies = [Markup(environment.get_template(f"{s.key}.html").render({s.key: s.content})) for s in sections]
+    data = {s.key: s.data for s in sections if s.data is not None}
+    return environment.get_template("page.html").render(
+        heading=heading(material.order, len({r.task for r in material.results})),
+        cells=len(material.results),
+        failures=len(material.failures),
+        sections=list(zip(sections, bodies, strict=True)),
+        sheet={
+            "uri": material.sheet.uri(),
+            "height": material.sheet.height,
+        },  # once all sections have asked for pictures
+        data=_json({**data, "csv": {name: text for s in sections for name, text in s.csv.items()}}),
+        styles=[Markup(s) for s in styles],
+        scripts=[Markup(s) for s in scripts],
+        style_hashes=[_hash(s) for s in styles],
+        script_hashes=[_hash(s) for s in scripts],
     )
-
-
-def _why(results: Sequence[Result], order: Sequence[str]) -> list[Figure | None]:
-    makers = (shifted_figure, few_labels_figure, penalty_figure, votes_figure, confusion_figure)
-    return [make(results, order) for make in makers]
-
-
-def _tables(parts: Mapping[str, Any]) -> dict[str, str]:
-    """The CSV behind each figure, by its key."""
-    distances = parts["distances"]["figures"] if parts["distances"] else []
-    figures = [*distances, *parts["why"], *(t["figure"] for t in parts["training"])]
-    figures += [parts["efficiency"]["figure"]] if parts["efficiency"] else []
-    return {"board": parts["board"]["csv"], **{f.key: f.csv for f in figures}}
 
 
 def _environment() -> Environment:
@@ -106,7 +79,9 @@ def _environment() -> Environment:
 
 
 def _text(name: str) -> str:
-    return (TEMPLATES / name).read_text(encoding="utf-8")
+    """A style or script; a section need not have one."""
+    place = TEMPLATES / name
+    return place.read_text(encoding="utf-8") if place.exists() else ""
 
 
 def _hash(text: str) -> str:

@@ -8,12 +8,10 @@ from pathlib import Path
 from typing import Any
 
 from relic_eval import board as code
-from relic_eval.commands import read_commands
-from relic_eval.efficiency import round_value
 from relic_eval.errors import DataError
 from relic_eval.files import differing, digest_file, digest_json, read_record, whole_folder, write_bytes, write_json
 from relic_eval.progress import say
-from relic_eval.store import find_stores, read_manifest, read_thumbnails
+from relic_eval.store import find_stores, read_manifest
 
 
 def write_report(
@@ -27,19 +25,20 @@ def write_report(
     if _whole(place, key):
         say("report: already there")
         return place / "index.html"
-    from relic_eval.board import costs_of, read_board
+    from relic_eval.board import costs_of
     from reports.figures.style import save
+    from reports.figures.table import figures
+    from reports.material import read_material
     from reports.page import to_html
     from reports.tables import board_csv, rows_csv
 
-    board, results, missing = read_board(out, encoders=encoders, tasks=tasks, baseline=baseline)
-    stores, thumbnails = _stores(out, {r.encoder for r in results})
-    page = to_html(results, board, stores=stores, thumbnails=thumbnails, failures=missing, asked=read_commands(out))
+    material = read_material(out, baseline=baseline, encoders=encoders, tasks=tasks)
+    page = to_html(material)
     with whole_folder(place) as new:
         write_bytes(new / "index.html", page.encode())
-        write_bytes(new / "tables" / "board.csv", board_csv(board, costs_of(stores)).encode())
-        write_bytes(new / "tables" / "measurements.csv", rows_csv(results).encode())
-        for name, figure in figures(results, board, {n: found[0] for n, found in stores.items()}).items():
+        write_bytes(new / "tables" / "board.csv", board_csv(material.board, costs_of(material.stores)).encode())
+        write_bytes(new / "tables" / "measurements.csv", rows_csv(material.results).encode())
+        for name, figure in figures(material).items():
             save(figure, new / "figures" / name)
         files = {str(f.relative_to(new)): digest_file(f) for f in sorted(new.rglob("*")) if f.is_file()}
         write_json(new / "report.json", {"key": key, "files": files})
@@ -88,45 +87,3 @@ def report_key(out: Path, asked: Sequence[Any]) -> str:
             [(p.name, digest_file(p)) for p in sorted(sources)],
         ]
     )
-
-
-def _stores(out: Path, encoders: set[str]) -> tuple[dict[str, list[Any]], dict[str, bytes]]:
-    stores: dict[str, list[Any]] = {}
-    thumbnails: dict[str, bytes] = {}
-    for store in find_stores(out):
-        if store.encoder in encoders:
-            stores.setdefault(store.encoder, []).append(read_manifest(store.path))
-            if store.split in ("test", "all"):
-                thumbnails.update({k: v for k, v in read_thumbnails(store.path).items() if k not in thumbnails})
-    return stores, thumbnails
-
-
-def figures(results: list, board: Any, manifests: dict[str, Any]) -> dict[str, Any]:
-    """Every figure that the results allow, by name; `manifests` holds one of each encoder's stores."""
-    from reports.figures.discriminability import discriminability_figure
-    from reports.figures.leaderboard import leaderboard_figure
-    from reports.figures.losses import losses_figure
-    from reports.figures.neighbour_blocks import neighbour_blocks_figure
-    from reports.figures.sample_efficiency import sample_efficiency_figure
-    from reports.sections.blocks import read_blocks
-    from reports.sections.choose import shown_blocks, with_ratio
-    from reports.sections.efficiency import monitored
-    from reports.sections.training import training_records
-    from reports.style import looks
-
-    made, order = {"leaderboard": leaderboard_figure(board)}, [row.encoder for row in board.rows]
-    blocks = read_blocks(shown_blocks(results, order), order)
-    if blocks:
-        made["neighbour_blocks"] = neighbour_blocks_figure(blocks)
-    ratios = with_ratio(results, order)
-    if ratios:
-        made["discriminability"] = discriminability_figure(ratios, board.baseline)
-    training = training_records(manifests)
-    if training:
-        made["losses"] = losses_figure(training)
-    runs = monitored(manifests)
-    if runs:
-        made["sample_efficiency"] = sample_efficiency_figure(
-            runs, level=round_value(runs, "linear"), look=looks(manifests)
-        )
-    return made

@@ -14,7 +14,7 @@ from relic_eval.records import Cell, Measurement
 from relic_eval.tuning.overlaps import make_cell
 from relic_eval.tuning.table import describe
 from reports.latex import board_latex
-from reports.sections.board import board_section
+from reports.sections.board import board_content
 from reports.tables import board_text
 
 
@@ -91,7 +91,7 @@ def test_the_mean_change_is_over_every_column_in_which_the_baseline_is_above_0()
     assert "to +inf)" in board_text(board)
     assert "% The mean change leaves out v" in board_latex(board)
     assert "$+\\infty$" in board_latex(board)
-    assert board_section(board, [])["left_out"].startswith("The mean change leaves out v")
+    assert board_content(board, [])["left_out"].startswith("The mean change leaves out v")
     assert "leaves out" not in board_text(make_board([*few, *more], draws=20))
 
 

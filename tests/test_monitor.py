@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 import shutil
 import sys
@@ -149,7 +150,13 @@ def events(folder):
     return {name: [(e.step, e.value) for e in read.Scalars(name)] for name in read.Tags()["scalars"]}
 
 
-def test_tensorboard_has_the_rows_of_the_table_once_though_the_run_was_stopped(toy, tmp_path):
+@pytest.mark.parametrize("number", [0, 9])
+def test_tensorboard_has_the_rows_of_the_table_once_though_the_run_was_stopped(toy, tmp_path, monkeypatch, number):
+    from tensorboard.summary.writer import event_file_writer
+
+    # files of one second and one process differ by a number without leading zeros: 9 sorts after 10
+    count = itertools.count(number)
+    monkeypatch.setattr(type(event_file_writer._global_uid), "get", lambda _: next(count))
     stopped_and_taken_up(toy, tmp_path)
     rows = read_monitor(tmp_path / "monitor.csv")
     found = events(tmp_path)

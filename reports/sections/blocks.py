@@ -12,8 +12,9 @@ from relic_eval.cells import Result
 from relic_eval.records import Measurement
 from reports.drawings.blocks import block_matrix, colour_bar, dot_size, shades
 from reports.drawings.marks import key
-from reports.sections.choose import in_order
-from reports.sections.sheet import ACROSS, THUMB, picture, sprite
+from reports.sections.choose import in_order, shown_blocks
+from reports.sections.section import Material, Section
+from reports.sections.sheet import Sheet, view
 from reports.style import Look, looks
 from reports.words import percent
 
@@ -43,15 +44,15 @@ class Block:
 
 def read_blocks(results: list[Result], order: Sequence[str]) -> list[Block]:
     """Blocks of all encoders that looked at the same images."""
-    blocks, items = [], None
+    blocks, items, data = [], None, None
     for result in in_order(results, order):
         predictions, near = result.cell.predictions, result.cell.neighbours
         if predictions is None or near is None:
             continue
         if items is None:
-            items = predictions["item"]
-        if not np.array_equal(items, predictions["item"]):
-            continue
+            items, data = predictions["item"], result.about["data"]["test"]
+        if not np.array_equal(items, predictions["item"]) or result.about["data"]["test"] != data:
+            continue  # of other pictures: ids alone do not say that they are the same
         place = {item: row for row, item in enumerate(items.tolist())}
         k = int(near["rank"].max()) + 1
         index = np.array([place[item] for item in near["item"].tolist()]).reshape(-1, k)
@@ -115,11 +116,20 @@ def most_disputed(blocks: Sequence[Block]) -> int:
     return int(np.argmax(np.ptp(share_EN, 0) + 1e-3 * share_EN.std(0)))
 
 
-def blocks_section(blocks: list[Block], thumbnails: Mapping[str, bytes]) -> dict[str, Any] | None:
-    """The squares, their scale, the rows' labels, and the data that pointing at them needs."""
+def blocks_section(m: Material) -> Section | None:
+    """The squares, and what pointing at them needs; None where no encoder has blocks."""
+    blocks = read_blocks(shown_blocks(m.results, m.order), m.order)
     if not blocks:
         return None
-    look, scale = looks(b.encoder for b in blocks), colour_scale(blocks)
+    content = blocks_content(blocks, m.sheet, m.look)
+    return Section("blocks", "Neighbours", content, data=content["data"], style=row_rules(content["labels"]))
+
+
+def blocks_content(
+    blocks: Sequence[Block], sheet: Sheet | None = None, look: Mapping[str, Look] | None = None
+) -> dict[str, Any]:
+    """The squares, their scale, the rows' labels, and the data that pointing at them needs."""
+    sheet, look, scale = sheet or Sheet({}), look or looks(b.encoder for b in blocks), colour_scale(blocks)
     about, predictions = blocks[0].result.about, blocks[0].result.cell.predictions or {}
     classes, true, items = about["classes"], predictions["true"], predictions["item"].tolist()
     ends, above_ends = ends_of(blocks[0])
@@ -137,7 +147,7 @@ def blocks_section(blocks: list[Block], thumbnails: Mapping[str, bytes]) -> dict
         "neighbours": [b.index_NK.tolist() for b in blocks],
         "distances": [np.round(b.distance_NK.astype(float), decimals(b)).tolist() for b in blocks],
         "decimals": [decimals(b) for b in blocks],
-        "shown": [int(item in thumbnails) for item in items],
+        "places": sheet.places(str(about["data"]["test"]), items),
         "dot": round(dot_size(len(true)), 2),
         "row": most_disputed(blocks),
     }
@@ -153,8 +163,7 @@ def blocks_section(blocks: list[Block], thumbnails: Mapping[str, bytes]) -> dict
         "classes": classes,
         "k": blocks[0].index_NK.shape[1],
         "n": len(true),
-        "sheet": sprite(items, thumbnails),
-        "sheet_height": -(-len(items) // ACROSS) * THUMB,
+        "pictures": max(data["places"]) >= 0,
         "strip": [_near(b, look[b.encoder], data) for b in blocks],
         "query": picture(data["row"], data),
     }
@@ -181,3 +190,18 @@ def _near(b: Block, look: Look, data: Mapping[str, Any]) -> dict[str, Any]:
         slots.append(picture(item, data) | {"distance": f"{distance:.{decimals(b)}f}", "other": other})
     same = sum(not s["other"] for s in slots)
     return {"title": look.title, "key": key(look), "slots": slots[:SLOTS], "same": same}
+
+
+def picture(row: int, data: Mapping[str, Any]) -> dict[str, Any]:
+    """The picture of a row: where it lies on the sheet, and what it is."""
+    its = {"name": data["names"][row], "class": data["classes"][data["true"][row]], "row": row}
+    return its | {"view": view(data["places"][row])}
+
+
+def row_rules(labels: Sequence[Mapping[str, Any]]) -> str:
+    """Style rules that give each class name the height of its rows.
+
+    >>> row_rules([{"rows": 50}, {"rows": 30}])
+    '.rows-50{flex:50}.rows-30{flex:30}'
+    """
+    return "".join(f".rows-{n}{{flex:{n}}}" for n in dict.fromkeys(int(label["rows"]) for label in labels))

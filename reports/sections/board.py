@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from relic_eval.board import Board, Column, Cost, Difference, Entry, Row
+from relic_eval.board import Board, Column, Cost, Difference, Entry, Row, costs_of
 from reports.drawings.board import change_bar, interval_bar
 from reports.drawings.marks import key
+from reports.sections.section import Material, Section
 from reports.style import Look, looks, title
 from reports.tables import board_csv, cost_words, leaks_words, left_out_words
 from reports.words import METRICS, counted
@@ -15,12 +16,21 @@ from reports.words import METRICS, counted
 PROTOCOLS = {"linear-byol": "linear probe", "fewshot-5": "20 draws", "knn": "nearest neighbours"}
 
 
-def board_section(
-    board: Board, failures: Sequence[Mapping[str, str]], costs: Mapping[str, Cost] | None = None
+def board_section(m: Material) -> Section:
+    """The board, with what each encoder costs."""
+    content = board_content(m.board, m.failures, costs_of(m.stores), m.look)
+    return Section("board", "Board", content, {"board": content["csv"]})
+
+
+def board_content(
+    board: Board,
+    failures: Sequence[Mapping[str, str]],
+    costs: Mapping[str, Cost] | None = None,
+    look: Mapping[str, Look] | None = None,
 ) -> dict[str, Any]:
     """Columns, rows with their small drawings, what is said over all of them, and all pairs."""
     costs = costs or {}
-    look = looks(r.encoder for r in board.rows)
+    look = look or looks(r.encoder for r in board.rows)
     changes = [e.change for r in board.rows for e in r.entries if e and e.change is not None]
     limit = max([abs(c) for c in changes] + [1.0])
     scales = [_scale(board, place) for place in range(len(board.columns))]

@@ -13,7 +13,9 @@ from relic_eval.records import Measurement
 from reports.drawings.dots import dots
 from reports.drawings.marks import key
 from reports.drawings.outlines import Outline, outlines
+from reports.sections.choose import with_ratio
 from reports.sections.figure import Figure
+from reports.sections.section import Material, Section
 from reports.style import Look, looks
 from reports.tables import to_csv
 from reports.words import counted, number
@@ -36,11 +38,20 @@ def median_of(result: Result) -> Measurement:
     return next(m for m in result.cell.rows if m.metric == "distance_ratio_median")
 
 
-def distances_section(results: Sequence[Result], baseline: str | None) -> dict[str, Any] | None:
+def distances_section(m: Material) -> Section | None:
     """The two figures and the table; None where no encoder has a ratio."""
+    results = with_ratio(m.results, m.order)
     if not results:
         return None
-    look = looks(r.encoder for r in results)
+    content = distances_content(results, m.board.baseline, m.look)
+    return Section("distances", "Distances", content, {f.key: f.csv for f in content["figures"]})
+
+
+def distances_content(
+    results: Sequence[Result], baseline: str | None, look: Mapping[str, Look] | None = None
+) -> dict[str, Any]:
+    """Figures and table of cells that have a ratio."""
+    look = look or looks(r.encoder for r in results)
     per_class = {r.encoder: {m.params["class"]: m.value for m in r.cell.rows if "class" in m.params} for r in results}
     table = [
         {

@@ -61,7 +61,7 @@ def logarithmic(runs: Mapping[str, Rows]) -> bool:
     return 0 < 10 * min(steps) <= max(steps)
 
 
-def efficiency_section(manifests: Mapping[str, Manifest], value: float | None = None) -> dict[str, Any] | None:
+def efficiency_content(manifests: Mapping[str, Manifest], value: float | None = None) -> dict[str, Any] | None:
     """The figure and a table of what it took to reach `value`; None where no encoder was measured while it trained.
 
     Without a value it is the highest multiple of five points that two of them reach by linear probe.

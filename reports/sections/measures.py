@@ -10,6 +10,7 @@ from relic_eval.cells import Result
 from relic_eval.records import Measurement
 from reports.drawings.marks import key
 from reports.sections.choose import in_order
+from reports.sections.section import Material, Section
 from reports.style import looks
 from reports.words import number, percent
 
@@ -33,7 +34,13 @@ TITLES = {
 }
 
 
-def measures_section(results: Iterable[Result], order: Sequence[str]) -> list[dict[str, Any]]:
+def measures_section(m: Material) -> Section | None:
+    """The tables; None where every protocol has a figure."""
+    tables = measure_tables(m.results, m.order)
+    return Section("measures", "Other measures", tables) if tables else None
+
+
+def measure_tables(results: Iterable[Result], order: Sequence[str]) -> list[dict[str, Any]]:
     """A table for each protocol and task that no figure shows; measurements.csv holds what is left out of it."""
     found: dict[tuple[str, str], list[Result]] = {}
     for r in sorted(results, key=lambda r: (r.protocol, r.task)):

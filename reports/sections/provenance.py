@@ -9,12 +9,19 @@ from typing import Any
 from relic_eval.cells import Result
 from relic_eval.commands import Command
 from relic_eval.data.registry import is_known
+from reports.sections.section import Material, Section
 from reports.style import title
 
 Manifest = Mapping[str, Any]
 
 
-def provenance_section(
+def provenance_section(m: Material) -> Section:
+    """Every table of the section."""
+    content = provenance_content(m.results, m.stores, m.failures, m.board.baseline, m.asked)
+    return Section("provenance", "Data and provenance", content)
+
+
+def provenance_content(
     results: Sequence[Result],
     stores: Mapping[str, Sequence[Manifest]],
     failures: Sequence[Mapping[str, str]],

@@ -1,48 +1,73 @@
-"""The sheet of small pictures, where each lies on it, and the heights of the rows' labels."""
+"""The sheet of small pictures: one image on the page, on which each picture has a place."""
 
 from __future__ import annotations
 
 import base64
 import io
 from collections.abc import Mapping, Sequence
-from typing import Any
 
-THUMB = 32  # side of a picture on the sheet
+THUMB = 64  # side of a picture on the sheet
 ACROSS = 20  # pictures in a row of the sheet
+MOST = 600  # pictures on it: about 1.5 MB of photographs
+
+Pictures = Mapping[tuple[str, str], bytes]  # WebP by digest of the data and id: ids alone are not the same in every set
 
 
-def picture(item: int, data: Mapping[str, Any]) -> dict[str, Any]:
-    """Where a picture lies on the sheet, and what it is."""
-    x, y = item % ACROSS * THUMB, item // ACROSS * THUMB
-    return {
-        "name": data["names"][item],
-        "class": data["classes"][data["true"][item]],
-        "view": f"{x} {y} {THUMB} {THUMB}" if data["shown"][item] else f"0 -{THUMB} {THUMB} {THUMB}",
-        "row": item,
-    }
+class Sheet:
+    """Gives a picture its place when a figure asks for it, so that the page holds those it shows and each once.
 
-
-def sprite(items: list[str], thumbnails: Mapping[str, bytes]) -> str:
-    """All pictures on one sheet, 20 a row, in the order of the items, as a data URI; empty where there are none."""
-    if not any(item in thumbnails for item in items):
-        return ""
-    from PIL import Image
-
-    sheet = Image.new("RGB", (ACROSS * THUMB, -(-len(items) // ACROSS) * THUMB))
-    for place, item in enumerate(items):
-        if item in thumbnails:
-            with Image.open(io.BytesIO(thumbnails[item]), formats=["WEBP"]) as picture:
-                small = picture.convert("RGB").resize((THUMB, THUMB))
-                sheet.paste(small, (place % ACROSS * THUMB, place // ACROSS * THUMB))
-    file = io.BytesIO()
-    sheet.save(file, "WEBP", quality=85)
-    return "data:image/webp;base64," + base64.b64encode(file.getvalue()).decode()
-
-
-def row_rules(labels: Sequence[Mapping[str, Any]]) -> str:
-    """Style rules that give each class name the height of its rows.
-
-    >>> row_rules([{"rows": 50}, {"rows": 30}])
-    '.rows-50{flex:50}.rows-30{flex:30}'
+    >>> sheet = Sheet({("digest", "a"): b"", ("digest", "b"): b""})
+    >>> sheet.place("digest", "b"), sheet.place("digest", "a"), sheet.place("digest", "b"), sheet.place("other", "a")
+    (0, 1, 0, -1)
     """
-    return "".join(f".rows-{n}{{flex:{n}}}" for n in dict.fromkeys(int(label["rows"]) for label in labels))
+
+    def __init__(self, pictures: Pictures, most: int = MOST):
+        self._pictures, self._most = pictures, most
+        self._places: dict[tuple[str, str], int] = {}
+
+    def place(self, data: str, item: str) -> int:
+        """Where the picture of this data (digest) and id lies, from 0; -1 where there is none, or no room left."""
+        key = (data, item)
+        if key in self._pictures and key not in self._places and len(self._places) < self._most:
+            self._places[key] = len(self._places)
+        return self._places.get(key, -1)
+
+    def places(self, data: str, items: Sequence[str]) -> list[int]:
+        """Where these lie."""
+        return [self.place(data, item) for item in items]
+
+    @property
+    def height(self) -> int:
+        """Of the sheet in pixels; 0 where nothing is on it."""
+        return -(-len(self._places) // ACROSS) * THUMB
+
+    def uri(self) -> str:
+        """All pictures that have a place, as a data URI; empty where there are none."""
+        if not self._places:
+            return ""
+        from PIL import Image
+
+        sheet = Image.new("RGB", (ACROSS * THUMB, self.height))
+        for key, place in self._places.items():
+            with Image.open(io.BytesIO(self._pictures[key]), formats=["WEBP"]) as picture:
+                sheet.paste(picture.convert("RGB").resize((THUMB, THUMB)), (_left(place), _top(place)))
+        file = io.BytesIO()
+        sheet.save(file, "WEBP", quality=75, method=6)
+        return "data:image/webp;base64," + base64.b64encode(file.getvalue()).decode()
+
+
+def view(place: int) -> str:
+    """The part of the sheet that holds a picture, as a viewBox; one above it, where nothing is, for -1.
+
+    >>> view(21), view(-1)
+    ('64 64 64 64', '0 -64 64 64')
+    """
+    return f"{_left(place)} {_top(place)} {THUMB} {THUMB}" if place >= 0 else f"0 -{THUMB} {THUMB} {THUMB}"
+
+
+def _left(place: int) -> int:
+    return place % ACROSS * THUMB
+
+
+def _top(place: int) -> int:
+    return place // ACROSS * THUMB

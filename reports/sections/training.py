@@ -9,7 +9,9 @@ from typing import Any
 from reports.drawings.frame import Frame, limits, ticks
 from reports.drawings.lines import Series, lines
 from reports.drawings.marks import key
+from reports.sections.efficiency import efficiency_content
 from reports.sections.figure import Figure
+from reports.sections.section import Material, Section
 from reports.style import looks
 from reports.tables import to_csv
 
@@ -27,7 +29,15 @@ def training_records(manifests: Mapping[str, Manifest]) -> dict[str, Mapping[str
     return {name: t for name, t in found.items() if t and any(t["history"].values())}
 
 
-def training_section(manifests: Mapping[str, Manifest]) -> list[dict[str, Any]]:
+def training_section(m: Material) -> Section | None:
+    """Sample efficiency and loss curves; None where nothing was trained here."""
+    runs, efficiency = training_runs(m.first_stores), efficiency_content(m.first_stores)
+    figures = [*(run["figure"] for run in runs), *([efficiency["figure"]] if efficiency else [])]
+    content = {"runs": runs, "efficiency": efficiency}
+    return Section("training", "Training", content, {f.key: f.csv for f in figures}) if runs else None
+
+
+def training_runs(manifests: Mapping[str, Manifest]) -> list[dict[str, Any]]:
     """A figure and the settings of each."""
     look = looks(manifests)
     found = []

@@ -23,8 +23,7 @@
   };
   const draw = (svg, item) => {
     if (!svg) return;
-    const view = b.shown[item] ? `${(item % 20) * 32} ${Math.floor(item / 20) * 32} 32 32` : "0 -32 32 32";
-    set(svg, { viewBox: view, "aria-label": b.names[item], "data-item": b.names[item] });
+    set(svg, { viewBox: view(b.places[item]), "aria-label": b.names[item], "data-item": b.names[item] });
   };
   const show = (next) => {
     row = Math.max(0, Math.min(n - 1, next));

@@ -14,6 +14,9 @@ const button = (text, act) => {
   return b;
 };
 
+// the part of the sheet of pictures where one lies; -1 has none
+const view = (place) => (place < 0 ? "0 -64 64 64" : `${(place % 20) * 64} ${Math.floor(place / 20) * 64} 64 64`);
+
 // light or dark, other than the system says
 (() => {
   const dark = () => (root.dataset.theme || (matchMedia("(prefers-color-scheme: dark)").matches ? "dark" : "light")) === "dark";

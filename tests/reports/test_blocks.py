@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import dataclasses
 import io
 
 import numpy as np
@@ -11,9 +12,9 @@ from PIL import Image
 
 from relic_eval.results import read_results
 from relic_eval.store import find_stores, read_thumbnails
-from reports.sections.blocks import blocks_section, colour_scale, read_blocks
+from reports.sections.blocks import blocks_content, colour_scale, picture, read_blocks
 from reports.sections.choose import shown
-from reports.sections.sheet import THUMB, picture, sprite
+from reports.sections.sheet import THUMB, Sheet, view
 
 
 def thumbnail(rng):
@@ -22,26 +23,49 @@ def thumbnail(rng):
     return file.getvalue()
 
 
+def on_the_sheet(uri, place):
+    """The colour in the middle of a place."""
+    x, y, width, height = (int(v) for v in view(place).split())
+    assert (width, height) == (THUMB, THUMB)
+    sheet = Image.open(io.BytesIO(base64.b64decode(uri.split(",")[1]))).convert("RGB")
+    return np.array(sheet.getpixel((x + THUMB // 2, y + THUMB // 2)))
+
+
 def test_every_picture_of_the_sheet_is_in_its_place():
     rng = np.random.default_rng(0)
-    thumbnails = {str(name): thumbnail(rng) for name in range(45)}
-    sheet = Image.open(io.BytesIO(base64.b64decode(sprite(list(thumbnails), thumbnails).split(",")[1]))).convert("RGB")
-    data = {"names": list(thumbnails), "classes": ["a"], "true": [0] * 45, "shown": [1] * 45}
-    for place, content in enumerate(thumbnails.values()):
-        x, y, width, height = (int(v) for v in picture(place, data)["view"].split())
-        assert (width, height) == (THUMB, THUMB)
-        expected = Image.open(io.BytesIO(content)).convert("RGB").getpixel((14, 14))
-        found = sheet.getpixel((x + THUMB // 2, y + THUMB // 2))
-        assert np.abs(np.array(expected) - np.array(found)).max() < 16
+    pictures = {(data, str(name)): thumbnail(rng) for data in ("one set", "another") for name in range(25)}
+    sheet = Sheet(pictures)
+    asked = rng.permutation(50)
+    places = {tuple(key): sheet.place(*key) for key in np.array([*pictures])[asked].tolist()}
+    assert sorted(places.values()) == list(range(50))
+    assert sheet.height == 3 * THUMB
+    uri = sheet.uri()
+    for key, place in places.items():  # ids are those of both sets
+        expected = Image.open(io.BytesIO(pictures[key])).convert("RGB").getpixel((14, 14))
+        assert np.abs(np.array(expected) - on_the_sheet(uri, place)).max() < 16
+
+
+def test_a_full_sheet_keeps_what_it_has():
+    sheet = Sheet({("data", str(name)): b"" for name in range(5)}, most=2)
+    assert sheet.places("data", ["3", "1", "0", "3"]) == [0, 1, -1, 0]
+    assert Sheet({}).uri() == ""
 
 
 def test_a_picture_that_is_missing_is_not_another(shifted_results):
     blocks = read_blocks(shown(shifted_results, "blocks", ["supervised"]), ["supervised"])
     items = blocks[0].result.cell.predictions["item"].tolist()
-    section = blocks_section(blocks, {items[3]: thumbnail(np.random.default_rng(0))})
-    views = [picture(row, section["data"])["view"] for row in range(len(items))]
-    assert views[3] == f"{3 * THUMB} 0 {THUMB} {THUMB}"
+    data, one = blocks[0].result.about["data"]["test"], thumbnail(np.random.default_rng(0))
+    content = blocks_content(blocks, Sheet({(data, items[3]): one, ("another set", items[4]): one}))
+    views = [picture(row, content["data"])["view"] for row in range(len(items))]
+    assert views[3] == f"0 0 {THUMB} {THUMB}"
     assert set(views[:3] + views[4:]) == {f"0 -{THUMB} {THUMB} {THUMB}"}
+
+
+def test_squares_are_of_the_same_pictures_not_of_the_same_ids(shifted_results):
+    cells = shown(shifted_results, "blocks", ["supervised", "byol"])
+    about = {**cells[1].about, "data": {**cells[1].about["data"], "test": "other pictures by the same ids"}}
+    cells[1] = dataclasses.replace(cells[1], about=about)
+    assert [b.encoder for b in read_blocks(cells, ["supervised", "byol"])] == ["supervised", "pixels"]
 
 
 def test_all_squares_have_one_colour_scale_and_one_order_of_rows(shifted_results):
@@ -53,13 +77,13 @@ def test_all_squares_have_one_colour_scale_and_one_order_of_rows(shifted_results
     low, high = colour_scale(blocks)
     everything = np.concatenate([b.relative_NK.ravel() for b in blocks])
     assert 0.88 < np.mean((everything >= low) & (everything <= high)) <= 1
-    section = blocks_section(blocks, {})
+    section = blocks_content(blocks)
     assert f"≤ {low:.1f}" in section["scale"]
     assert f"≥ {high:.1f}" in section["scale"]
 
 
 def test_thick_lines_part_superclasses_and_thin_ones_classes(shifted_results):
-    section = blocks_section(read_blocks(shown(shifted_results, "blocks", ["byol"]), ["byol"]), {})
+    section = blocks_content(read_blocks(shown(shifted_results, "blocks", ["byol"]), ["byol"]))
     n = section["n"]
     ends = np.cumsum([label["rows"] for label in section["labels"]])[:-1].tolist()
     kinds = [

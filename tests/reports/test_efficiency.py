@@ -19,7 +19,7 @@ from relic_eval.run import evaluate
 from relic_eval.training import train
 from reports.figures.sample_efficiency import mean_over_seeds, sample_efficiency_figure
 from reports.figures.style import save
-from reports.sections.efficiency import efficiency_section, monitored
+from reports.sections.efficiency import efficiency_content, monitored
 from reports.style import looks
 from reports.write import write_report
 
@@ -54,7 +54,7 @@ QUICK = rows([0.5, 0.62, 0.8, 0.9], cost=3e9)
 
 
 def test_the_table_has_the_first_measurement_that_reaches_what_two_reach():
-    section = efficiency_section(manifests(byol=SLOW, relicv2=QUICK, simclr=rows([0.3, 0.4]), pixels=None))
+    section = efficiency_content(manifests(byol=SLOW, relicv2=QUICK, simclr=rows([0.3, 0.4]), pixels=None))
     table = section["table"]
     assert (table["value"], table["first"]) == ("70", "RELICv2")
     assert table["heads"] == ["Steps", "Images seen", "Views seen", "FLOPs, 10¹²"]
@@ -70,25 +70,25 @@ def test_the_table_has_the_first_measurement_that_reaches_what_two_reach():
 
 
 def test_who_gets_there_with_as_many_images_is_named_together():
-    title = efficiency_section(manifests(byol=SLOW, relicv2=rows([0.4, 0.5, 0.6, 0.7], cost=2e9)))["figure"].title
+    title = efficiency_content(manifests(byol=SLOW, relicv2=rows([0.4, 0.5, 0.6, 0.7], cost=2e9)))["figure"].title
     assert title.endswith("BYOL and RELICv2 reach 70% within 2,560 images seen")
-    assert efficiency_section(manifests(byol=SLOW))["figure"].title.endswith(
+    assert efficiency_content(manifests(byol=SLOW))["figure"].title.endswith(
         "BYOL reaches 70% within 2,560 images seen"
     )
 
 
 def test_a_value_that_is_given_is_taken():
-    table = efficiency_section(manifests(byol=SLOW, relicv2=QUICK), 0.5)["table"]
+    table = efficiency_content(manifests(byol=SLOW, relicv2=QUICK), 0.5)["table"]
     assert [row["cells"][0][0] for row in table["rows"]] == ["10", "20"]
     assert table["at_once"] == "RELICv2"
-    assert efficiency_section(manifests(byol=SLOW), 0.95)["table"] is None
+    assert efficiency_content(manifests(byol=SLOW), 0.95)["table"] is None
 
 
 def test_what_was_measured_is_said():
-    note = efficiency_section(manifests(byol=SLOW, supervised=rows([0.3], n=80)))["figure"].note
+    note = efficiency_content(manifests(byol=SLOW, supervised=rows([0.3], n=80)))["figure"].note
     assert "(n = 50 to 80), which the encoder has seen too, Supervised with their labels." in note
     assert "Measured every 10 steps. One run each: no intervals." in note
-    assert "without labels" in efficiency_section(manifests(byol=SLOW))["figure"].note
+    assert "without labels" in efficiency_content(manifests(byol=SLOW))["figure"].note
 
 
 def test_only_encoders_that_were_measured_are_shown_and_missing_numbers_are_passed_over():
@@ -96,8 +96,8 @@ def test_only_encoders_that_were_measured_are_shown_and_missing_numbers_are_pass
     partial = [{k: v for k, v in SLOW[0].items() if k != "flops"}, lost, {**SLOW[2], "knn": math.nan}]
     found = manifests(byol=partial, relicv2=[lost], supervised=[], pixels=None)
     assert list(monitored(found)) == ["byol"]
-    assert efficiency_section(manifests(supervised=[], pixels=None)) is None
-    section = efficiency_section(found)
+    assert efficiency_content(manifests(supervised=[], pixels=None)) is None
+    section = efficiency_content(found)
     assert section["table"]["rows"][0]["cells"][0] == ("30", "")
     # points of the linear probe over steps, images and views, where both rows have them, and over FLOPs, where one has
     lines = [len(p.split()) for p in re.findall(r'polyline points="([^"]+)"', section["figure"].drawing)]
@@ -106,7 +106,7 @@ def test_only_encoders_that_were_measured_are_shown_and_missing_numbers_are_pass
 
 def test_points_lie_where_the_numbers_say():
     """Over steps in the first panel: equal distances upwards for equal steps in accuracy, and to the right for equal ratios."""
-    drawing = efficiency_section(manifests(byol=rows([0.2, 0.4, 0.6, 0.8, 0.9, 0.9, 0.9, 0.9, 0.9, 0.9])))[
+    drawing = efficiency_content(manifests(byol=rows([0.2, 0.4, 0.6, 0.8, 0.9, 0.9, 0.9, 0.9, 0.9, 0.9])))[
         "figure"
     ].drawing
     first = re.search(r'polyline points="([^"]+)"', drawing).group(1)
@@ -119,12 +119,12 @@ def test_points_lie_where_the_numbers_say():
 def test_an_encoder_looks_as_it_does_elsewhere_on_the_page():
     """Two names that would both like one look: who is not measured keeps its own."""
     found = manifests(mine=SLOW, ab=None, ba=None, byol=QUICK)
-    drawing = efficiency_section(found)["figure"].drawing
+    drawing = efficiency_content(found)["figure"].drawing
     assert all(f'stroke="{looks(found)[name].colour}"' in drawing for name in ("mine", "byol"))
 
 
 def test_numbers_are_in_the_data_as_they_are():
-    text = efficiency_section(manifests(byol=SLOW, relicv2=QUICK[:1]))["figure"].csv
+    text = efficiency_content(manifests(byol=SLOW, relicv2=QUICK[:1]))["figure"].csv
     read = list(csv.DictReader(io.StringIO(text)))
     assert [(r["encoder"], int(r["step"]), float(r["linear"])) for r in read] == [
         ("byol", 10, 0.4), ("byol", 20, 0.5), ("byol", 30, 0.6), ("byol", 40, 0.7), ("relicv2", 10, 0.5)

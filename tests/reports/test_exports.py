@@ -20,7 +20,7 @@ from relic_eval.records import Cell, Measurement
 from reports.exports import board_parquet, task_results, write_task_results
 from reports.figures.leaderboard import leaderboard_figure
 from reports.latex import board_latex, escaped
-from reports.sections.board import board_section
+from reports.sections.board import board_content
 from reports.tables import board_csv, board_text
 from reports.terminal import parts, show_board
 
@@ -224,7 +224,7 @@ def test_what_latex_would_read_is_escaped():
 
 
 def test_the_page_names_metrics_and_says_what_holds_over_all_columns(board):
-    section = board_section(board, [], COSTS)
+    section = board_content(board, [], COSTS)
     assert [c["metric"] for c in section["columns"]] == ["", "mean per class"] * 3
     over = {o["title"]: o for o in section["over"]}
     assert over["other"]["measured"] == "5 of 6"

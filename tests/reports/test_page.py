@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import dataclasses
 import hashlib
 import itertools
 import json
@@ -16,18 +17,16 @@ from relic_eval.cells import write_failure
 from relic_eval.intake import import_arrays
 from relic_eval.results import read_results
 from relic_eval.run import evaluate
-from relic_eval.store import find_stores, read_manifest
+from reports.material import read_material
 from reports.page import to_html
+from reports.sections.section import Material
 from reports.write import write_report
 
 EVIL = '</script><img src=x onerror="window.marker=1">'
 
 
 def page_of(folder, **options):
-    results, stores = read_results(folder), {}
-    for store in find_stores(folder):
-        stores.setdefault(store.encoder, []).append(read_manifest(store.path))
-    return to_html(results, make_board(results), **{"stores": stores, "thumbnails": {}} | options)
+    return to_html(dataclasses.replace(read_material(folder), **options))
 
 
 def test_the_page_needs_nothing_else_and_is_the_same_twice(shifted_folder):
@@ -153,7 +152,7 @@ def test_a_missing_cell_is_empty_and_says_why(shifted_folder, visit, tmp_path):
     results = [r for r in read_results(shifted_folder) if (r.encoder, r.protocol) != ("byol", "fewshot-5")]
     failures = [{"encoder": "byol", "task": "fashion", "protocol": "fewshot-5", "error": "too few rows."}]
     file = tmp_path / "page.html"
-    file.write_text(to_html(results, make_board(results), stores={}, thumbnails={}, failures=failures))
+    file.write_text(to_html(Material(results, make_board(results), failures=failures)))
     page, faults = visit(file)
     hint = page.locator("td.empty .hint").first
     assert hint.get_attribute("aria-label") == "Missing: too few rows."

@@ -16,12 +16,12 @@ from relic_eval.results import read_results
 from reports.drawings.frame import Frame, spread, ticks
 from reports.sections.choose import shifts
 from reports.sections.confusion import confusion_figure, shares
-from reports.sections.distances import density, distances_section
-from reports.sections.measures import measures_section
+from reports.sections.distances import density, distances_content
+from reports.sections.measures import measure_tables
 from reports.sections.probes import penalty_figure, votes_figure
-from reports.sections.provenance import commands, provenance_section
+from reports.sections.provenance import commands, provenance_content
 from reports.sections.shifts import few_labels_figure, kept, shifted_figure, shifted_pairs
-from reports.sections.training import training_section
+from reports.sections.training import training_runs
 from reports.style import OTHERS, looks, title
 
 ORDER = ["supervised", "byol", "pixels"]
@@ -136,7 +136,7 @@ def test_a_probe_without_an_error_says_so():
 
 def test_the_baseline_is_drawn_first_and_names_stand_in_the_order_of_medians(shifted_results):
     cells = [r for r in shifted_results if (r.task, r.protocol) == ("fashion", "discriminability")]
-    drawing = distances_section(cells, "pixels")["figures"][0].drawing
+    drawing = distances_content(cells, "pixels")["figures"][0].drawing
     strokes = re.findall(r'<polyline [^>]*stroke="(#\w+)"', drawing)
     look = looks(ORDER)
     assert strokes[0] == look["pixels"].colour
@@ -155,7 +155,7 @@ def test_outlines_hold_all_images_but_the_outermost(shifted_results):
 
 def test_best_and_worst_classes_are_those_of_the_cells(shifted_results):
     cells = [r for r in shifted_results if (r.task, r.protocol) == ("fashion", "discriminability")]
-    table = distances_section(cells, None)["table"]
+    table = distances_content(cells, None)["table"]
     for row, cell in zip(table, cells, strict=True):
         ratios = {m.params["class"]: m.value for m in cell.cell.rows if "class" in m.params}
         assert row["best"] == max(ratios.items(), key=lambda c: c[1])
@@ -182,11 +182,11 @@ MANIFEST = {
 
 
 def test_losses_are_named_with_the_whole_first():
-    (section,) = training_section({"relicv2": MANIFEST})
+    (section,) = training_runs({"relicv2": MANIFEST})
     assert section["figure"].title == "RELICv2: loss 2.50 at the start, 1.25 after 20 steps"
     assert section["figure"].csv.splitlines()[1] == "loss,0,2.5"
     assert ">contrastive<" in section["figure"].drawing
-    assert training_section({"pixels": {**MANIFEST, "encoder": {"training": None}}}) == []
+    assert training_runs({"pixels": {**MANIFEST, "encoder": {"training": None}}}) == []
 
 
 @pytest.mark.parametrize("method", sorted(METHODS))
@@ -235,7 +235,7 @@ def test_unreadable_pictures_and_doubtful_fits_are_told(shifted_results):
         for r in shifted_results
     ]
     doubtful[0] = dataclasses.replace(doubtful[0], about={**doubtful[0].about, "unreadable": ["train/p3"]})
-    section = provenance_section(doubtful, {"relicv2": [MANIFEST]}, [], None)
+    section = provenance_content(doubtful, {"relicv2": [MANIFEST]}, [], None)
     assert section["unreadable"][1:] == [
         {
             "encoder": title(doubtful[0].encoder),
@@ -256,7 +256,7 @@ def test_no_cell_no_figure(make):
 def test_protocols_that_no_figure_shows_stand_in_tables(digits_page):
     out = digits_page.parent.parent
     results = read_results(out)
-    (table,) = measures_section(results, ["random", "pixels"])
+    (table,) = measure_tables(results, ["random", "pixels"])
     assert (table["protocol"], table["heads"][0], len(table["heads"])) == ("spectrum", "RankMe", 7)
     assert [row["title"] for row in table["rows"]] == ["Random initialisation", "Pixels"]
     rank = next(r for r in results if (r.encoder, r.protocol) == ("pixels", "spectrum")).cell.rows[0].value
@@ -287,7 +287,7 @@ def test_a_table_says_what_is_missing_and_keeps_the_chosen_vote():
         "robust": whole,
     }
     results = [Result("mine", "t", protocol, Cell(rows), about) for protocol, rows in made.items()]
-    tables = {t["protocol"]: (t["heads"], t["rows"][0]["values"]) for t in measures_section(results, ["mine"])}
+    tables = {t["protocol"]: (t["heads"], t["rows"][0]["values"]) for t in measure_tables(results, ["mine"])}
     assert tables == {
         "knn-dino": (["top-1, %"], [("50.0", "10.0 to 90.0")]),
         "retrieval": (["recall, %, k = 5"], [("25.0", "20.0 to 30.0")]),
