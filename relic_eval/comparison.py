@@ -48,9 +48,10 @@ class Comparison:
 
     def figures(self) -> dict[str, Figure]:
         """Every figure by name."""
-        from reports.write import figures
+        from reports.figures.table import figures
+        from reports.sections.section import Material
 
-        return figures(list(self.results), self.board, {})
+        return figures(Material(self.results, self.board))
 
     def report(self) -> Path:
         """Write the page beside the cells; returns it."""
