@@ -7,6 +7,7 @@ from benchmarks import (
     decoding,
     distances,
     neighbours,
+    page,
     path,
     quickstart,
     saliency,
@@ -40,5 +41,6 @@ CLAIMS = {
     "T7": Claim("torch.compile", training.compiled),
     "B1": Claim("mini suite, cold, refitted, and again (B1 to B3)", transfer.suite),
     "B4": Claim("pictures a second", transfer.throughput),
+    "L1": Claim("the page (L1, L2, L5, L6)", page.page),
     "S1": Claim("saliency masks", saliency.masks),
 }

@@ -38,13 +38,14 @@ const view = (place) => (place < 0 ? "0 -64 64 64" : `${(place % 20) * 64} ${Mat
 
 // the numbers and the drawing of a figure as files
 (() => {
-  const save = (text, type, name) => {
+  const save = (blob, name) => {
     const a = make("a");
-    a.href = URL.createObjectURL(new Blob([text], { type }));
+    a.href = URL.createObjectURL(blob);
     a.download = name;
     a.click();
     setTimeout(() => URL.revokeObjectURL(a.href), 1000);
   };
+  const saveText = (text, type, name) => save(new Blob([text], { type }), name);
   // text that a spreadsheet would run is quoted
   const field = (v) => {
     const text = typeof v === "string" && /^[=+\-@\t\r]/.test(v) ? `'${v}` : String(v);
@@ -90,12 +91,40 @@ const view = (place) => (place < 0 ? "0 -64 64 64" : `${(place % 20) * 64} ${Mat
     all.prepend(style, element("rect", { x: 0, y: size[1], width: size[2], height: size[3], fill: "#fff" }));
     return new XMLSerializer().serializeToString(all);
   };
+  // at twice the size of the drawing
+  const savePixels = (text, name) => {
+    const image = new Image();
+    image.onload = () => {
+      const canvas = make("canvas");
+      [canvas.width, canvas.height] = [2 * image.width, 2 * image.height];
+      canvas.getContext("2d").drawImage(image, 0, 0, canvas.width, canvas.height);
+      canvas.toBlob((blob) => save(blob, name), "image/png");
+    };
+    image.src = `data:image/svg+xml;charset=utf-8,${encodeURIComponent(text)}`;
+  };
+  const records = (csv) => {
+    const rows = [[]], number = /^-?(0|[1-9]\d*)(\.\d+)?(e[+-]?\d+)?$/i;
+    for (const [, quoted, plain, end] of csv.matchAll(/(?:"((?:[^"]|"")*)"|([^,\r\n"]*))(,|\r?\n|$)/g)) {
+      const text = quoted === undefined ? plain : quoted.replaceAll('""', '"');
+      rows.at(-1).push(quoted === undefined && number.test(text) ? Number(text) : text === "" ? null : text);
+      if (end !== ",") rows.push([]);
+    }
+    const [names, ...lines] = rows.filter((row) => row.length > 1 || (row[0] ?? null) !== null);
+    return lines.map((line) => Object.fromEntries(names.map((name, place) => [name, line[place] ?? null])));
+  };
   for (const figure of document.querySelectorAll("figure[data-csv]")) {
     const name = figure.dataset.csv, tools = figure.querySelector(":scope > .tools");
-    const csv = () => save(name === "blocks" ? neighbours() : data.csv[name], "text/csv;charset=utf-8", `${name}.csv`);
+    const csv = () => (name === "blocks" ? neighbours() : data.csv[name]);
     const label = figure.querySelector("h3").textContent;
-    const add = (b, what) => { b.setAttribute("aria-label", `${b.textContent}: ${label}`); tools.append(b); };
-    add(button("Data (CSV)", csv));
-    if (figure.querySelector(".plot")) add(button("Figure (SVG)", () => save(picture(figure), "image/svg+xml", `${name}.svg`)));
+    const add = (text, act) => {
+      const b = button(text, act);
+      b.setAttribute("aria-label", `${text}: ${label}`);
+      tools.append(b);
+    };
+    add("Data (CSV)", () => saveText(csv(), "text/csv;charset=utf-8", `${name}.csv`));
+    add("Data (JSON)", () => saveText(JSON.stringify(records(csv()), null, 1), "application/json", `${name}.json`));
+    if (!figure.querySelector(".plot")) continue;
+    add("Figure (SVG)", () => saveText(picture(figure), "image/svg+xml", `${name}.svg`));
+    add("Figure (PNG)", () => savePixels(picture(figure), `${name}.png`));
   }
 })();

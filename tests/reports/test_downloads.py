@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import csv
 import io
+import json
 from xml.etree import ElementTree
 
 import pytest
+from PIL import Image
 
 from relic_eval.results import read_results
 from reports.write import write_report
@@ -87,4 +89,47 @@ def test_the_squares_are_saved_together_with_names_and_scale(digits_page, visit)
     words = {e.text for e in drawing.iter("{http://www.w3.org/2000/svg}text")}
     assert {"Pixels", "Random initialisation"} <= words
     assert any(w.startswith("≤") for w in words)
+    assert faults == []
+
+
+@pytest.mark.parametrize("figure", ["#outlines", "#penalty"])
+def test_the_json_of_a_figure_is_its_csv(shifted_folder, visit, figure):
+    page, faults = visit(write_report(shifted_folder), accept_downloads=True)
+    _, text = saved(page, figure, "CSV")
+    name, records = saved(page, figure, "JSON")
+    assert name == f"{figure[1:]}.json"
+    expected = [{k: _plain(v) for k, v in row.items()} for row in csv.DictReader(io.StringIO(text))]
+    assert json.loads(records) == expected
+    assert faults == []
+
+
+def _plain(text):
+    try:
+        return float(text)
+    except ValueError:
+        return text or None
+
+
+def test_the_json_of_names_with_commas_quotes_and_breaks(shifted_folder, visit):
+    page, _ = visit(write_report(shifted_folder), accept_downloads=True)
+    hard = 'a,name\n"a ""quoted"", one",\n,007\n"two\nlines",-1.5e-3\n'
+    page.evaluate("text => { data.csv.outlines = text; }", hard)
+    _, text = saved(page, "#outlines", "JSON")
+    assert json.loads(text) == [
+        {"a": 'a "quoted", one', "name": None},
+        {"a": None, "name": "007"},
+        {"a": "two\nlines", "name": -0.0015},
+    ]
+
+
+def test_the_png_of_a_figure_is_its_drawing_at_twice_the_size(shifted_folder, visit):
+    page, faults = visit(write_report(shifted_folder), accept_downloads=True)
+    with page.expect_download() as waiting:
+        page.locator("#outlines .tools button", has_text="PNG").click()
+    assert waiting.value.suggested_filename == "outlines.png"
+    with Image.open(waiting.value.path(), formats=["PNG"]) as picture:
+        size, colours = picture.size, {c[:3] for _, c in picture.convert("RGB").getcolors(1 << 20)}
+    box = page.locator("#outlines .plot").first.get_attribute("viewBox").split()
+    assert size == (2 * int(float(box[2])), 2 * int(float(box[3])))
+    assert {(255, 255, 255), (0, 158, 115)} <= colours  # paper, and the green of the supervised encoder
     assert faults == []
