@@ -56,6 +56,11 @@ def shifted_folder(tmp_path_factory):
 
 
 @pytest.fixture(scope="session")
+def shifted_page(shifted_folder):
+    return write_report(shifted_folder)
+
+
+@pytest.fixture(scope="session")
 def shifted_results(shifted_folder):
     return read_results(shifted_folder)
 
@@ -97,3 +102,18 @@ def visit(browser):
     yield go
     for context in opened:
         context.close()
+
+
+@pytest.fixture(scope="session")
+def violations():
+    """What axe finds against WCAG 2.1 AA and good practice: rules with their places."""
+    from axe_playwright_python.sync_playwright import Axe
+
+    tags = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "best-practice"]
+    options = {"runOnly": {"type": "tag", "values": tags}, "resultTypes": ["violations"]}
+
+    def found(page):
+        every = Axe().run(page, options=options).response["violations"]
+        return [(v["id"], [n["html"][:200] for n in v["nodes"]][:3], v["nodes"][0]["failureSummary"]) for v in every]
+
+    return found
