@@ -38,12 +38,12 @@ def run(out, encoders, classes, per_class=12, protocols=PROTOCOLS, superclasses=
 @pytest.fixture(scope="session")
 def hard_run(tmp_path_factory):
     out = tmp_path_factory.mktemp("hard")
-    assert run(out, ["byol", EVIL, "supervised"], HARD, superclasses={n: EVIL for n in HARD}).failed == 0
+    assert run(out, ["byol", EVIL, "supervised"], HARD, superclasses=dict.fromkeys(HARD, EVIL)).failed == 0
     return out
 
 
 @pytest.fixture
-def looked_at(violations):
+def looked_at(visit, violations):
     """Open a page, unfold all, and see that it is inert and laid out."""
 
     def look(file, width, scheme="light"):
