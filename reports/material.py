@@ -19,7 +19,7 @@ def read_material(
 
     Raises DataError where there is no cell, UnknownNameError for a name that no cell has.
     """
-    board, results, missing = read_board(out, encoders=encoders, tasks=tasks, baseline=baseline)
+    board, results, missing = read_board(out, encoders=encoders, tasks=tasks, baseline=baseline, needed=False)
     names = dict.fromkeys([*(row.encoder for row in board.rows), *(r.encoder for r in results)])
     return Material(results, board, *_stores(out, list(names)), missing, read_commands(out))
 

@@ -45,6 +45,8 @@ def statements(board: Board, failures: Sequence[Mapping[str, str]], shift: str =
 
 def _leader(board: Board) -> str:
     ranked = [row for row in board.rows if row.rank is not None]
+    if board.rows and not board.columns:
+        return "No accuracy was measured, so there is no board and none leads."
     if not ranked:
         return "No encoder has a result in every column, so none leads." if board.rows else ""
     best, rest, name = ranked[0], ranked[1:], title(ranked[0].encoder)

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from relic_eval.board.changes import Values, differences, entries, rows
-from relic_eval.board.records import Board, Column
+from relic_eval.board.records import Board, Column, Row
 from relic_eval.cells import Result, read_failures
 from relic_eval.errors import ArgumentError, DataError, UnknownNameError
 from relic_eval.pairing import alike, finest_strata, metric_of
@@ -88,6 +88,11 @@ def _fits(result: Result) -> bool:
     return (cell.predictions or cell.overlaps) is not None and cell.rows[0].metric in METRICS
 
 
+def _without_columns(results: Sequence[Result]) -> Board:
+    rows = [Row(name, (), None, None, None, None, None, 0, False) for name in sorted({r.encoder for r in results})]
+    return Board(None, (), tuple(rows), ())
+
+
 def _column(result: Result) -> Column:
     about = result.about
     dataset = about.get("task_settings", {}).get("dataset", result.task)
@@ -114,11 +119,13 @@ def read_board(
     tasks: Sequence[str] = (),
     protocols: Sequence[str] = PROTOCOLS,
     baseline: str | None = None,
+    needed: bool = True,
 ) -> tuple[Board, list[Result], list[dict[str, str]]]:
     """The board of the cells under `out`, of these encoders and tasks or of all; those cells; and why others are missing.
 
     Where there is no linear probe, nearest neighbours stand on the board. Missing are those that failed, and those that were
-    made of other images than the baseline's (or than most).
+    made of other images than the baseline's (or than most). Where the cells hold no accuracy there is a DataError, or, where
+    the board is not `needed`, one without columns.
 
     >>> read_board(Path("/nowhere"))
     Traceback (most recent call last):
@@ -134,6 +141,8 @@ def read_board(
     ]
     if not any(r.protocol in protocols for r in results) and tuple(protocols) == PROTOCOLS:
         protocols = [p for p in ("knn",) if any(r.protocol == p for r in results)] or protocols
+    if not needed and not any(r.protocol in protocols and _fits(r) for r in results):
+        return _without_columns(results), results, [*failed, *apart]
     board = make_board(results, baseline=baseline, protocols=tuple(protocols))
     _warn_of_leaks(board)
     return board, results, [*failed, *apart]
