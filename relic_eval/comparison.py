@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from relic_eval.alike import make_alike
 from relic_eval.arrays import class_numbers, matrix
 from relic_eval.board import Board, make_board
 from relic_eval.cells import Result, read_failures
@@ -58,7 +59,7 @@ class Comparison:
         from reports.write import write_report
 
         names = [row.encoder for row in self.board.rows]
-        return write_report(self.out, baseline=self.board.baseline, encoders=names, tasks=[TASK])
+        return write_report(self.out, baseline=self.board.baseline, encoders=names, tasks=[TASK], measure=make_alike)
 
     def __repr__(self) -> str:
         from reports.tables import board_text

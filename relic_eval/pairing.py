@@ -57,6 +57,16 @@ def _images(result: Result) -> str:
     return digest_json([result.about["data"], test_items(result).tolist()])
 
 
+def first_task(places: Sequence[tuple[str, int]]) -> str | None:
+    """Of a task and its number of test images for each cell: the task of most cells, then of most images, then by name.
+
+    >>> first_task([("a", 5), ("b", 9), ("a", 5)]), first_task([])
+    ('a', None)
+    """
+    counts, tests = Counter(name for name, _ in places), dict(places)
+    return min(counts, key=lambda n: (-counts[n], -tests[n], n)) if counts else None
+
+
 def metric_of(result: Result) -> str:
     """The metric of the task of a cell: top1, mean_per_class, map11 or miou."""
     return str(result.about.get("task_settings", {}).get("metric", "top1"))

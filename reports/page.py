@@ -12,8 +12,11 @@ from typing import Any
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
+from reports.sections.alike import alike_section
 from reports.sections.blocks import blocks_section
 from reports.sections.board import board_section
+from reports.sections.data import data_section
+from reports.sections.differences import differences_section
 from reports.sections.distances import distances_section
 from reports.sections.measures import measures_section
 from reports.sections.provenance import provenance_section
@@ -32,8 +35,11 @@ SECTIONS: tuple[Callable[[Material], Section | None], ...] = (
     blocks_section,
     distances_section,
     why_section,
+    differences_section,
+    alike_section,
     measures_section,
     training_section,
+    data_section,
     provenance_section,
 )
 

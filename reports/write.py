@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,16 +15,25 @@ from relic_eval.store import find_stores, read_manifest
 
 
 def write_report(
-    out: Path, *, baseline: str | None = None, encoders: Sequence[str] = (), tasks: Sequence[str] = ()
+    out: Path,
+    *,
+    baseline: str | None = None,
+    encoders: Sequence[str] = (),
+    tasks: Sequence[str] = (),
+    measure: Callable[[Path, Sequence[str], Sequence[str]], None] | None = None,
 ) -> Path:
     """Make `out`/report/index.html with figures/ and tables/ beside it from the cells and stores; returns the page.
 
-    Of these encoders and tasks, or of all. Files that are not the report's own are carried over into the new folder.
+    Of these encoders and tasks, or of all. `measure(out, encoders, tasks)` may first leave under `out` what only a page asks for
+    and no cell holds. Files that are not the report's own are carried over into the new folder.
     """
     place, key = out / "report", report_key(out, [baseline, sorted(encoders), sorted(tasks)])
     if _whole(place, key):
         say("report: already there")
         return place / "index.html"
+    if measure is not None:
+        measure(out, encoders, tasks)
+        key = report_key(out, [baseline, sorted(encoders), sorted(tasks)])
     from relic_eval.board import costs_of
     from reports.figures.style import save
     from reports.figures.table import figures
@@ -75,6 +84,7 @@ def report_key(out: Path, asked: Sequence[Any]) -> str:
     manifests = [(s, read_manifest(s.path)) for s in stores]
     pictures = [f for s in stores if (f := s.path / "thumbnails.parquet").exists()]
     notes = [f for f in (out / "commands.json",) if f.exists()]
+    notes += sorted(f for kind in ("alike", "leaks") for f in out.glob(f"{kind}/**/{kind}.json"))
     here = Path(__file__).parent
     sources = [p for p in here.rglob("*") if p.suffix in (".py", ".html", ".css", ".js")]
     relic_eval = Path(code.__file__).parents[1]

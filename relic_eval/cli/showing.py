@@ -25,9 +25,10 @@ def report(
             f"expected a folder {out}, received {'a file' if out.exists() else 'nothing there'}. "
             f"'relic-eval quickstart --out {out}' makes one."
         )
+    from relic_eval.alike import make_alike
     from reports.write import write_report
 
-    print(write_report(out, baseline=baseline, encoders=encoder or (), tasks=task or ()))
+    print(write_report(out, baseline=baseline, encoders=encoder or (), tasks=task or (), measure=make_alike))
 
 
 @app.command(

@@ -51,8 +51,13 @@ def report(
     ...
     relic_eval.errors.DataError: /nowhere: expected cells, received none. ...
     """
+    from relic_eval.alike import make_alike
     from reports.write import write_report
 
     return write_report(
-        Path(out), baseline=baseline, encoders=several("encoders", encoders), tasks=several("tasks", tasks)
+        Path(out),
+        baseline=baseline,
+        encoders=several("encoders", encoders),
+        tasks=several("tasks", tasks),
+        measure=make_alike,
     )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
+from relic_eval import pairing
 from relic_eval.cells import Result
 
 SHIFTED = "-shifted"  # how the split of test images ends that were moved
@@ -16,9 +17,7 @@ def of_protocol(results: Iterable[Result], protocol: str, task: str | None) -> l
 
 def first_task(results: Iterable[Result], protocol: str) -> str | None:
     """The task shown first: that of most encoders, then of most test images, then by name."""
-    here = [r for r in results if r.protocol == protocol]
-    names, tests = [r.task for r in here], {r.task: r.about["counts"]["test"] for r in here}
-    return min(set(names), key=lambda n: (-names.count(n), -tests[n], n)) if names else None
+    return pairing.first_task([(r.task, r.about["counts"]["test"]) for r in results if r.protocol == protocol])
 
 
 def in_order(results: Iterable[Result], order: Sequence[str]) -> list[Result]:

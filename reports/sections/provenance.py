@@ -1,4 +1,4 @@
-"""What the page rests on: data, encoders, protocols, versions, failures, and the commands that make it again."""
+"""What the page rests on: digests, seeds, encoders, protocols, versions, failures, and the commands that make it again."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from typing import Any
 from relic_eval.cells import Result
 from relic_eval.commands import Command
 from relic_eval.data.registry import is_known
+from reports.sections.data import tasks
 from reports.sections.section import Material, Section
 from reports.style import title
 
@@ -18,7 +19,7 @@ Manifest = Mapping[str, Any]
 def provenance_section(m: Material) -> Section:
     """Every table of the section."""
     content = provenance_content(m.results, m.stores, m.failures, m.board.baseline, m.asked)
-    return Section("provenance", "Data and provenance", content)
+    return Section("provenance", "Provenance", content)
 
 
 def provenance_content(
@@ -30,19 +31,8 @@ def provenance_content(
 ) -> dict[str, Any]:
     """Every table of the section."""
     return {
-        "tasks": tasks(results),
+        "tasks": list(tasks(results).values()),
         "encoders": [_encoder(name, found) for name, found in stores.items()],
-        "unreadable": [
-            {
-                "encoder": title(name),
-                "data": f"{m['data']['name']} {m['data']['split']}",
-                "pictures": m["data"]["unreadable"],
-            }
-            for name, found in stores.items()
-            for m in found
-            if m["data"]["unreadable"]
-        ]
-        + _unread(results),
         "protocols": [
             {
                 "name": name,
@@ -61,31 +51,6 @@ def provenance_content(
         "commands": commands(stores, baseline, asked),
         "cells": len(results),
     }
-
-
-def _unread(results: Sequence[Result]) -> list[dict[str, Any]]:
-    """What cells without a store, those of networks that are trained further, left out."""
-    return [
-        {"encoder": title(r.encoder), "data": f"{r.task}, {r.protocol}", "pictures": r.about["unreadable"]}
-        for r in results
-        if r.about.get("unreadable")
-    ]
-
-
-def tasks(results: Sequence[Result]) -> list[dict[str, Any]]:
-    """Counts, splits and digests of each task, once."""
-    found: dict[str, dict[str, Any]] = {}
-    for r in results:
-        settings, counts = r.about["task_settings"], r.about["counts"]
-        found[r.task] = {
-            "title": settings["title"],
-            "splits": f"{settings['dataset']}: {settings['train']} / {settings['test']}",
-            "classes": max(len(r.about["classes"]), found.get(r.task, {}).get("classes", 0)),
-            "counts": max(counts, found.get(r.task, {}).get("counts", counts), key=lambda its: its["test"]),
-            "seed": settings["seed"],
-            "digests": (r.about["data"]["train"], r.about["data"]["test"]),
-        }
-    return [found[name] for name in sorted(found, key=lambda n: (-found[n]["counts"]["test"], n))]
 
 
 def versions(results: Sequence[Result]) -> list[tuple[str, str]]:
@@ -109,7 +74,6 @@ def _encoder(name: str, found: Sequence[Manifest]) -> dict[str, Any]:
         else "",
         "seed": training["config"].get("seed", "") if training else "",
         "stores": [(f"{m['data']['name']} {m['data']['split']}", m["content"], m["rows"]) for m in found],
-        "unreadable": sum(len(m["data"]["unreadable"]) for m in found),
     }
 
 

@@ -7,9 +7,11 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
+from relic_eval.alike import Alike
 from relic_eval.board import Board
 from relic_eval.cells import Result
 from relic_eval.commands import Command
+from relic_eval.data.leaks import Leaks
 from reports.sections.sheet import Sheet
 from reports.style import Look, looks
 
@@ -26,6 +28,8 @@ class Material:
     sheet: Sheet = field(default_factory=lambda: Sheet({}))
     failures: Sequence[Mapping[str, str]] = ()  # of cells: encoder, task, protocol, error
     asked: Sequence[Command] = ()  # the grids that were asked for
+    alike: Sequence[Alike] = ()  # how alike the encoders are, by task
+    leaks: Sequence[Leaks] = ()  # pictures that are tested and trained on
 
     @cached_property
     def order(self) -> tuple[str, ...]:

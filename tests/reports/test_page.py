@@ -53,7 +53,7 @@ def test_every_link_within_the_page_has_its_place(shifted_folder):
     places = re.findall(r' id="([^"]+)"', page)
     assert len(places) == len(set(places))
     linked = set(re.findall(r'href="#([^"]+)"', page))
-    assert {"board", "blocks", "distances", "why", "shifted", "provenance"} <= linked
+    assert {"board", "blocks", "distances", "why", "shifted", "differences", "alike", "sets", "provenance"} <= linked
     assert linked - {"sheet"} <= set(places)
 
 

@@ -13,7 +13,7 @@ from relic_eval.encoders.load import find_encoder
 from relic_eval.grid import transfer
 from relic_eval.results import read_results
 from relic_eval.run import evaluate
-from reports.sections.provenance import tasks
+from reports.sections.data import tasks
 from reports.write import write_report
 
 GRID = ["pixels", "--data", "digits", "--protocol", "linear-byol", "--protocol", "knn", "--protocol", "robust"]
@@ -43,5 +43,5 @@ def test_what_a_grid_made_is_made_again_by_its_own_words(made):
 
 def test_a_task_is_counted_where_all_its_pictures_test(made):
     counts = {r.protocol: r.about["counts"]["test"] for r in read_results(made)}
-    (task,) = tasks(read_results(made))
+    (task,) = tasks(read_results(made)).values()
     assert counts["robust"] < counts["knn"] == task["counts"]["test"]

@@ -16,6 +16,7 @@ from relic_eval.results import read_results
 from reports.drawings.frame import Frame, spread, ticks
 from reports.sections.choose import shifts
 from reports.sections.confusion import confusion_figure, shares
+from reports.sections.data import unreadable
 from reports.sections.distances import density, distances_content
 from reports.sections.measures import measure_tables
 from reports.sections.probes import penalty_figure, votes_figure
@@ -236,16 +237,16 @@ def test_unreadable_pictures_and_doubtful_fits_are_told(shifted_results):
     ]
     doubtful[0] = dataclasses.replace(doubtful[0], about={**doubtful[0].about, "unreadable": ["train/p3"]})
     section = provenance_content(doubtful, {"relicv2": [MANIFEST]}, [], None)
-    assert section["unreadable"][1:] == [
+    unread = unreadable({"relicv2": [MANIFEST], "byol": [MANIFEST]}, doubtful)
+    assert unread[1:] == [
         {
-            "encoder": title(doubtful[0].encoder),
+            "encoders": title(doubtful[0].encoder),
             "data": f"{doubtful[0].task}, {doubtful[0].protocol}",
             "pictures": ["train/p3"],
         }
     ]
+    assert unread[0] == {"encoders": "RELICv2 and BYOL", "data": "fashion test", "pictures": ["x.png"]}
     assert section["doubts"] == ["BYOL, Fashion, ten classes, linear-byol"]
-    assert section["unreadable"][0]["pictures"] == ["x.png"]
-    assert section["encoders"][0]["unreadable"] == 1
 
 
 @pytest.mark.parametrize("make", [shifted_figure, few_labels_figure, penalty_figure, votes_figure, confusion_figure])

@@ -1,0 +1,59 @@
+"""Numbers of each two encoders as the lower half of a square, coloured from 0 to 1."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from markupsafe import Markup
+
+from reports.drawings.frame import drawing, text
+from reports.style import CIVIDIS
+
+SIDE = 36
+DARK = 5  # shades on which white is read
+
+
+def matrix(names: Sequence[str], value_MM: np.ndarray, decimals: int, factor: float, label: str) -> Markup:
+    """Each pair once; brighter is more alike; a dash where a number is not known.
+
+    >>> svg = matrix(["a", "b"], np.array([[1.0, 0.25], [0.25, 1.0]]), 0, 100, "pairs")
+    >>> svg.count("M"), ">25<" in svg
+    (1, True)
+    """
+    longest = max(map(len, names))
+    left, words = 12 + round(8 * longest), []
+    squares: dict[int, list[str]] = {}
+    for row in range(1, len(names)):
+        y = SIDE * (row - 1)
+        words.append(text(left - 8, y + 22, names[row], "end"))
+        for column in range(row):
+            x, value = left + SIDE * column, value_MM[row, column]
+            if not np.isfinite(value):
+                words.append(text(x + SIDE / 2, y + 22, "–", "middle", "dim"))
+                continue
+            shade = shade_of(float(value))
+            squares.setdefault(shade, []).append(f"M{x} {y}h{SIDE - 1}v{SIDE - 1}h{1 - SIDE}z")
+            kind = "pale" if shade < DARK else "deep"
+            words.append(text(x + (SIDE - 1) / 2, y + 22, _said(value, decimals, factor), "middle", kind))
+    depth = SIDE * (len(names) - 1)
+    for column, name in enumerate(names[:-1]):
+        middle = left + SIDE * column + SIDE / 2 + 5
+        words.append(f'<g transform="translate({middle:g} {depth + 10}) rotate(-45)">{text(0, 0, name, "end")}</g>')
+    parts = [f'<path d="{"".join(its)}" fill="{CIVIDIS[shade]}"/>' for shade, its in sorted(squares.items())]
+    width, height = left + depth + 12, depth + 20 + round(5.6 * longest)
+    return drawing(width, height, label, "".join(parts + words), "plot matrix")
+
+
+def shade_of(value: float) -> int:
+    """Which of ten shades; what lies outside of 0 to 1 has the last one on its side.
+
+    >>> shade_of(-0.1), shade_of(0.55), shade_of(1.0)
+    (0, 5, 9)
+    """
+    return max(0, min(len(CIVIDIS) - 1, int(value * len(CIVIDIS))))
+
+
+def _said(value: float, decimals: int, factor: float) -> str:
+    said = f"{value * factor:.{decimals}f}"
+    return (said if float(said) else said.lstrip("-")).replace("-", "−")
