@@ -20,6 +20,7 @@ from relic_eval.data.views import read_views
 from relic_eval.devices import versions
 from relic_eval.errors import ArgumentError, DataError, NewerError, RelicError
 from relic_eval.evaluators.blocks import Blocks
+from relic_eval.evaluators.map import FEWEST, Map
 from relic_eval.evaluators.shots import Shots
 from relic_eval.evaluators.table import PROTOCOLS, describe
 from relic_eval.files import digest_json
@@ -240,6 +241,8 @@ def _lacking(job: Job, rows: Rows) -> str:
         return "there are no corrupted pictures: --corruptions 100 of 'relic-eval embed' or 'transfer' makes them"
     if getattr(evaluator, "needs_views", False) and len(job.beside) < 2:
         return "there are no augmented views: --views 10 of 'relic-eval embed' or 'transfer' makes them"
+    if isinstance(evaluator, Map) and len(rows[2]) < FEWEST:
+        return few
     shots = min(evaluator.numbers) if isinstance(evaluator, Shots) else getattr(evaluator, "shots", 0)
     return few if shots > 0 and int(np.bincount(rows[0].y_N, minlength=len(rows[0].classes)).min()) < shots else ""
 

@@ -18,6 +18,7 @@ from reports.sections.board import board_section
 from reports.sections.data import data_section
 from reports.sections.differences import differences_section
 from reports.sections.distances import distances_section
+from reports.sections.map import map_section
 from reports.sections.measures import measures_section
 from reports.sections.provenance import provenance_section
 from reports.sections.section import Material, Section
@@ -37,6 +38,7 @@ SECTIONS: tuple[Callable[[Material], Section | None], ...] = (
     why_section,
     differences_section,
     alike_section,
+    map_section,
     measures_section,
     training_section,
     data_section,

@@ -35,7 +35,7 @@ def board_folder(tmp_path_factory):
         )
     done = evaluate(out)
     assert done.failed == 0
-    assert done.made == 16
+    assert done.made == 18
     return out
 
 

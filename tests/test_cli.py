@@ -93,7 +93,7 @@ def test_quiet_at_any_place_silences_progress_and_no_warning(tmp_path, place):
     done = run(*words[:place], "--quiet", *words[place:], code=3)
     assert all(line.startswith("warning: evaluate few other") for line in done.stderr.splitlines())
     assert len(done.stderr.splitlines()) == 6
-    assert "10 cells made" in done.stdout
+    assert "12 cells made" in done.stdout
 
 
 def test_a_board_of_some_encoders_and_tasks(board_folder):
@@ -121,8 +121,8 @@ def test_two_npy_files_and_a_label_column_get_every_figure(tmp_path):
     out = str(tmp_path / "out")
     files = [str(tmp_path / "a.npy"), str(tmp_path / "b.npy")]
     run("embed", *files, "--labels", f"{tmp_path}/l.csv:kind", "--out", out)
-    assert "12 cells made" in run("evaluate", "--out", out).stdout
-    assert "12 already there" in run("evaluate", "--out", out).stdout
+    assert "14 cells made" in run("evaluate", "--out", out).stdout
+    assert "14 already there" in run("evaluate", "--out", out).stdout
     run("report", "--out", out)
     made = {p.name for p in (tmp_path / "out" / "report").rglob("*") if p.is_file()}
     assert {
@@ -275,7 +275,7 @@ def test_a_failed_cell_is_named_and_the_others_are_made(tmp_path):
     x[0] = 0
     relic_eval.save_embeddings(x, np.repeat([0, 1], 30), tmp_path, name="mine")
     done = run("evaluate", "--out", str(tmp_path), code=3)
-    assert "5 cells made, 0 already there, 1 cell failed\nfailed: mine on mine, " in done.stdout
+    assert "6 cells made, 0 already there, 1 cell failed\nfailed: mine on mine, " in done.stdout
     assert f"all reasons: {tmp_path / 'failures'}" in done.stdout
     assert "no row of zeros" in done.stderr
 
@@ -302,5 +302,5 @@ def test_the_quickstart_in_small_twice(tmp_path):
     )
     second = subprocess.run([sys.executable, "-c", code, out], capture_output=True, text=True, check=True)
     assert "heavy: []" in second.stdout
-    assert "0 cells made, 95 already there" in second.stdout
+    assert "0 cells made, 110 already there" in second.stdout
     assert (tmp_path / "run" / "report" / "index.html").read_bytes() == page

@@ -12,6 +12,7 @@ from relic_eval.evaluators.elsewhere import Elsewhere
 from relic_eval.evaluators.fewshot import FewShot
 from relic_eval.evaluators.knn import Knn
 from relic_eval.evaluators.logistic import Logistic
+from relic_eval.evaluators.map import Map
 from relic_eval.evaluators.multiview import MultiView
 from relic_eval.evaluators.retrieval import Retrieval
 from relic_eval.evaluators.ridge import Ridge
@@ -35,6 +36,7 @@ EVALUATORS: dict[str, type] = {
     "cluster": Cluster,
     "robust": Robust,
     "elsewhere": Elsewhere,
+    "map": Map,
 }
 PROTOCOLS: dict[str, Any] = {
     "linear-byol": Logistic(),
@@ -51,6 +53,9 @@ PROTOCOLS: dict[str, Any] = {
     "retrieval": Retrieval(),
     "spectrum": Spectrum(),
     "multiview": MultiView(),
+    "map": Map(),
+    "map-tsne": Map(method="tsne"),
+    "map-umap": Map(method="umap"),
     "linear-dinov2": Logistic(lowest=1e-5, highest=1e6),  # C from 1e-6 to 1e5
     "linear-byol-l2": Logistic(normalise="l2"),
     "linear-byol-standardise": Logistic(normalise="standardise"),
@@ -68,7 +73,7 @@ PROTOCOLS: dict[str, Any] = {
     "discriminability-fisher-mean": Discriminability(reading="fisher-mean"),
 }
 # what `evaluate` runs where no protocol is named; multiview joins them where views are stored
-DEFAULT = ("linear-byol", "fewshot-5", "knn", "blocks", "discriminability", "spectrum")
+DEFAULT = ("linear-byol", "fewshot-5", "knn", "blocks", "discriminability", "spectrum", "map")
 SOURCES = {
     "linear-byol": "BYOL, appendix D.2: 45 penalties from 1e-6 to 1e5, chosen on validation rows, refitted on all",
     "fewshot-5": "chosen here: five labelled images a class, 20 draws, one penalty for all draws",
@@ -83,6 +88,9 @@ SOURCES = {
     "retrieval": "chosen here: each test image searches all others by cosine; recall at k and mean average precision",
     "spectrum": "RankMe, effective rank, participation ratio, alpha-ReQ and uniformity, as published; no label is looked at",
     "multiview": "LiDAR and alignment over augmented views of the test images; no label is looked at; needs 'embed --views'",
+    "map": "chosen here: the first two principal components of at most 1,000 test images, exact; how often the nearest point is of the same class",
+    "map-tsne": "as map, by scikit-learn's t-SNE (van der Maaten and Hinton 2008): perplexity 30, begun at the principal components, seed 0",
+    "map-umap": "as map, by umap-learn's UMAP (McInnes et al. 2018): 15 neighbours, least distance 0.1, seed 0; needs 'pip install umap-learn'",
     "linear-dinov2": "DINOv2's log_regression.py: 45 values of C = 1 / penalty from 1e-6 to 1e5, chosen on validation rows, refitted on all",
     "linear-byol-l2": "as linear-byol, each row divided by its length",
     "linear-byol-standardise": "as linear-byol, each column at mean 0 and spread 1 over the rows that are fitted on",
@@ -115,6 +123,9 @@ TITLES = {
     "retrieval": "retrieval",
     "spectrum": "spectrum, without labels",
     "multiview": "views of one image, without labels",
+    "map": "map, principal components",
+    "map-tsne": "map, t-SNE",
+    "map-umap": "map, UMAP",
     "linear-dinov2": "linear probe, DINOv2's grid",
     "linear-byol-l2": "linear probe at unit length",
     "linear-byol-standardise": "linear probe, standardised",

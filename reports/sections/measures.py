@@ -14,7 +14,7 @@ from reports.sections.section import Material, Section
 from reports.style import looks
 from reports.words import number, percent
 
-DRAWN = ("linear-byol", "fewshot-5", "knn", "discriminability")  # and neighbour blocks
+DRAWN = ("linear-byol", "fewshot-5", "knn", "discriminability")  # and neighbour blocks and maps
 PARTS = ("class", "kind", "query", "split")  # parameters of numbers that are over a part: measurements.csv holds them
 SHARES = ("top1", "top5", "mean_per_class", "recall", "mean_average_precision", "clean_top1", "miou", "pixel_accuracy")
 TITLES = {
@@ -44,7 +44,7 @@ def measure_tables(results: Iterable[Result], order: Sequence[str]) -> list[dict
     """A table for each protocol and task that no figure shows; measurements.csv holds what is left out of it."""
     found: dict[tuple[str, str], list[Result]] = {}
     for r in sorted(results, key=lambda r: (r.protocol, r.task)):
-        if r.protocol not in DRAWN and r.protocol.split("-")[0] != "blocks":
+        if r.protocol not in DRAWN and r.protocol.split("-")[0] not in ("blocks", "map"):
             found.setdefault((r.protocol, r.task), []).append(r)
     return [_table(protocol, in_order(here, order)) for (protocol, _), here in found.items()]
 

@@ -32,6 +32,10 @@ class Sheet:
             self._places[key] = len(self._places)
         return self._places.get(key, -1)
 
+    def known(self, data: str, item: str) -> int:
+        """Where it lies already; -1 where no figure has asked for it."""
+        return self._places.get((data, item), -1)
+
     def places(self, data: str, items: Sequence[str]) -> list[int]:
         """Where these lie."""
         return [self.place(data, item) for item in items]
