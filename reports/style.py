@@ -89,6 +89,15 @@ def short(name: str, longest: int = 24) -> str:
     text = title(name)
     if len(text) > longest:
         text = NARROW.get(name, text)
+    return clipped(text, longest)
+
+
+def clipped(text: str, longest: int = 40) -> str:
+    """Any other name, such as that of a class, so that it fits: both ends of a long one.
+
+    >>> clipped("pixels"), clipped("a long name of a class", 11)
+    ('pixels', 'a lon…class')
+    """
     if len(text) <= longest:
         return text
     end = (longest - 1) // 2

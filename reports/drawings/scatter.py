@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 from markupsafe import Markup, escape
 
+from reports.drawings.frame import drawing, text
 from reports.drawings.marks import mark
 from reports.style import OTHERS, Look
 
@@ -42,6 +43,12 @@ def markers(count: int) -> str:
         for g in range(count)
     ]
     return f"<defs>{''.join(parts)}</defs>"
+
+
+def named(group: int, name: str) -> Markup:
+    """The mark of a group with its name, a drawing of its own so that several find room in a line."""
+    parts = mark(group_look(group), 8, 9, 5) + text(18, 14, name)
+    return drawing(22 + 8 * len(name), 18, name, parts)
 
 
 def whole(place_N2: np.ndarray) -> np.ndarray:

@@ -10,7 +10,7 @@ from relic_eval.alike import Alike
 from reports.drawings.matrix import matrix
 from reports.sections.choose import first_task
 from reports.sections.section import Material, Section
-from reports.style import short, title
+from reports.style import short
 from reports.tables import to_csv
 from reports.words import counted, joined
 
@@ -27,7 +27,7 @@ def alike_section(m: Material) -> Section | None:
     if record is None:
         return Section("alike", "Alike", {"figure": None, "why": GONE, "left_out": []})
     places = [record.encoders.index(name) for name in m.order if name in record.encoders]
-    left_out = [f"{title(name)}: {why}" for name, why in record.left_out if name in m.order]
+    left_out = [f"{short(name, 40)}: {why}" for name, why in record.left_out if name in m.order]
     if len(places) < 2:
         why = "; ".join(left_out) + "." if left_out else GONE
         return Section("alike", "Alike", {"figure": None, "why": why, "left_out": []})
@@ -61,7 +61,7 @@ def alike_content(record: Alike, places: list[int]) -> dict[str, Any]:
         for i, j in zip(*np.triu_indices(len(names), 1), strict=True)
     ]
     return {
-        "figure": finding([title(name) for name in names], cka_MM),
+        "figure": finding([short(name, 40) for name in names], cka_MM),
         "drawn": drawn,
         "wide": len(shown) > 8,
         "title": record.title,

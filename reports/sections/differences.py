@@ -17,7 +17,7 @@ from reports.drawings.board import change_bar
 from reports.sections.choose import shown
 from reports.sections.section import Material, Section
 from reports.sections.sheet import Sheet, view
-from reports.style import short, title
+from reports.style import clipped, short
 from reports.tables import to_csv
 from reports.words import counted, signed, verb
 
@@ -36,7 +36,7 @@ def differences_section(m: Material) -> Section | None:
         return None
     chosen = chosen_encoders(here, m.board.baseline)
     content = differences_content(chosen, m)
-    others = [title(r.encoder) for r in here if r not in chosen]
+    others = [short(r.encoder, 40) for r in here if r not in chosen]
     content |= {"others": others, "command": _command(chosen[0])}
     return Section("differences", "Differences", content, {"differences": content["csv"]}, content["data"])
 
@@ -71,13 +71,13 @@ def differences_content(chosen: Sequence[Result], m: Material) -> dict[str, Any]
         pairs[f"{a},{b}"] = _pair(chosen[a], chosen[b], c, ("a", "b"), m.sheet, pool)
         pairs[f"{b},{a}"] = _pair(chosen[b], chosen[a], c, ("b", "a"), m.sheet, pool)
         rows += _csv(chosen[a], chosen[b], c, with_classes=(a, b) == (0, 1))
-    data = {
-        "classes": chosen[0].about["classes"],
+    data: dict[str, Any] = {
+        "classes": [clipped(name) for name in chosen[0].about["classes"]],
         "names": list(pool),
         "true": _of(chosen[0], "true", pool),
         "said": [_of(r, "predicted", pool) for r in chosen],
         "places": m.sheet.places(str(chosen[0].about["data"]["test"]), list(pool)),
-        "encoders": [title(r.encoder) for r in chosen],
+        "encoders": [short(r.encoder, 40) for r in chosen],
         "pairs": pairs,
     }
     return {
@@ -119,7 +119,7 @@ def _pair(
     first: Result, second: Result, c: Contrast, sides: tuple[str, str], sheet: Sheet, pool: dict[str, int]
 ) -> dict[str, Any]:
     groups = [g if sides[0] == "a" else _turned(g) for g in c.groups]
-    whole, names = groups[0], [title(r.encoder) for r in (first, second)]
+    whole, names = groups[0], [short(r.encoder, 40) for r in (first, second)]
     classes = [g for g in groups if g.kind == "class" and g.difference]
     told = sorted(classes, key=lambda g: (not g.certain, g.p, -abs(g.difference), g.name))[:CLASSES]
     limit = 10 * math.ceil(max([10 * max(abs(g.low), abs(g.high)) for g in told], default=1))

@@ -9,12 +9,11 @@ import numpy as np
 
 from relic_eval.cells import Result
 from relic_eval.records import Measurement
-from reports.drawings.marks import key
-from reports.drawings.scatter import KINDS, group_look, markers, scatter, whole
+from reports.drawings.scatter import KINDS, markers, named, scatter, whole
 from reports.sections.choose import shown
 from reports.sections.section import Material, Section
 from reports.sections.sheet import Sheet
-from reports.style import title
+from reports.style import clipped, short
 from reports.tables import to_csv
 from reports.words import percent
 
@@ -34,7 +33,7 @@ def map_section(m: Material) -> Section | None:
     if not here:
         return None
     content = map_content(here[:MOST], m.sheet)
-    content["more"] = [title(r.encoder) for r in here[MOST:]]
+    content["more"] = [short(r.encoder, 40) for r in here[MOST:]]
     return Section("map", "Map", content, {"map": _csv(here)}, content["data"])
 
 
@@ -57,14 +56,14 @@ def map_content(here: Sequence[Result], sheet: Sheet) -> dict[str, Any]:
     return {
         "finding": finding(here),
         "panels": [_panel(r, rows, "" if number else markers(len(rows))) for number, r in enumerate(here)],
-        "legend": [{"key": key(group_look(g)), "name": name} for g, name in enumerate(names)],
+        "legend": [named(g, clipped(name, 24)) for g, name in enumerate(names)],
         "how": NAMES[settings["method"]],
         "title": first.about["title"],
         "protocol": first.protocol,
         "n": len(items),
         "all": first.about["counts"]["test"],
         "data": {
-            "classes": first.about["classes"],
+            "classes": [clipped(name) for name in first.about["classes"]],
             "true": [int(true_N[row]) for row in order],
             "prefix": prefix,
             "names": [items[row][len(prefix) :] for row in order],
@@ -93,13 +92,15 @@ def finding(here: Sequence[Result]) -> str:
     """How far the maps can be trusted, in a title: whose loses most of what the embedding tells apart."""
     first = here[0]
     text = "The nearest point on the map is of the same class for "
-    text += f"{_share(first, 'map_nearest')}% of images under {title(first.encoder)} ({_share(first, 'embedding_nearest')}% in its embedding)"
+    text += f"{_share(first, 'map_nearest')}% of images under {short(first.encoder, 40)} ({_share(first, 'embedding_nearest')}% in its embedding)"
     if len(here) == 1:
         return text
     last = min(here, key=lambda r: _row(r, "map_nearest").value or 0)
     if last is first:
         return f"{text}, the least of all"
-    return f"{text}, {_share(last, 'map_nearest')}% under {title(last.encoder)} ({_share(last, 'embedding_nearest')}%)"
+    return (
+        f"{text}, {_share(last, 'map_nearest')}% under {short(last.encoder, 40)} ({_share(last, 'embedding_nearest')}%)"
+    )
 
 
 def shared_start(items: Sequence[str]) -> str:
@@ -118,8 +119,8 @@ def _panel(r: Result, rows: Sequence[np.ndarray], shapes: str) -> dict[str, Any]
     place_N2 = whole(np.stack([curve["x"], curve["y"]], 1))
     held = sum(m.value or 0 for m in r.cell.rows if m.metric == "variance_share")
     return {
-        "title": title(r.encoder),
-        "svg": scatter(place_N2, rows, f"Map of {title(r.encoder)}", shapes),
+        "title": short(r.encoder, 40),
+        "svg": scatter(place_N2, rows, f"Map of {short(r.encoder, 40)}", shapes),
         "near": _share(r, "map_nearest"),
         "embedding": _share(r, "embedding_nearest"),
         "held": percent(held),

@@ -2,13 +2,14 @@
 (() => {
   const d = data.differences;
   if (!d || d.encoders.length < 2) return;
+  const NS = "http://www.w3.org/2000/svg";
   const $ = (id) => document.getElementById(id), picks = [$("pair-a"), $("pair-b")];
   const lists = [...document.querySelectorAll(".faces")], heads = [...document.querySelectorAll(".only")];
   const terms = [...document.querySelectorAll(".counts dt")], numbers = [...document.querySelectorAll(".counts dd")];
   const body = $("pair-classes").tBodies[0], said = (n) => n.toLocaleString("en-US");
   const signed = (v) => (v === 0 ? "0.0" : `${v > 0 ? "+" : "−"}${Math.abs(v).toFixed(1)}`);
   const svg = (tag, values) => {
-    const e = document.createElementNS("http://www.w3.org/2000/svg", tag);
+    const e = document.createElementNS(NS, tag);
     for (const [name, value] of Object.entries(values)) e.setAttribute(name, value);
     return e;
   };

@@ -2,10 +2,11 @@
 (() => {
   const d = data.map;
   if (!d) return;
+  const NS = "http://www.w3.org/2000/svg";
   const $ = (id) => document.getElementById(id), slider = $("point-number"), n = d.true.length;
   const maps = [...document.querySelectorAll(".map")].map((svg) => {
     const rings = ["halo", "here"].map((name) => {
-      const c = document.createElementNS("http://www.w3.org/2000/svg", "circle");
+      const c = document.createElementNS(NS, "circle");
       c.setAttribute("class", `hit ${name}`);
       c.setAttribute("r", 6);
       svg.append(c);
