@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from math import erfc, sqrt
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from relic_eval.board import Board, Column
 from relic_eval.board.changes import Values, differences, entries, rows
 from relic_eval.scoring import Scored
+from reports import page
+from reports.sections.board import board_section
+from reports.sections.scaling import scaling_section
+from reports.sections.section import Material
 
 TITLES = ("Fashion-MNIST", "Oxford Flowers", "RSSCN7 scenes", "Pets", "EuroSAT", "DTD textures", "STL-10", "Food-101",
           "Caltech-101", "CIFAR-10", "Stanford Cars", "FGVC aircraft")  # fmt: skip
@@ -49,7 +56,18 @@ def made_board(
 
 def _p(one_N: np.ndarray, other_N: np.ndarray) -> float:
     """Two-sided sign test in its normal form."""
-    from math import erfc, sqrt
-
     more, less = ((one_N > other_N).sum(), (one_N < other_N).sum())
     return 1.0 if more + less == 0 else erfc(abs(more - less) / sqrt(2 * (more + less)))
+
+
+def page_of(board: Board, folder: Path, stores: Mapping[str, Sequence[Mapping[str, Any]]] | None = None) -> Path:
+    """A page of the board and of what it costs alone, as a file."""
+    sections = page.SECTIONS
+    page.SECTIONS = (board_section, scaling_section)
+    try:
+        text = page.to_html(Material((), board, stores or {}))
+    finally:
+        page.SECTIONS = sections
+    file = folder / "page.html"
+    file.write_text(text, encoding="utf-8")
+    return file
