@@ -21,6 +21,7 @@ from reports.sections.distances import distances_section
 from reports.sections.map import map_section
 from reports.sections.measures import measures_section
 from reports.sections.provenance import provenance_section
+from reports.sections.scaling import scaling_section
 from reports.sections.section import Material, Section
 from reports.sections.training import training_section
 from reports.sections.why import why_section
@@ -33,6 +34,7 @@ TEMPLATES = Path(__file__).parent / "templates"
 SECTIONS: tuple[Callable[[Material], Section | None], ...] = (
     words_section,
     board_section,
+    scaling_section,
     blocks_section,
     distances_section,
     why_section,

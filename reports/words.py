@@ -6,6 +6,7 @@ import math
 from collections.abc import Sequence
 
 METRICS = {"top1": "top-1", "mean_per_class": "mean per class", "map11": "11-point mAP", "miou": "mean IoU"}
+PROTOCOLS = {"linear-byol": "linear probe", "fewshot-5": "20 draws", "knn": "nearest neighbours"}
 
 
 def percent(value: float | None) -> str:

@@ -35,17 +35,19 @@ def write_report(
         measure(out, encoders, tasks)
         key = report_key(out, [baseline, sorted(encoders), sorted(tasks)])
     from relic_eval.board import costs_of
+    from reports.copies import board_files
     from reports.figures.style import save
     from reports.figures.table import figures
     from reports.material import read_material
     from reports.page import to_html
-    from reports.tables import board_csv, rows_csv
+    from reports.tables import rows_csv
 
     material = read_material(out, baseline=baseline, encoders=encoders, tasks=tasks)
     page = to_html(material)
     with whole_folder(place) as new:
         write_bytes(new / "index.html", page.encode())
-        write_bytes(new / "tables" / "board.csv", board_csv(material.board, costs_of(material.stores)).encode())
+        for name, text in board_files(material.board, costs_of(material.stores)).items():
+            write_bytes(new / "tables" / name, text.encode())
         write_bytes(new / "tables" / "measurements.csv", rows_csv(material.results).encode())
         for name, figure in figures(material).items():
             save(figure, new / "figures" / name)

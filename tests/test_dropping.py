@@ -11,7 +11,7 @@ from relic_eval.intake import import_arrays
 from relic_eval.run import evaluate
 from relic_eval.store import find_stores, read_manifest
 from reports.latex import board_latex
-from reports.sections.board import board_section
+from reports.sections.board import board_content
 from reports.tables import board_text, heads
 
 TEXT = ("test", "train", "kind", "test_path", "train_path", "test_class", "train_class")
@@ -72,9 +72,9 @@ def test_what_was_dropped_is_said_marked_and_warned_of(tmp_path, capsys):
     assert heads(board.columns) == ["set, knn, without leaks", "set, ridge"]
     words = "Without leaks: training pictures that are tested too were left out: set: 3. set: other columns were made with them"
     assert words in board_text(board)
-    assert board_section(board, [])["leaks"].startswith(words)
+    assert board_content(board, [])["leaks"].startswith(words)
     assert "knn, without leaks" in board_latex(board)
-    assert board_section(board, [])["columns"][0]["how"] == "nearest neighbours, without leaks"
+    assert board_content(board, [])["columns"][0]["how"] == "nearest neighbours, without leaks"
     assert [(r["without_leaks"], r["dropped"]) for r in board_table(board)] == [(True, 3), (False, None)]
     evaluate(tmp_path, protocols=["knn"])
     assert "knn: made again with the training pictures that are tested too" in capsys.readouterr().err

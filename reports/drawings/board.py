@@ -5,17 +5,48 @@ from __future__ import annotations
 from markupsafe import Markup
 
 HEAD = '<svg class="bar" viewBox="0 0 100 10" preserveAspectRatio="none" aria-hidden="true">'
+WIDE = 84  # pixels of the bars of a cell; what lies behind them (track and zero) is in board.css
+DOTS = 66  # pixels of a rank's bar
 
 
-def interval_bar(value: float, low: float, high: float, colour: str, scale: tuple[float, float]) -> Markup:
-    """A tick for the value on a line for its interval; all bars of a column have one scale."""
+def cell_bars(
+    value: float,
+    low: float,
+    high: float,
+    scale: tuple[float, float],
+    change: tuple[float, float | None, float | None] | None,
+    limit: float,
+) -> Markup:
+    """Above a tick for the value on a line for its interval, all of a column on one scale; beneath the change, from the middle.
+
+    The colour of the upper one is that of its row. A change beyond the limit ends there.
+    """
     start, end = scale
-    span = end - start or 1.0
-    a, v, b = (100 * (number - start) / span for number in (low, value, high))
-    return Markup(
-        f'{HEAD}<path d="M0 5H100" class="track"/><path d="M{a:.1f} 5H{b:.1f}" stroke="{colour}" stroke-width="3"/>'
-        f'<path d="M{v:.1f} 0V10" stroke="{colour}" class="fixed"/></svg>'
-    )
+    a, v, b = (WIDE * (number - start) / ((end - start) or 1.0) for number in (low, value, high))
+    upper = f'<path d="M{_p(a)} 4H{_p(b)}M{_p(v)} 0v8"/>'
+    return Markup(f'<svg aria-hidden="true">{upper}{_change(change, limit) if change else ""}</svg>')
+
+
+def _change(change: tuple[float, float | None, float | None], limit: float) -> str:
+    value, low, high = change
+
+    def place(number: float) -> float:
+        return WIDE / 2 * (1 + max(-1.0, min(1.0, number / limit)))
+
+    side = "worse" if value < 0 else "better"
+    bar = f'<path class="{side}" d="M{WIDE // 2} 11H{_p(place(value))}v6H{WIDE // 2}z"/>'
+    if low is None or high is None:
+        return bar
+    return f'{bar}<path d="M{_p(place(low))} 14H{_p(place(high))}"/>'
+
+
+def _p(number: float) -> str:
+    """Pixels with one decimal at most.
+
+    >>> _p(4.0), _p(12.34)
+    ('4', '12.3')
+    """
+    return f"{round(number, 1):g}"
 
 
 def change_bar(change: float, low: float | None, high: float | None, limit: float) -> Markup:
@@ -33,3 +64,13 @@ def change_bar(change: float, low: float | None, high: float | None, limit: floa
         f'{HEAD}<rect x="{x[0]:.1f}" y="1" width="{x[1] - x[0]:.1f}" height="8" class="{side}"/>{whisker}'
         f'<path d="M50 0V10" class="axis"/></svg>'
     )
+
+
+def rank_bar(first: int, last: int, count: int) -> Markup:
+    """From the first rank to the last that an encoder may have, on a scale from 1 to the number of encoders; one is a dot.
+
+    >>> rank_bar(1, 3, 3)
+    Markup('<svg class="ranks" aria-hidden="true"><path d="M4 5H62"/></svg>')
+    """
+    a, b = (4 + (DOTS - 8) * (rank - 1) / max(1, count - 1) for rank in (first, last))
+    return Markup(f'<svg class="ranks" aria-hidden="true"><path d="M{_p(a)} 5H{_p(b)}"/></svg>')

@@ -38,11 +38,18 @@ def mark(look: Look, x: float, y: float, size: float = 4.5) -> str:
     >>> mark(Look("m", "M", "#000000", "square", ""), 10, 10, 2)
     '<path class="mark" fill="#000000" d="M8.2 8.2L11.8 8.2L11.8 11.8L8.2 11.8z"/>'
     """
+    return f'<path class="mark" fill="{look.colour}" d="{outline(look, x, y, size)}"/>'
+
+
+def outline(look: Look, x: float, y: float, size: float) -> str:
+    """The path of a mark alone: several make one element.
+
+    >>> outline(Look("m", "M", "#000000", "square", ""), 10, 10, 2)
+    'M8.2 8.2L11.8 8.2L11.8 11.8L8.2 11.8z'
+    """
     if look.mark == "circle":
-        path = f"M{x - size:.1f} {y:.1f}a{size} {size} 0 1 0 {2 * size} 0a{size} {size} 0 1 0 {-2 * size} 0z"
-    else:
-        path = "M" + "L".join(f"{x + size * a:.1f} {y + size * b:.1f}" for a, b in SHAPES[look.mark]) + "z"
-    return f'<path class="mark" fill="{look.colour}" d="{path}"/>'
+        return f"M{x - size:.1f} {y:.1f}a{size} {size} 0 1 0 {2 * size} 0a{size} {size} 0 1 0 {-2 * size} 0z"
+    return "M" + "L".join(f"{x + size * a:.1f} {y + size * b:.1f}" for a, b in SHAPES[look.mark]) + "z"
 
 
 def line(look: Look, points: Sequence[tuple[float, float]], width: float = 2) -> str:

@@ -1,12 +1,48 @@
 
-// sort by a column, show some encoders, hide columns
+// sort by a column, show some encoders and columns, print all of them, and take them along as files
 (() => {
-  const table = document.getElementById("board-table"), heads = [...table.tHead.rows[0].cells], body = table.tBodies[0];
+  const its = data.board, width = its.columns, table = document.getElementById("board-table");
+  const heads = [...table.tHead.rows[0].cells], body = table.tBodies[0];
+
+  // the records of the board again, with every digit: numbers that are not whole are base64 of 8 bytes each
+  const floats = (text) => {
+    const bytes = Uint8Array.from(atob(text), (c) => c.charCodeAt(0)), view = new DataView(bytes.buffer);
+    return Array.from({ length: bytes.length / 8 }, (_, i) => view.getFloat64(8 * i, true));
+  };
+  const fields = its.fields.map(([name, level, values]) => {
+    const real = typeof values === "string", all = real ? floats(values) : values;
+    const at = { r: (row) => all[row], c: (_, column) => all[column], e: (row, column) => all[row * width + column] }[level];
+    return { name, real, at };
+  });
+  const field_of = (name) => fields.find((f) => f.name === name);
+  const wanted = { number: ["value", "mean_change_percent", "rank"].map(field_of) };
+  const places = [...Array(its.rows).keys()].flatMap((row) => [...Array(width).keys()].map((column) => [row, column]));
+  // a number as the tables beside the page have it
+  const digits = (x) => {
+    const size = Math.abs(x);
+    if (size && (size < 1e-4 || size >= 1e16)) return x.toExponential().replace(/([+-])(\d)$/, (_, sign, one) => `${sign}0${one}`);
+    return Object.is(x, -0) ? "-0.0" : /\./.test(String(x)) ? String(x) : `${x}.0`;
+  };
+  const missing = (v) => v === null || Number.isNaN(v);
+  const csv_text = (v, real) => {
+    if (missing(v)) return "";
+    if (v === true || v === false) return v ? "True" : "False";
+    if (real) return v === Infinity ? "inf" : v === -Infinity ? "-inf" : digits(v);
+    return field(v);
+  };
+  const json_text = (v, real) => (missing(v) || v === Infinity || v === -Infinity ? "null" : real ? digits(v) : JSON.stringify(v));
+  const csv = (chosen) => [chosen.map((f) => f.name).join(","), ...places.map(([r, c]) => chosen.map((f) => csv_text(f.at(r, c), f.real)).join(","))].join("\n") + "\n";
+  const records = () => "[\n" + places.map(([r, c]) => `{${fields.map((f) => `${JSON.stringify(f.name)}: ${json_text(f.at(r, c), f.real)}`).join(", ")}}`).join(",\n") + "\n]\n";
+  tables.relative = () => csv(["encoder", "task", "protocol", "change_percent", "change_low", "change_high"].map(field_of));
+
+  // sort
   const rows = () => [...body.rows].filter((r) => r.id !== "no-row");
+  const name_of = (row) => row.cells[0].querySelector("span").textContent.toLowerCase();
   const value = (row, column) => {
-    const cell = row.cells[column];
-    if (column === 0) return cell.querySelector("span").textContent.toLowerCase();
-    return cell.dataset.value === "" ? null : Number(cell.dataset.value);
+    if (column === 0) return name_of(row);
+    const n = Number(row.dataset.row), [one, mean, rank] = wanted.number;
+    const v = column <= width ? one.at(n, column - 1) : (column === width + 1 ? mean : rank).at(n, 0);
+    return missing(v) ? null : v;
   };
   const sort = (column) => {
     const head = heads[column], now = head.getAttribute("aria-sort");
@@ -26,16 +62,84 @@
     b.append(...label.childNodes);
     label.replaceWith(b);
   });
-  const filter = document.getElementById("filter"), said = document.getElementById("filtered");
-  filter.addEventListener("input", () => {
-    const wanted = filter.value.trim().toLowerCase();
-    rows().forEach((r) => { r.hidden = !value(r, 0).includes(wanted); });
+
+  // which encoders and columns are shown
+  const find = (id) => document.getElementById(id), text_of = (e) => (e ? e.value.trim().toLowerCase() : "");
+  const filter = find("filter"), task = find("board-task"), protocol = find("board-protocol"), said = find("filtered");
+  const boxes = [...document.querySelectorAll("#board-controls fieldset input")];
+  const asked = (column) => boxes[column - 1].checked && heads[column].textContent.toLowerCase().includes(text_of(task));
+  const here = (column) => asked(column) && (!protocol || !protocol.value || heads[column].dataset.protocol === protocol.value);
+  const inner = [...Array(width).keys()].map((i) => i + 1);
+  const hide = (t, shown) => {
+    const show = new Set(shown);
+    for (const row of t.rows) if (row.cells.length === heads.length) inner.forEach((c) => { row.cells[c].hidden = !show.has(c); });
+  };
+  const update = () => {
+    const name = text_of(filter), shown = inner.filter(here);
+    rows().forEach((r) => { r.hidden = !name_of(r).includes(name); });
     const left = rows().filter((r) => !r.hidden).length;
-    said.textContent = wanted ? `${left} of ${rows().length} encoders shown` : "";
-    document.getElementById("no-row").hidden = left > 0;
-  });
-  for (const box of document.querySelectorAll("#board-controls fieldset input")) {
-    box.addEventListener("change", () => [...table.tHead.rows, ...rows()].forEach((r) => { r.cells[box.value].hidden = !box.checked; }));
+    hide(table, shown);
+    find("no-row").hidden = left > 0;
+    const words = [name ? `${left} of ${rows().length} encoders shown` : "", shown.length < width ? `${shown.length} of ${width} columns shown` : ""];
+    said.textContent = words.filter(Boolean).join(", ");
+  };
+  [filter, task].forEach((e) => e.addEventListener("input", update));
+  [...boxes, ...(protocol ? [protocol] : [])].forEach((e) => e.addEventListener("change", update));
+  if (protocol && its.many) protocol.value = protocol.options[1].value;
+  find("board-controls").hidden = false;
+
+  // published numbers beneath the encoders: rows of their own that no sorting moves
+  const published = find("board-published");
+  if (published) {
+    const listed = document.querySelector("#published table"), part = make("tbody", "published");
+    const columns = [...listed.tHead.rows[0].cells].map((h) => Number(h.dataset.column));
+    for (const row of listed.tBodies[0].rows) {
+      const tr = make("tr"), th = row.cells[0].cloneNode(true);
+      th.className = "name";
+      th.prepend(make("span", "note", "published"));
+      tr.append(th, ...heads.slice(1).map(() => make("td")));
+      columns.forEach((c, i) => { if (c) tr.cells[c].textContent = row.cells[i].textContent; });
+      tr.lastChild.title = row.cells[row.cells.length - 1].textContent;
+      part.append(tr);
+    }
+    published.addEventListener("change", () => { if (published.checked) table.append(part); else part.remove(); update(); });
   }
-  document.getElementById("board-controls").hidden = false;
+  update();
+
+  // on paper: every column that was not taken away, so many abreast as fit, those of each protocol together
+  const ABREAST = 6;
+  let copies = [];
+  addEventListener("beforeprint", () => {
+    const parts = [];
+    inner.filter(asked).forEach((c) => {
+      const last = parts[parts.length - 1], same = last && heads[last[0]].dataset.protocol === heads[c].dataset.protocol;
+      if (same && last.length < ABREAST) last.push(c); else parts.push([c]);
+    });
+    if (inner.filter(asked).length <= ABREAST) parts.splice(0, parts.length, inner.filter(asked));
+    copies = parts.slice(1).map(() => { const t = table.cloneNode(true); t.removeAttribute("id"); t.classList.add("printed"); t.querySelectorAll("[id]").forEach((e) => e.removeAttribute("id")); return t; });
+    table.after(...copies);
+    [table, ...copies].forEach((t, i) => hide(t, parts[i] || []));
+  });
+  addEventListener("afterprint", () => { copies.forEach((t) => t.remove()); copies = []; update(); });
+
+  // to the clipboard, or into a field to copy from where the browser has none for files
+  const told = find("board-said"), place = find("board-copy"), area = place.querySelector("textarea");
+  const copy = async (text, what) => {
+    let done = false;
+    try { await navigator.clipboard.writeText(text); done = true; } catch { /* no clipboard for files: the field has it */ }
+    if (!done) {
+      place.hidden = false;
+      area.value = text;
+      area.select();
+      try { done = document.execCommand("copy"); } catch { done = false; }
+    }
+    if (done) place.hidden = true;
+    told.textContent = done ? `The board is copied as ${what}.` : `The field holds the board as ${what}: copy it from there.`;
+  };
+  const tools = document.querySelector("#leaderboard .tools");
+  const add = (words, act) => { const b = button(words, act); b.setAttribute("aria-label", `${words}: the board`); tools.append(b); };
+  add("Data (CSV)", () => saveText(csv(fields), "text/csv;charset=utf-8", "board.csv"));
+  add("Data (JSON)", () => saveText(records(), "application/json", "board.json"));
+  add("Copy as Markdown", () => copy(its.md, "Markdown"));
+  add("Copy as LaTeX", () => copy(its.tex, "LaTeX"));
 })();

@@ -36,21 +36,24 @@ const view = (place) => (place < 0 ? "0 -64 64 64" : `${(place % 20) * 64} ${Mat
   addEventListener("hashchange", () => { const d = document.getElementById(location.hash.slice(1)); if (d instanceof HTMLDetailsElement) d.open = true; });
 })();
 
+// the numbers of figures that are not kept as text: by their names, functions that give the CSV
+const tables = {};
+const save = (blob, name) => {
+  const a = make("a");
+  a.href = URL.createObjectURL(blob);
+  a.download = name;
+  a.click();
+  setTimeout(() => URL.revokeObjectURL(a.href), 1000);
+};
+const saveText = (text, type, name) => save(new Blob([text], { type }), name);
+// a cell of CSV; text that a spreadsheet would run is quoted
+const field = (v) => {
+  const text = typeof v === "string" && /^[=+\-@\t\r]/.test(v) ? `'${v}` : String(v);
+  return /[",\r\n]/.test(text) ? `"${text.replaceAll('"', '""')}"` : text;
+};
+
 // the numbers and the drawing of a figure as files
 (() => {
-  const save = (blob, name) => {
-    const a = make("a");
-    a.href = URL.createObjectURL(blob);
-    a.download = name;
-    a.click();
-    setTimeout(() => URL.revokeObjectURL(a.href), 1000);
-  };
-  const saveText = (text, type, name) => save(new Blob([text], { type }), name);
-  // text that a spreadsheet would run is quoted
-  const field = (v) => {
-    const text = typeof v === "string" && /^[=+\-@\t\r]/.test(v) ? `'${v}` : String(v);
-    return /[",\r\n]/.test(text) ? `"${text.replaceAll('"', '""')}"` : text;
-  };
   const neighbours = () => {
     const b = data.blocks, kind = (item) => b.classes[b.true[item]];
     const rows = [["encoder", "query", "query_class", "rank", "neighbour", "neighbour_class", "distance"]];
@@ -114,7 +117,7 @@ const view = (place) => (place < 0 ? "0 -64 64 64" : `${(place % 20) * 64} ${Mat
   };
   for (const figure of document.querySelectorAll("figure[data-csv]")) {
     const name = figure.dataset.csv, tools = figure.querySelector(":scope > .tools");
-    const csv = () => (name === "blocks" ? neighbours() : data.csv[name]);
+    const csv = () => (name === "blocks" ? neighbours() : tables[name] ? tables[name]() : data.csv[name]);
     const label = figure.querySelector("h3").textContent;
     const add = (text, act) => {
       const b = button(text, act);

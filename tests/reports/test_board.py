@@ -1,12 +1,27 @@
-"""The board in a browser: sort, filter, hide; and the bars in its cells."""
+"""The board in a browser: sort, filter, hide, print; the bars in its cells; and how many bytes a large one has."""
 
 from __future__ import annotations
 
+import json
 import re
 
-from reports.drawings.board import change_bar, interval_bar
+import pytest
+
+from relic_eval.board import board_table
+from relic_eval.published import Published
+from reports.drawings.board import cell_bars, change_bar, rank_bar
+from reports.page import _environment
+from reports.sections.beside import beside
+from reports.sections.board import board_section
+from reports.sections.pairs import MOST, pairs
+from reports.sections.section import Material
 from reports.words import roughly
 from reports.write import write_report
+from tests.reports.made_boards import made_board, page_of
+
+SIX = ["supervised", "pixels", "byol", "relic", "relicv2", "simclr"]
+TWENTY = [*SIX, *(f"timm-resnet50-recipe-{i:02}" for i in range(14))]
+HARD = '</script><img src=x onerror="window.marker=1">' + "‮rtl 🐝 " * 40
 
 
 def names(page):
@@ -14,8 +29,10 @@ def names(page):
 
 
 def values(page, column):
+    """What stands in a column, as a number: value, mean change, or first rank."""
     return page.locator(f"#board-table tbody tr[data-row] td:nth-child({column})").evaluate_all(
-        "all => all.map((c) => +c.dataset.value)"
+        r"""all => all.map((c) => [...c.childNodes].find((n) => /\d/.test(n.textContent) && n.nodeName !== "I")
+        .textContent).map((t) => parseFloat(t.replace("−", "-").replace("*", "")))"""
     )
 
 
@@ -101,19 +118,24 @@ def test_six_columns_fit_a_laptop(shifted_folder, visit):
 
 def test_ties_are_marked_by_a_sign_and_not_by_weight_alone(shifted_folder, visit):
     page, _ = visit(write_report(shifted_folder))
-    for cell in page.locator("#board-table .best").all():
+    for cell in page.locator("#board-table td b").all():
         assert cell.inner_text().endswith("*")
-    assert page.locator("#board-table .best").count() >= page.locator("#board-table thead th").count() - 3
+    assert page.locator("#board-table td b").count() >= page.locator("#board-table thead th").count() - 3
 
 
 def test_bars_lie_where_the_numbers_say():
-    bar = interval_bar(0.5, 0.4, 0.8, "#000000", (0.4, 0.9))
-    assert 'd="M0.0 5H80.0"' in bar
-    assert 'd="M20.0 0V10"' in bar
+    bars = cell_bars(0.5, 0.4, 0.8, (0.4, 0.9), (-5, -8, -2), 10)
+    assert 'd="M0 4H67.2M16.8 0v8"' in bars
+    assert 'class="worse" d="M42 11H21v6H42z"' in bars
+    assert 'd="M8.4 14H33.6"' in bars
+    assert 'class="better" d="M42 11H84v6H42z"' in cell_bars(0.5, 0.4, 0.8, (0.4, 0.9), (50, 40, 60), 10)
     worse, better = change_bar(-5, -8, -2, 10), change_bar(5, 2, 8, 10)
     assert re.search(r'x="25.0" y="1" width="25.0" height="8" class="worse"', worse)
     assert re.search(r'x="50.0" y="1" width="25.0" height="8" class="better"', better)
     assert 'd="M10.0 5H40.0" class="whisker"' in worse
+    assert 'd="M4 5H62"' in rank_bar(1, 20, 20)
+    assert 'd="M33 5H33"' in rank_bar(3, 3, 5)
+    assert 'd="M4 5H4"' in rank_bar(1, 1, 1)
 
 
 def test_ties_say_how_many_more_images_would_tell(shifted_folder):
@@ -126,3 +148,140 @@ def test_ties_say_how_many_more_images_would_tell(shifted_folder):
     assert all(not board.columns[d.column].protocol.startswith("fewshot") for d in board.differences if d.more_images)
     for count in counts:
         assert f"no, tied; about {roughly(count)} more test images would tell these two apart" in text
+
+
+def weight(board):
+    """Bytes of the section: its HTML and its data."""
+    section = board_section(Material((), board))
+    html = _environment().get_template("board.html").render(board=section.content)
+    return len(html.encode()) + len(json.dumps(section.data, ensure_ascii=False, separators=(",", ":")).encode())
+
+
+def test_twelve_tasks_and_twenty_encoders_fit_the_budget():
+    assert weight(made_board(TWENTY, 12)) <= 150_000
+    assert weight(made_board(TWENTY, 12, missing=0.4)) <= 150_000
+
+
+def test_of_many_pairs_those_that_say_where_the_lead_ends_are_listed():
+    board = made_board(TWENTY, 12)
+    shown = pairs(board)
+    assert shown.count == 12 * 190
+    assert len(shown.rows) <= MOST
+    for column in range(12):
+        its, best = [d for r in shown.rows if (d := r["difference"]).column == column], board.best(column)
+        assert {d.better for d in its} == {best}
+        behind = sorted(
+            (d for d in board.differences if d.column == column and d.better == best), key=lambda d: d.value
+        )
+        assert behind[-1] in its
+        assert next(d for d in behind if d.sure) in its
+    few = made_board(SIX, 2)
+    assert [r["difference"] for r in pairs(few).rows] == list(few.differences)
+
+
+@pytest.mark.parametrize(
+    "board",
+    [
+        made_board([f"encoder-{i:02}-of-a-name-that-is-long" for i in range(60)], 3, n=200, missing=0.2),
+        made_board(["byol"], 1),
+        made_board(["supervised", HARD, "x" * 10_000], 1, missing=0.5),
+    ],
+    ids=["sixty", "one", "hostile"],
+)
+@pytest.mark.parametrize("width", [1280, 400])
+def test_boards_of_any_size_stay_within_the_page(board, visit, tmp_path, width):
+    page, faults = visit(page_of(board, tmp_path), width)
+    page.evaluate("document.querySelectorAll('details').forEach((d) => { d.open = true; })")
+    assert page.evaluate("document.documentElement.scrollWidth") <= width
+    assert page.locator("#board-table tbody tr[data-row]").count() == len(board.rows)
+    page.locator("#board-table thead button").nth(1).click()
+    found = [v for v in values(page, 2) if v == v]
+    assert found == sorted(found, reverse=True)
+    assert page.evaluate("window.marker") is None
+    assert faults == []
+
+
+def test_of_many_columns_those_of_one_protocol_are_shown_at_first(visit, tmp_path):
+    board = made_board(SIX, 5, protocols=("linear-byol", "knn", "ridge"))
+    file = page_of(board, tmp_path)
+    page, faults = visit(file)
+    heads = page.locator("#board-table thead th:visible")
+    assert heads.count() == 5 + 3
+    assert page.locator("#filtered").inner_text() == "5 of 15 columns shown"
+    page.locator("#board-protocol").select_option("knn")
+    assert all("nearest neighbours" in t for t in heads.all_inner_texts()[1:-2])
+    page.locator("#board-task").fill("flowers")
+    assert [t.split("\n")[0] for t in heads.all_inner_texts()][1:-2] == ["Oxford Flowers"]
+    page.locator("#board-protocol").select_option("")
+    assert heads.count() == 3 + 3
+    page.locator("#board-task").fill("")
+    assert heads.count() == 15 + 3
+    assert faults == []
+    plain, _ = visit(file, java_script_enabled=False)
+    assert plain.locator("#board-table thead th:visible").count() == 15 + 3
+
+
+def test_on_paper_every_column_stands_once_and_in_the_order_of_the_reader(visit, tmp_path):
+    board = made_board(SIX, 8, protocols=("linear-byol", "knn"))
+    page, _ = visit(page_of(board, tmp_path))
+    page.locator("#board-table thead button").nth(2).click()
+    order = names(page)
+    page.locator("#board-controls summary").click()
+    page.locator("#board-controls fieldset input").first.uncheck()
+    page.evaluate("dispatchEvent(new Event('beforeprint'))")
+    page.emulate_media(media="print")
+    shown = page.locator("table.board").evaluate_all(
+        "all => all.map((t) => [...t.tHead.rows[0].cells].map((c, i) => [c, i]).filter(([c]) => !c.hidden).map(([, i]) => i))"
+    )
+    inner = [[i for i in its if 1 <= i <= 16] for its in shown]
+    assert sorted(i for its in inner for i in its) == list(range(2, 17))
+    assert max(map(len, inner)) <= 6
+    for number in range(len(shown)):
+        lines = page.locator("table.board").nth(number).locator("tbody tr[data-row] th span:first-of-type")
+        assert [t.strip() for t in lines.all_inner_texts()] == order
+        box = page.locator("table.board").nth(number).bounding_box()
+        assert box["width"] <= 1280
+    page.evaluate("dispatchEvent(new Event('afterprint'))")
+    assert page.locator("table.board").count() == 1
+
+
+def test_mean_and_rank_stay_in_sight_when_the_table_scrolls(visit, tmp_path):
+    page, _ = visit(page_of(made_board(SIX, 12), tmp_path))
+    region = page.locator("#leaderboard .scroll")
+    assert region.evaluate("e => e.scrollWidth > e.clientWidth")
+    before = [page.locator(f"#board-table tbody .{kind}").first.bounding_box()["x"] for kind in ("mean", "rank")]
+    region.evaluate("e => { e.scrollLeft = 200; }")
+    after = [page.locator(f"#board-table tbody .{kind}").first.bounding_box()["x"] for kind in ("mean", "rank")]
+    assert after == before
+    assert before[1] + 84 <= 1280
+
+
+def test_published_numbers_are_rows_apart_that_no_sorting_moves(monkeypatch, visit, tmp_path):
+    board = made_board(SIX, 3)
+    about = ("resnet50", 24.0, "ImageNet", "task-1", "linear-byol", "top1", 1000)
+    rows = (
+        Published("SimCLR", *about, 91.2, "a paper", "seen", True),
+        Published("BYOL", *about, 99.9, "from memory", "mem lo", False, "a note"),
+    )
+    monkeypatch.setattr("relic_eval.published.beside.published", lambda: rows)
+    found = beside(board, {})
+    assert found.columns == [next(i for i, c in enumerate(board.columns) if c.task == "task-1")]
+    assert {r["method"]: r["values"] for r in found.rows} == {"SimCLR": ["91.2"], "BYOL": ["(99.9)"]}
+    page, faults = visit(page_of(board, tmp_path))
+    column = found.columns[0] + 2
+    page.locator("#board-published").press("Space")
+    lines = page.locator("#board-table tbody.published tr")
+    assert lines.count() == 2
+    assert all("published" in t for t in lines.locator("th").all_inner_texts())
+    assert sorted(lines.locator(f":nth-child({column})").all_inner_texts()) == ["(99.9)", "91.2"]
+    assert "".join(lines.locator(".rank, td:last-child").all_inner_texts()) == ""
+    page.locator("#board-table thead button").nth(1).click()
+    assert page.locator("#board-table tbody tr:visible").evaluate_all(
+        "all => all.slice(-2).every((r) => r.parentNode.className === 'published')"
+    )
+    page.locator("#board-published").press("Space")
+    assert page.locator("#board-table tbody.published").count() == 0
+    assert faults == []
+    assert {r["encoder"] for r in board_table(board)} == set(SIX)  # none among ours
+    monkeypatch.setattr("relic_eval.published.beside.published", tuple)
+    assert beside(board, {}) is None

@@ -13,7 +13,7 @@ from PIL import Image
 from relic_eval.results import read_results
 from reports.write import write_report
 
-FIGURES = ["outlines", "classes", "shifted", "few-labels", "penalty", "votes", "confusion"]
+FIGURES = ["relative", "outlines", "classes", "shifted", "few-labels", "penalty", "votes", "confusion"]
 
 
 def saved(page, figure, kind):
@@ -26,7 +26,7 @@ def saved(page, figure, kind):
 def test_the_data_of_the_board_is_the_table_beside_the_page(shifted_folder, visit):
     file = write_report(shifted_folder)
     page, faults = visit(file, accept_downloads=True)
-    name, text = saved(page, "#board figure", "CSV")
+    name, text = saved(page, "#leaderboard", "CSV")
     assert name == "board.csv"
     assert text == (file.parent / "tables" / "board.csv").read_text()
     assert faults == []
