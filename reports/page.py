@@ -15,6 +15,8 @@ from markupsafe import Markup
 from reports.sections.blocks import blocks_section
 from reports.sections.board import board_section
 from reports.sections.distances import distances_section
+from reports.sections.history import history_section
+from reports.sections.lacking import lacking_section
 from reports.sections.measures import measures_section
 from reports.sections.provenance import provenance_section
 from reports.sections.section import Material, Section
@@ -34,6 +36,8 @@ SECTIONS: tuple[Callable[[Material], Section | None], ...] = (
     why_section,
     measures_section,
     training_section,
+    history_section,
+    lacking_section,
     provenance_section,
 )
 

@@ -26,6 +26,7 @@ class Material:
     sheet: Sheet = field(default_factory=lambda: Sheet({}))
     failures: Sequence[Mapping[str, str]] = ()  # of cells: encoder, task, protocol, error
     asked: Sequence[Command] = ()  # the grids that were asked for
+    lacking: Sequence[str] = ()  # sentences on what the page cannot show because files are gone or damaged
 
     @cached_property
     def order(self) -> tuple[str, ...]:
