@@ -19,6 +19,7 @@ _MODULES = {
     "relic_eval.library.judging": ("evaluate", "transfer", "leaks", "merge"),
     "relic_eval.library.showing": ("leaderboard", "report"),
     "relic_eval.library.comparing": ("history",),
+    "relic_eval.library.stores": ("stores",),
     "relic_eval.library.measures": ("linear_probe", "knn", "blocks", "distances"),
     "relic_eval.atlas": ("export",),
     "relic_eval.comparison": ("compare",),
