@@ -92,6 +92,8 @@ def changes(
             f"{len(first)} and {len(last)}. Encoders of different names are compared with --before and --after."
         )
     cells = found.cells if before is None else tuple(replace(c, encoder=before) for c in found.cells)
+    if before is not None:
+        found = replace(found, only_before=tuple((before, *name[1:]) for name in found.only_before))
     found = replace(found, cells=cells, unread_before=tuple(lost), unread_after=tuple(lost_too))
     return Changes(found, _names(places, before, after))
 

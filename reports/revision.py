@@ -184,6 +184,8 @@ def revision_content(revision: Revision, names: Sequence[str]) -> dict[str, Any]
     return {
         "names": names,
         "finding": finding(revision),
+        "largest": _largest(revision),
+        "one_pair": len({(c.encoder, c.after_encoder) for c in revision.cells}) == 1,
         "said": sentences(revision)[1:],
         "rows": [_row(c, limit) for c in _sorted(revision.cells)],
         "limit": limit,
@@ -194,6 +196,14 @@ def revision_content(revision: Revision, names: Sequence[str]) -> dict[str, Any]
             *(("after", line) for line in revision.unread_after),
         ],
     }
+
+
+def _largest(revision: Revision) -> str:
+    """A title for the table."""
+    shares = [c for c in revision.certain if c.share]
+    if shares:
+        return f"The largest certain change: {_called(shares[0])}, {points(shares[0])}"
+    return f"Values before and after of {counted(len(revision.cells), 'cell')}"
 
 
 def _only(revision: Revision) -> list[tuple[str, tuple[Names, ...]]]:

@@ -117,7 +117,10 @@ def test_other_test_images_are_said_and_never_paired(both, tmp_path):
     cell = row(found, "mine", "knn")
     assert (cell["how"], cell["why"]) == ("unpaired", "the test images or their labels are others")
     ends = square_and_add(
-        cell["before"], (cell["before_low"], cell["before_high"]), cell["after"], (cell["after_low"], cell["after_high"])
+        cell["before"],
+        (cell["before_low"], cell["before_high"]),
+        cell["after"],
+        (cell["after_low"], cell["after_high"]),
     )
     assert (cell["low"], cell["high"], cell["p"]) == pytest.approx(ends)
     assert "test images" in {d.name for d in found.revision.differs}

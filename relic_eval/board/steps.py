@@ -57,16 +57,17 @@ def runs_of(manifests: Mapping[str, Sequence[Manifest]], encoders: Sequence[str]
     """
     found: dict[str, dict[int, str]] = {}
     called: dict[str, str] = {}
+    methods: dict[str, str] = {}
     for name in encoders:
         its = manifests.get(name) or [{"encoder": {}}]
         training = its[0]["encoder"].get("training")
         if training:
             key = _identity(its[0]["encoder"])
             found.setdefault(key, {}).setdefault(int(training["step"]), name)
-            called[key] = called.get(key) or str(training.get("run") or "")
-            called[key] = called[key] or str(training["method"])
+            methods[key] = str(training["method"])
+            called[key] = called.get(key) or str(training.get("run") or "")  # a store of before does not say it
     return [
-        History(called[key], tuple(by_step[s] for s in sorted(by_step)), tuple(sorted(by_step)))
+        History(called[key] or methods[key], tuple(by_step[s] for s in sorted(by_step)), tuple(sorted(by_step)))
         for key, by_step in found.items()
         if len(by_step) > 1
     ]

@@ -15,7 +15,7 @@ from reports.style import Look
 from reports.words import scale
 
 ACROSS, WIDE, HIGH = 4, 226, 138  # panels in a row; of the plot of one
-LEFT, GAP, TOP, FOOT = 50, 46, 26, 34
+LEFT, GAP, TOP, FOOT = 58, 46, 26, 42
 
 
 @dataclass(frozen=True)
@@ -34,7 +34,8 @@ def steps(panels: Sequence[tuple[str, Sequence[Points]]], looks: Sequence[Look],
     every = [p for _, points in panels for p in points]
     first, last = min(min(p.x) for p in every), max(max(p.x) for p in every)
     factor, unit = scale(last)
-    x = (first / factor, last / factor)
+    room = 0.04 * (last - first)
+    x = ((first - room) / factor, (last + room) / factor)
     high = max(max(h for p in points for h in p.high) - min(v for p in points for v in p.low) for _, points in panels)
     span = 1.12 * high or 1.0
     legend, head = _legend(looks, LEFT) if len(looks) > 1 else ("", 0)
@@ -56,7 +57,7 @@ def steps(panels: Sequence[tuple[str, Sequence[Points]]], looks: Sequence[Look],
         )
         # the last panel of each column names the axis
         named = f"step{unit}" if place + across >= len(panels) else ""
-        parts += [axes(frame, (named, ""), _few(frame, every, factor), ticks(*frame.y, 4))]
+        parts += [axes(frame, (named, "" if right else "%"), _few(frame, every, factor), ticks(*frame.y, 4))]
         parts += [text(left, top - 9, title), *(_run(p, frame, factor) for p in points)]
     return drawing(width, height, label, "".join(parts), "plot broad" if across > 2 else "plot large")
 

@@ -81,7 +81,7 @@ def history_figure_of(board: Board, runs: Sequence[History], look: dict[str, Loo
         "both checkpoints have; columns of one data set count as wholly dependent, which makes the interval rather too wide. "
         "Certain: after Holm's correction for all stretches. One run each: how another seed would do, no interval says."
     )
-    return Figure("history", title, steps(shown, names, title), how, note, to_csv(history_table(board, runs)))
+    return Figure("history-steps", title, steps(shown, names, title), how, note, to_csv(history_table(board, runs)))
 
 
 def _gain(name: str, g: Any) -> dict[str, Any]:
