@@ -147,6 +147,9 @@ def read_cell(path: Path) -> Result:
     others = {
         n: read_table(f, columns) if (f := path / f"{n}.parquet").exists() else None for n, columns in TABLES.items()
     }
+    for name, its in (("rows", table), ("predictions", others["predictions"]), ("overlaps", others["overlaps"])):
+        if its is not None and not len(next(iter(its.values()))):
+            raise DataError(f"{path / name}.parquet: expected a table with rows, received an empty one.")
     rows = tuple(_measurement(table, i) for i in range(len(table["metric"])))
     return Result(about["encoder"], about["task"], about["protocol"], Cell(rows, **others), about)
 

@@ -67,12 +67,11 @@ class Comparison:
         return f"{board_text(self.board)}{self._alike()}\n"
 
     def _repr_html_(self) -> str:
-        from html import escape
-
+        from relic_eval.board.notebook import board_html
+        from relic_eval.markup import listed
         from reports.summary import sentences
 
-        said = "".join(f"<li>{escape(s)}</li>" for s in [*sentences(self.board, []), self._alike()])
-        return f"<ul>{said}</ul>{self.table.to_html(index=False, float_format='{:.3f}'.format)}"
+        return listed([*sentences(self.board, []), self._alike()]) + board_html(self.board)
 
     def _alike(self) -> str:
         return f"How alike the two are: CKA {self.cka:.3f}; {100 * self.overlap:.0f}% of nearest neighbours in both."

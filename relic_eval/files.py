@@ -85,12 +85,25 @@ def write_bytes(path: Path, content: bytes) -> None:
     >>> write_bytes(place, b"hello"); place.read_bytes()
     b'hello'
     """
+    with whole_file(path) as new:
+        new.write_bytes(content)
+
+
+@contextlib.contextmanager
+def whole_file(path: Path) -> Iterator[Path]:
+    """A place to write a file at that becomes `path` when all went well, and is gone otherwise.
+
+    >>> import tempfile; place = Path(tempfile.mkdtemp()) / "a.txt"
+    >>> with whole_file(place) as new: _ = new.write_text("hello")
+    >>> place.read_text()
+    'hello'
+    """
     folder, prefix = _temporary(path)
     handle, name = tempfile.mkstemp(dir=folder, prefix=prefix, suffix=".tmp")
+    os.close(handle)
     try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(content)
-            file.flush()
+        yield Path(name)
+        with open(name, "rb") as file:
             os.fsync(file.fileno())
         os.chmod(name, 0o644)
         os.replace(name, path)

@@ -10,10 +10,11 @@ from typing import Any
 
 import numpy as np
 
-from relic_eval.errors import NewerError
+from relic_eval.errors import DataError, NewerError
 from relic_eval.files import Shape, digest_json, read_record
 
 FORMAT = 1  # of stores, cells and checkpoints; raise it when a field changes, and add a step to read_versioned
+OLDEST = 1  # that can be read
 
 CLEAN = "clean 0"  # of `Embeddings.corruptions`: the view of the pictures as they were
 
@@ -34,6 +35,10 @@ def read_versioned(file: Path, shape: Shape) -> dict[str, Any]:
         raise NewerError(
             f"{file}: expected format {FORMAT} or older, received {number}, made by a newer relic-eval. "
             "Update relic-eval; it is left as it is."
+        )
+    if number < OLDEST:
+        raise DataError(
+            f"{file}: expected format {OLDEST} to {FORMAT}, received {number}, which no relic-eval reads. Make it again."
         )
     return read_record(file, shape)
 

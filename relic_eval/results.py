@@ -13,7 +13,7 @@ from relic_eval.cells import Result, failure_path, read_cell, read_failures
 from relic_eval.data.corruptions import corruptions_of
 from relic_eval.data.tasks import tasks_of
 from relic_eval.data.views import views_of
-from relic_eval.errors import DataError, UnknownNameError
+from relic_eval.errors import DataError, NewerError, UnknownNameError
 from relic_eval.evaluators.table import DEFAULT, PROTOCOLS, describe
 from relic_eval.files import digest_json
 from relic_eval.progress import short, warn
@@ -28,6 +28,16 @@ def read_results(out: Path, encoders: Sequence[str] = (), tasks: Sequence[str] =
     A cell of embeddings or of settings of a protocol that have changed since, or one that could not be made again, stands no
     longer; a damaged one is warned of and left out. Raises DataError where none is left, UnknownNameError for a name that no cell has.
     """
+    return results_and_unread(out, encoders, tasks)[0]
+
+
+def results_and_unread(
+    out: Path, encoders: Sequence[str] = (), tasks: Sequence[str] = (), *, any_settings: bool = False
+) -> tuple[list[Result], list[dict[str, str]]]:
+    """What `read_results` gives, and by its names and why each cell that cannot be read: damaged, or of another format.
+
+    With `any_settings` cells of a protocol's older settings stand too: to compare two versions is to compare these.
+    """
     manifests = {(s.encoder, s.dataset, s.split): read_manifest(s.path) for s in find_stores(out)}
     contents, current = {name: m["content"] for name, m in manifests.items()}, in_use(out)
     weights: dict[str, set[str]] = {}
@@ -35,16 +45,24 @@ def read_results(out: Path, encoders: Sequence[str] = (), tasks: Sequence[str] =
         weights.setdefault(encoder, set()).add(weights_of(m))
     results: list[Result] = []
     old: list[Result] = []
+    unread: list[dict[str, str]] = []
     for path in sorted(p.parent for p in out.glob("cells/*/*/*/cell.json")):
         try:
             result = read_cell(path)
         except DataError as error:
-            its = [(unquote(path.parts[-3]), unquote(path.parts[-1]))]
-            warn(f"{error} Left out; {made_again(out, its)} makes it again.")
+            encoder, task, protocol = (unquote(part) for part in path.parts[-3:])
+            # what is shown elsewhere names no folder of this machine
+            why = str(error).replace(f"{path}/", "").replace(f"{path}: ", "")
+            unread.append({"encoder": encoder, "task": task, "protocol": protocol, "error": why})
+            if isinstance(error, NewerError):
+                warn(f"{error} Left out.")
+            else:
+                warn(f"{error} Left out; {made_again(out, [(encoder, protocol)])} makes it again.")
             continue
         failed = failure_path(out, result.encoder, result.task, result.protocol).exists()
         other = _tuned_of_others(result, weights.get(result.encoder, set()), manifests)
-        (old if failed or other or outdated(result, current, contents) else results).append(result)
+        gone = outdated(result, current, contents, any_settings=any_settings)
+        (old if failed or other or gone else results).append(result)
     if old:
         names = f"{old[0].encoder} {old[0].task} {old[0].protocol}"
         what = "1 cell" if len(old) == 1 else f"{len(old)} cells"
@@ -58,6 +76,11 @@ def read_results(out: Path, encoders: Sequence[str] = (), tasks: Sequence[str] =
                 f"{out}: expected cells, received none: {len(notes)} failed, first {notes[0]['encoder']} on {notes[0]['task']} "
                 f"({notes[0]['protocol']}): {notes[0]['error']}"
             )
+        if unread:
+            first = " ".join(unread[0][name] for name in ("encoder", "task", "protocol"))
+            raise DataError(
+                f"{out}: expected cells, received none that can be read, of {len(unread)}: {first}: {unread[0]['error']}"
+            )
         raise DataError(f"{out}: expected cells, received none. Run 'relic-eval evaluate --out {out}' first.")
     known = {"encoder": {r.encoder for r in results}, "task": {r.task for r in results}}
     for kind, asked in (("encoder", encoders), ("task", tasks)):
@@ -66,7 +89,8 @@ def read_results(out: Path, encoders: Sequence[str] = (), tasks: Sequence[str] =
                 raise UnknownNameError(kind, name, known[kind])
     chosen = [r for r in results if (not encoders or r.encoder in encoders) and (not tasks or r.task in tasks)]
     _warn_of_other_weights(chosen, manifests)
-    return chosen
+    its = [u for u in unread if (not encoders or u["encoder"] in encoders) and (not tasks or u["task"] in tasks)]
+    return chosen, its
 
 
 def _warn_of_other_weights(results: Sequence[Result], manifests: Mapping[tuple, Mapping[str, Any]]) -> None:
@@ -126,15 +150,15 @@ def _numbers(settings: Mapping[str, Any]) -> Any:
     return json.loads(json.dumps({name: v for name, v in settings.items() if name != "source"}))
 
 
-def outdated(result: Result, current: Mapping, contents: Mapping) -> bool:
-    """Whether the embeddings behind a cell, or the settings of its protocol, are no longer those in use.
+def outdated(result: Result, current: Mapping, contents: Mapping, *, any_settings: bool = False) -> bool:
+    """Whether the embeddings behind a cell, or (unless any will do) the settings of its protocol, are no longer those in use.
 
     `current` is what `in_use` says, `contents` the content of the manifest of each (encoder, data set, split).
 
     Embeddings that are gone with their whole folder, or damaged, say nothing: the cell was made when they were whole.
     """
     told = describe if result.protocol in PROTOCOLS else describe_tuned if result.protocol in TUNED else None
-    if told and _numbers(result.about["settings"]) != _numbers(told(result.protocol)):
+    if told and not any_settings and _numbers(result.about["settings"]) != _numbers(told(result.protocol)):
         return True
     task = result.about["task_settings"]
     splits = current.get((result.encoder, task["dataset"]))

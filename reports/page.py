@@ -18,6 +18,8 @@ from reports.sections.board import board_section
 from reports.sections.data import data_section
 from reports.sections.differences import differences_section
 from reports.sections.distances import distances_section
+from reports.sections.history import history_section
+from reports.sections.lacking import lacking_section
 from reports.sections.map import map_section
 from reports.sections.measures import measures_section
 from reports.sections.provenance import provenance_section
@@ -44,6 +46,8 @@ SECTIONS: tuple[Callable[[Material], Section | None], ...] = (
     measures_section,
     training_section,
     data_section,
+    history_section,
+    lacking_section,
     provenance_section,
 )
 

@@ -32,11 +32,16 @@ def board_text(board: Board, costs: Mapping[str, Cost] | None = None, *, speed: 
         cells = ["-" if e is None else f"{percent(e.value)} ({ends(e.low, e.high, percent)})" for e in row.entries]
         cells = [f"{c}{'*' if e and e.tied_with_best else ''}" for c, e in zip(cells, row.entries, strict=True)]
         lines.append([title(row.encoder), *cells, *over(row, board), *cost_cells(costs, row.encoder, speed)])
-    text = _aligned(lines)
+    text = aligned(lines)
     return text + (legend(board) + ties_text(board) if board.rows else "")
 
 
-def _aligned(lines: Sequence[Sequence[str]]) -> str:
+def aligned(lines: Sequence[Sequence[str]]) -> str:
+    """Lines of cells, each column as wide as its widest cell.
+
+    >>> aligned([["a", "b"], ["long", "c"]]).splitlines()
+    ['a     b', 'long  c']
+    """
     widths = [max(len(line[i]) for line in lines) for i in range(len(lines[0]))]
     return "".join("  ".join(t.ljust(w) for t, w in zip(line, widths, strict=True)).rstrip() + "\n" for line in lines)
 
@@ -204,7 +209,7 @@ def measured_text(results: Iterable[Result]) -> str:
             lines.append((r.encoder, r.task, r.protocol, m.metric, value, ends, about))
     if len(lines) == 1:
         return ""
-    return _aligned(lines)
+    return aligned(lines)
 
 
 def _plain(value: object) -> str:

@@ -11,7 +11,7 @@ ROOT = Path(__file__).parents[1]
 ORDER = [
     "errors",
     "files",
-    "arrays records devices progress efficiency timings commands sharding",
+    "arrays markup records devices progress efficiency timings commands sharding",
     "views",
     "metrics",
     "probes",
@@ -34,7 +34,7 @@ ORDER = [
     "tuned",
     "grid",
     "saliency",
-    "listing comparison library training duel anchor",
+    "listing comparison revisions atlas library training duel anchor",
     "cli __init__",
 ]
 PRETRAIN = {
@@ -54,6 +54,7 @@ PRETRAIN = {
 REPORTS = {
     "errors",
     "files",
+    "markup",
     "records",
     "progress",
     "efficiency",
@@ -73,6 +74,7 @@ LOOK_UP = {
     "__init__",
     "library",
     "comparison",
+    "revisions",
     "listing",
     "training",
     "saliency",

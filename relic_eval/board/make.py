@@ -13,7 +13,7 @@ from relic_eval.cells import Result, read_failures
 from relic_eval.errors import ArgumentError, DataError, UnknownNameError
 from relic_eval.pairing import alike, finest_strata, metric_of
 from relic_eval.progress import warn
-from relic_eval.results import read_results
+from relic_eval.results import results_and_unread
 from relic_eval.scoring import METRICS, scored
 
 PROTOCOLS = ("linear-byol", "fewshot-5")  # of the board; others are shown apart
@@ -123,16 +123,16 @@ def read_board(
 ) -> tuple[Board, list[Result], list[dict[str, str]]]:
     """The board of the cells under `out`, of these encoders and tasks or of all; those cells; and why others are missing.
 
-    Where there is no linear probe, nearest neighbours stand on the board. Missing are those that failed, and those that were
-    made of other images than the baseline's (or than most). Where the cells hold no accuracy there is a DataError, or, where
-    the board is not `needed`, one without columns.
+    Where there is no linear probe, nearest neighbours stand on the board. Missing are those that failed, those that were made
+    of other images than the baseline's (or than most), and those that cannot be read. Where the cells hold no accuracy there
+    is a DataError, or, where the board is not `needed`, one without columns.
 
     >>> read_board(Path("/nowhere"))
     Traceback (most recent call last):
     ...
     relic_eval.errors.DataError: /nowhere: expected cells, received none. ...
     """
-    found = read_results(out, encoders, tasks)
+    found, unread = results_and_unread(out, encoders, tasks)
     results, apart = alike(found, baseline or BASELINE)
     failed = [
         f
@@ -142,7 +142,7 @@ def read_board(
     if not any(r.protocol in protocols for r in results) and tuple(protocols) == PROTOCOLS:
         protocols = [p for p in ("knn",) if any(r.protocol == p for r in results)] or protocols
     if not needed and not any(r.protocol in protocols and _fits(r) for r in results):
-        return _without_columns(results), results, [*failed, *apart]
+        return _without_columns(results), results, [*failed, *apart, *unread]
     board = make_board(results, baseline=baseline, protocols=tuple(protocols))
     _warn_of_leaks(board)
-    return board, results, [*failed, *apart]
+    return board, results, [*failed, *apart, *unread]

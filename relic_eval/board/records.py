@@ -102,6 +102,11 @@ class Board:
     rows: tuple[Row, ...]
     differences: tuple[Difference, ...]
 
+    def _repr_html_(self) -> str:
+        from relic_eval.board.notebook import board_html
+
+        return board_html(self)
+
     @property
     def without_change(self) -> tuple[int, ...]:
         """Columns that are left out of the mean change: the baseline has no value there, or 0.

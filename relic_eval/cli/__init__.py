@@ -10,6 +10,7 @@ import time
 import typer
 
 from relic_eval.cli import (  # noqa: F401
+    comparing,
     judging,
     making,
     showing,

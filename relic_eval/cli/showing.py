@@ -95,6 +95,28 @@ def leaderboard(
         print("\n".join(map(str, save(scaling_figure(own), scaling))))
 
 
+@app.command(
+    epilog="Example: relic-eval export byol --data fashion --out runs/quickstart --to fashion.parquet\n\n"
+    "Then: embedding-atlas fashion.parquet --image image --vector vector"
+)
+def export(
+    encoder: Annotated[
+        str | None, typer.Argument(help="An encoder that was embedded under --out, or the folder of a store.")
+    ] = None,
+    to: Annotated[Path, typer.Option("--to", help="The file, ending in .parquet.")] = Path("embeddings.parquet"),
+    data: Annotated[str | None, typer.Option("--data", help="A data set by name, where several are embedded.")] = None,
+    split: Annotated[str, typer.Option("--split", help="train, test, ...")] = "test",
+    out: Out = OUT,
+) -> None:
+    """Embeddings with their pictures and labels as one Parquet file, which embedding-atlas and other viewers open."""
+    from relic_eval.atlas import export as exported
+
+    if encoder is not None and (Path(encoder) / "manifest.json").exists():
+        print(exported(encoder, to))
+    else:
+        print(exported(out, to, encoder=encoder, dataset=data, split=split))
+
+
 @app.command(epilog="Example: relic-eval merge mine theirs --out both")
 def merge(
     sources: Annotated[list[Path], typer.Argument(help="Folders of results, of several people or machines.")],

@@ -99,6 +99,7 @@ def run_encoder(path: Path, its: Settings) -> Encoder:
     run = step.parent if step.name.startswith("step-") else step
     training = {key: about[key] for key in ("method", "config", "step", "steps", "data", "history")}
     training["monitor"] = about.get("monitor", [])
+    training["run"] = run.name  # several checkpoints of one run may stand on a board
     known = [about["sha256"], network, seen, network_source()]
     own = Look(Transform(seen["size"]), tuple(seen["mean"]), tuple(seen["std"]))
     kind = f"file:{network['name']}"

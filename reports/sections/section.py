@@ -30,6 +30,7 @@ class Material:
     asked: Sequence[Command] = ()  # the grids that were asked for
     alike: Sequence[Alike] = ()  # how alike the encoders are, by task
     leaks: Sequence[Leaks] = ()  # pictures that are tested and trained on
+    lacking: Sequence[str] = ()  # sentences on what the page cannot show because files are gone or damaged
 
     @cached_property
     def order(self) -> tuple[str, ...]:

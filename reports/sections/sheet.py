@@ -6,6 +6,8 @@ import base64
 import io
 from collections.abc import Mapping, Sequence
 
+from relic_eval.progress import warn
+
 THUMB = 64  # side of a picture on the sheet
 ACROSS = 20  # pictures in a row of the sheet
 MOST = 600  # pictures on it: about 1.5 MB of photographs
@@ -53,8 +55,13 @@ class Sheet:
 
         sheet = Image.new("RGB", (ACROSS * THUMB, self.height))
         for key, place in self._places.items():
-            with Image.open(io.BytesIO(self._pictures[key]), formats=["WEBP"]) as picture:
-                sheet.paste(picture.convert("RGB").resize((THUMB, THUMB)), (_left(place), _top(place)))
+            at = (_left(place), _top(place))
+            try:
+                with Image.open(io.BytesIO(self._pictures[key]), formats=["WEBP"]) as picture:
+                    sheet.paste(picture.convert("RGB").resize((THUMB, THUMB)), at)
+            except (OSError, SyntaxError, ValueError):
+                warn(f"{key[1]}: expected a small picture, received a damaged one. The page shows a grey square.")
+                sheet.paste((140, 140, 140), (*at, at[0] + THUMB, at[1] + THUMB))
         file = io.BytesIO()
         sheet.save(file, "WEBP", quality=75, method=6)
         return "data:image/webp;base64," + base64.b64encode(file.getvalue()).decode()
