@@ -61,6 +61,11 @@ const field = (v) => {
       rows.push([name, b.names[q], kind(q), k + 1, b.names[item], kind(item), b.distances[e][q][k]]))));
     return rows.map((r) => r.map(field).join(",")).join("\n") + "\n";
   };
+  // the CSV of all figures, zlib in base64
+  const packed = () => {
+    const bytes = Uint8Array.from(atob(data.csv), (c) => c.charCodeAt(0));
+    return new Response(new Blob([bytes]).stream().pipeThrough(new DecompressionStream("deflate"))).json();
+  };
   const NS = "http://www.w3.org/2000/svg";
   const element = (tag, attributes) => {
     const e = document.createElementNS(NS, tag);
@@ -117,15 +122,17 @@ const field = (v) => {
   };
   for (const figure of document.querySelectorAll("figure[data-csv]")) {
     const name = figure.dataset.csv, tools = figure.querySelector(":scope > .tools");
-    const csv = () => (name === "blocks" ? neighbours() : tables[name] ? tables[name]() : data.csv[name]);
+    const csv = async () => (name === "blocks" ? neighbours() : tables[name] ? tables[name]() : (await packed())[name]);
     const label = figure.querySelector("h3").textContent;
     const add = (text, act) => {
       const b = button(text, act);
       b.setAttribute("aria-label", `${text}: ${label}`);
       tools.append(b);
     };
-    add("Data (CSV)", () => saveText(csv(), "text/csv;charset=utf-8", `${name}.csv`));
-    add("Data (JSON)", () => saveText(JSON.stringify(records(csv()), null, 1), "application/json", `${name}.json`));
+    if ("DecompressionStream" in window) {
+      add("Data (CSV)", async () => saveText(await csv(), "text/csv;charset=utf-8", `${name}.csv`));
+      add("Data (JSON)", async () => saveText(JSON.stringify(records(await csv()), null, 1), "application/json", `${name}.json`));
+    }
     if (!figure.querySelector(".plot")) continue;
     add("Figure (SVG)", () => saveText(picture(figure), "image/svg+xml", `${name}.svg`));
     add("Figure (PNG)", () => savePixels(picture(figure), `${name}.png`));

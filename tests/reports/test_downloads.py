@@ -113,7 +113,7 @@ def _plain(text):
 def test_the_json_of_names_with_commas_quotes_and_breaks(shifted_folder, visit):
     page, _ = visit(write_report(shifted_folder), accept_downloads=True)
     hard = 'a,name\n"a ""quoted"", one",\n,007\n"two\nlines",-1.5e-3\n'
-    page.evaluate("text => { data.csv.outlines = text; }", hard)
+    page.evaluate("text => { tables.outlines = () => text; }", hard)
     _, text = saved(page, "#outlines", "JSON")
     assert json.loads(text) == [
         {"a": 'a "quoted", one', "name": None},
