@@ -16,6 +16,7 @@ from markupsafe import Markup
 from reports.sections.alike import alike_section
 from reports.sections.blocks import blocks_section
 from reports.sections.board import board_section
+from reports.sections.confusion import confusion_section
 from reports.sections.data import data_section
 from reports.sections.differences import differences_section
 from reports.sections.distances import distances_section
@@ -41,6 +42,7 @@ SECTIONS: tuple[Callable[[Material], Section | None], ...] = (
     blocks_section,
     distances_section,
     why_section,
+    confusion_section,
     differences_section,
     alike_section,
     map_section,

@@ -10,6 +10,8 @@ from markupsafe import Markup, escape
 from reports.drawings.frame import drawing, text
 from reports.style import CIVIDIS
 
+FINEST = 150  # more classes than this have no lines of their own: they would cover what lies between them
+
 
 def shades(value_NK: np.ndarray, scale: tuple[float, float]) -> np.ndarray:
     """Which of the ten colours each number has; beyond the scale, the last one.
@@ -30,27 +32,52 @@ def dot_size(n: int) -> float:
     return max(1.0, n / 80)
 
 
+def dots(rows_R: np.ndarray, index_RK: np.ndarray, shade_RK: np.ndarray) -> dict[int, str]:
+    """Path data of each shade, row before column: a dot is a step from the one before and a line of no length.
+
+    Read shade after shade, the dots of a row are its neighbours from the nearest on: the page's script reads them so, and no
+    other list of them is on the page.
+
+    >>> dots(np.array([0, 1]), np.array([[1, 2], [0, 2]]), np.array([[0, 3], [0, 0]]))
+    {0: 'm0 1h0m1-1h0m0 2h0', 3: 'm0 2h0'}
+    """
+    paths: dict[int, list[str]] = {}
+    for shade in np.unique(shade_RK).tolist():
+        places, ranks = np.nonzero(shade_RK == shade)
+        steps_x, steps_y = np.diff(index_RK[places, ranks], prepend=0), np.diff(rows_R[places], prepend=0)
+        # a step to the left needs no space, as its sign parts the numbers
+        paths[shade] = [f"m{y}{' ' * (x >= 0)}{x}h0" for x, y in zip(steps_x.tolist(), steps_y.tolist(), strict=True)]
+    return {shade: "".join(steps) for shade, steps in paths.items()}
+
+
 def block_matrix(
-    title: str, index_NK: np.ndarray, shade_NK: np.ndarray, class_ends: Sequence[int], above_ends: Sequence[int]
+    title: str,
+    index_RK: np.ndarray,
+    shade_RK: np.ndarray,
+    class_ends: Sequence[int],
+    above_ends: Sequence[int],
+    rows_R: np.ndarray | None = None,
+    size: int | None = None,
 ) -> Markup:
-    """A dot a neighbour: row = image, column = neighbour."""
-    n = len(index_NK)
-    paths = []
-    for shade, colour in enumerate(CIVIDIS):
-        rows, places = np.nonzero(shade_NK == shade)
-        dots = "".join(f"M{index_NK[r, k]} {r}h0" for r, k in zip(rows.tolist(), places.tolist(), strict=True))
-        if dots:  # a line of no length with round ends is a dot, in print too
-            paths.append(f'<path d="{dots}" stroke="{colour}"/>')
-    lines = "".join(
-        f'<path d="M0 {e}H{n}M{e} 0V{n}" class="{"thick" if e in above_ends else "thin"}"/>'
-        for e in class_ends
-        if 0 < e < n
+    """A dot a neighbour: row = image, column = neighbour. `rows_R` are the rows that are drawn, of `size`, where not all are."""
+    rows_R = np.arange(len(index_RK)) if rows_R is None else rows_R
+    n = size or len(index_RK)
+    paths = "".join(  # a line of no length with round ends is a dot, in print too
+        f'<path d="{d}" stroke="{CIVIDIS[shade]}"/>' for shade, d in dots(rows_R, index_RK, shade_RK).items()
     )
+    thin = [e for e in class_ends if 0 < e < n and e not in set(above_ends)]
+    lines = _lines(thin if len(class_ends) < FINEST else [], n, "thin")
+    lines += _lines([e for e in above_ends if 0 < e < n] if len(above_ends) < FINEST else [], n, "thick")
     return Markup(
         f'<svg class="blocks" viewBox="0 0 {n} {n}" role="img" data-title="{escape(title)}" aria-label="Neighbour block '
         f'matrix of {escape(title)}"><rect width="{n}" height="{n}" class="sheet"/>{lines}'
-        f'<g transform="translate(.5 .5)" stroke-width="{dot_size(n):.2g}" stroke-linecap="round">{"".join(paths)}</g></svg>'
+        f'<g class="dots" transform="matrix(0 1 1 0 .5 .5)" stroke-width="{dot_size(n):.2g}" stroke-linecap="round">{paths}</g></svg>'
     )
+
+
+def _lines(ends: Sequence[int], n: int, kind: str) -> str:
+    path = "".join(f"M0 {e}H{n}M{e} 0V{n}" for e in ends)
+    return f'<path d="{path}" class="{kind}"/>' if path else ""
 
 
 def colour_bar(scale: tuple[float, float]) -> Markup:

@@ -39,8 +39,8 @@ class Material:
 
     @cached_property
     def look(self) -> dict[str, Look]:
-        """How each encoder looks; one that only a store knows too."""
-        return looks([*self.order, *self.stores])
+        """How each encoder looks; one that only a store knows too, or a cell that is on no board."""
+        return looks([*self.order, *self.stores, *(r.encoder for r in self.results)])
 
     @cached_property
     def first_stores(self) -> dict[str, Manifest]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from reports.sections.confusion import confusion_figure
 from reports.sections.figure import Figure
 from reports.sections.probes import penalty_figure, votes_figure
 from reports.sections.section import Material, Section
@@ -15,7 +14,6 @@ FIGURES: tuple[Callable[..., Figure | None], ...] = (
     few_labels_figure,
     penalty_figure,
     votes_figure,
-    confusion_figure,
 )
 
 

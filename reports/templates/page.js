@@ -17,6 +17,94 @@ const button = (text, act) => {
 // the part of the sheet of pictures where one lies; -1 has none
 const view = (place) => (place < 0 ? "0 -64 64 64" : `${(place % 20) * 64} ${Math.floor(place / 20) * 64} 64 64`);
 
+const NS = "http://www.w3.org/2000/svg";
+const svgElement = (tag, attributes) => {
+  const e = document.createElementNS(NS, tag);
+  for (const [name, value] of Object.entries(attributes)) e.setAttribute(name, value);
+  return e;
+};
+const thumb = (place, name) => {
+  const e = svgElement("svg", { class: "pic", viewBox: view(place), role: "img", "aria-label": name, "data-item": name });
+  e.append(svgElement("use", { href: "#sheet" }));
+  return e;
+};
+
+// the end of an id, which is what tells ids apart
+const tail = (name) => { const letters = [...name]; return letters.length > 13 ? `…${letters.slice(-12).join("")}` : name; };
+
+// the dots or cells of a drawing in the order of its paths, as [x, y]: each is a step from the one before
+const steps = (drawing) => [...drawing.querySelectorAll("path[d^=m]")].flatMap((path) => {
+  let x = 0, y = 0;
+  return [...path.getAttribute("d").matchAll(/m(-?\d+) ?(-?\d+)/g)].map((m) => [x += +m[1], y += +m[2]]);
+});
+
+const DIGITS = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz-_";
+// names of which the first sign says how many letters they share with the one before
+const namesOf = (coded) => { let name = ""; return coded.map((text) => name = name.slice(0, DIGITS.indexOf(text[0])) + text.slice(1)); };
+// numbers that were written in few signs: five bits a sign, 32 more where the number goes on; of k the first, then steps
+const unpacked = (text, k) => {
+  const rows = [];
+  let value = 0, last = [];
+  for (const sign of text) {
+    const bits = DIGITS.indexOf(sign);
+    value = value * 32 + (bits & 31);
+    if (bits > 31) continue;
+    if (last.length === k || !rows.length) rows.push(last = []);
+    last.push(value + (last.length ? last[last.length - 1] : 0));
+    value = 0;
+  }
+  return rows;
+};
+
+// drawings of class by class: point at a cell, or choose it in lists; `say` gives what it holds, as text and things to show
+const cells = (box, heats, titles, classes, heads, slots, first, say) => {
+  const lists = [["Encoder", titles], [heads[0], classes], [heads[1], classes]].map(([name, options]) => {
+    const label = make("label", "", name), select = make("select");
+    options.forEach((text, value) => { const o = make("option", "", text); o.value = value; select.append(o); });
+    label.append(" ", select);
+    return [label, select];
+  });
+  const bar = make("div", "controls"), said = make("p", "said-cell"), shown = make("div", "found"), keep = button("Keep", () => hold(!kept));
+  let kept = false;
+  said.setAttribute("aria-live", "polite");
+  bar.append(...lists.map(([label]) => label), keep);
+  box.append(bar, said, shown);
+  const bands = heats.map((svg) => {
+    const band = svgElement("rect", { class: "band", width: 1, height: 1 });
+    svg.querySelector(".cells").append(band);
+    return band;
+  });
+  const value = (i) => +lists[i][1].value;
+  const show = () => {
+    bands.forEach((band) => { band.setAttribute("x", value(2)); band.setAttribute("y", value(1)); });
+    const [text, things] = say(value(0), value(1), value(2));
+    if (said.textContent !== text) said.textContent = text;
+    const rest = slots - things.length;
+    shown.replaceChildren(...things, ...Array.from({ length: Math.max(0, rest) }, () => make("div", "slot none")));
+  };
+  const hold = (on) => { kept = on; keep.setAttribute("aria-pressed", on); keep.textContent = on ? "Kept" : "Keep"; };
+  const to = (e, row, column) => { [e, row, column].forEach((v, i) => { lists[i][1].value = v; }); show(); };
+  lists.forEach(([, select]) => select.addEventListener("change", () => { hold(true); show(); }));
+  heats.forEach((svg, e) => {
+    const at = (event) => {
+      const p = new DOMPoint(event.clientX, event.clientY).matrixTransform(svg.querySelector(".cells").getScreenCTM().inverse());
+      const [column, row] = [Math.floor(p.x), Math.floor(p.y)];
+      return row >= 0 && column >= 0 && row < classes.length && column < classes.length ? [e, row, column] : null;
+    };
+    svg.addEventListener("pointermove", (event) => { const there = at(event); if (there && !kept) to(...there); });
+    svg.addEventListener("click", (event) => {
+      const there = at(event);
+      if (!there) return;
+      const again = kept && there.every((v, i) => v === value(i));
+      to(...there);
+      hold(!again);
+    });
+  });
+  hold(false);
+  to(0, ...first);
+  box.hidden = false;
+};
+
 // light or dark, other than the system says
 (() => {
   const dark = () => (root.dataset.theme || (matchMedia("(prefers-color-scheme: dark)").matches ? "dark" : "light")) === "dark";
@@ -66,16 +154,10 @@ const field = (v) => {
     const bytes = Uint8Array.from(atob(data.csv), (c) => c.charCodeAt(0));
     return new Response(new Blob([bytes]).stream().pipeThrough(new DecompressionStream("deflate"))).json();
   };
-  const NS = "http://www.w3.org/2000/svg";
-  const element = (tag, attributes) => {
-    const e = document.createElementNS(NS, tag);
-    for (const [name, value] of Object.entries(attributes)) e.setAttribute(name, value);
-    return e;
-  };
   // one drawing, or several where they stand, with the words between them; always in the colours of the light page
   const picture = (figure) => {
-    const parts = [...figure.querySelectorAll(":scope > .plot, :scope > .scroll .plot, .beside .plot, .line .blocks, .legend .plot")].filter((svg) => !svg.closest("details"));
-    const box = figure.getBoundingClientRect(), all = element("svg", { xmlns: NS });
+    const parts = [...figure.querySelectorAll(":scope > .plot, :scope > .scroll .plot, .beside .plot, .heats .plot, .line .blocks, .legend .plot")].filter((svg) => !svg.closest("details"));
+    const box = figure.getBoundingClientRect(), all = svgElement("svg", { xmlns: NS });
     const place = (e) => { const r = e.getBoundingClientRect(); return { x: r.left - box.left, y: r.top - box.top, width: r.width, height: r.height }; };
     const copy = (svg) => { const c = svg.cloneNode(true); c.querySelectorAll(".band, .hit").forEach((m) => m.remove()); return c; };
     let right = 0, low = 0, top = Infinity;
@@ -87,16 +169,16 @@ const field = (v) => {
       all.append(c);
     }
     for (const word of parts.length > 1 ? [...figure.querySelectorAll(".drawn")].filter((e) => !e.closest("details")) : []) {
-      const r = place(word), t = element("text", { x: r.x, y: r.y + 13 });
+      const r = place(word), t = svgElement("text", { x: r.x, y: r.y + 13 });
       t.textContent = word.textContent;
       reach(r);
       all.append(t);
     }
     const size = [0, Math.floor(top), Math.ceil(right), Math.ceil(low - Math.floor(top))];
     for (const [name, value] of [["viewBox", size.join(" ")], ["width", size[2]], ["height", size[3]]]) all.setAttribute(name, value);
-    const style = element("style", {});
+    const style = svgElement("style", {});
     style.textContent = document.querySelectorAll("style")[1].textContent.replace(/var\(--[\w-]+,([^)]+)\)/g, "$1");
-    all.prepend(style, element("rect", { x: 0, y: size[1], width: size[2], height: size[3], fill: "#fff" }));
+    all.prepend(style, svgElement("rect", { x: 0, y: size[1], width: size[2], height: size[3], fill: "#fff" }));
     return new XMLSerializer().serializeToString(all);
   };
   // at twice the size of the drawing

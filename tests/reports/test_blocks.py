@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import dataclasses
 import io
+import re
 
 import numpy as np
 import pytest
@@ -12,9 +13,10 @@ from PIL import Image
 
 from relic_eval.results import read_results
 from relic_eval.store import find_stores, read_thumbnails
-from reports.sections.blocks import blocks_content, colour_scale, picture, read_blocks
+from reports.sections.blocks import blocks_content, colour_scale, read_blocks
 from reports.sections.choose import shown
 from reports.sections.sheet import THUMB, Sheet, view
+from reports.sections.strip import make_strip
 
 
 def thumbnail(rng):
@@ -55,8 +57,10 @@ def test_a_picture_that_is_missing_is_not_another(shifted_results):
     blocks = read_blocks(shown(shifted_results, "blocks", ["supervised"]), ["supervised"])
     items = blocks[0].result.cell.predictions["item"].tolist()
     data, one = blocks[0].result.about["data"]["test"], thumbnail(np.random.default_rng(0))
-    content = blocks_content(blocks, Sheet({(data, items[3]): one, ("another set", items[4]): one}))
-    views = [picture(row, content["data"])["view"] for row in range(len(items))]
+    labels = [{"name": "class", "rows": len(items)}]
+    sheet = Sheet({(data, items[3]): one, ("another set", items[4]): one})
+    strip = make_strip(blocks, np.arange(len(items)), labels, sheet)
+    views = [strip.picture(row)["view"] for row in range(len(items))]
     assert views[3] == f"0 0 {THUMB} {THUMB}"
     assert set(views[:3] + views[4:]) == {f"0 -{THUMB} {THUMB} {THUMB}"}
 
@@ -86,10 +90,9 @@ def test_thick_lines_part_superclasses_and_thin_ones_classes(shifted_results):
     section = blocks_content(read_blocks(shown(shifted_results, "blocks", ["byol"]), ["byol"]))
     n = section["n"]
     ends = np.cumsum([label["rows"] for label in section["labels"]])[:-1].tolist()
-    kinds = [
-        "thick" if f'<path d="M0 {e}H{n}M{e} 0V{n}" class="thick"' in section["squares"][0]["svg"] else "thin"
-        for e in ends
-    ]
+    lines = re.findall(r'<path d="[^"]*" class="(?:thin|thick)"', section["squares"][0]["svg"])
+    lines = [("thick" if "thick" in line else "thin", line) for line in lines]
+    kinds = [next(kind for kind, path in lines if f"M0 {e}H{n}M{e} 0V{n}" in path) for e in ends]
     assert kinds == ["thin", "thick", "thin"]
 
 

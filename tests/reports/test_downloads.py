@@ -13,7 +13,18 @@ from PIL import Image
 from relic_eval.results import read_results
 from reports.write import write_report
 
-FIGURES = ["relative", "outlines", "classes", "shifted", "few-labels", "penalty", "votes", "confusion"]
+FIGURES = [
+    "relative",
+    "outlines",
+    "classes",
+    "shifted",
+    "few-labels",
+    "penalty",
+    "votes",
+    "confusion-matrix",
+    "purity",
+    "neighbour-classes",
+]
 
 
 def saved(page, figure, kind):

@@ -15,7 +15,6 @@ from relic_eval.records import Cell, Measurement
 from relic_eval.results import read_results
 from reports.drawings.frame import Frame, spread, ticks
 from reports.sections.choose import shifts
-from reports.sections.confusion import confusion_figure, shares
 from reports.sections.data import unreadable
 from reports.sections.distances import density, distances_content
 from reports.sections.measures import measure_tables
@@ -107,32 +106,6 @@ def test_votes_are_drawn_for_every_k_with_the_chosen_one_marked(shifted_results)
     mine = {int(r[1]): (int(r[2]), float(r[3])) for r in rows if r[0] == "byol"}
     assert mine == {m.params["k"]: (m.params["chosen"], m.value) for m in cell.rows}
     assert figure.drawing.count('class="mark"') == 2 * 3  # one on each line, one at its name
-
-
-def test_confusion_counts_the_predictions(shifted_results):
-    cell = next(r for r in shifted_results if (r.encoder, r.task, r.protocol) == ("byol", "fashion", "linear-byol"))
-    share_CC, table = shares(cell), cell.cell.predictions
-    assert np.allclose(share_CC.sum(1), 1)
-    assert np.isclose(np.diag(share_CC).mean(), table["correct"].mean())  # classes are balanced
-    i, j = 0, 1
-    assert share_CC[i, j] == np.mean(table["predicted"][table["true"] == i] == j)
-    figure = confusion_figure(shifted_results, ["byol", "supervised", "pixels"])
-    assert figure.title.startswith("BYOL")
-    assert [name for name, _ in figure.beside] == ["BYOL", "Supervised"]
-    assert [name for name, _ in figure.more] == ["Pixels"]
-
-
-def test_a_probe_without_an_error_says_so():
-    true = np.array([0, 0, 1, 1])
-    about = {
-        "classes": ["a", "b"],
-        "title": "T",
-        "counts": {"test": 4},
-        "task_settings": {"test": "test"},
-    }
-    table = {"true": true, "predicted": true, "item": true.astype(str), "correct": true, "score": true}
-    result = Result("byol", "t", "linear-byol", Cell((Measurement("top1", 1.0, 0.5, 1.0, 4),), table), about)
-    assert confusion_figure([result], ["byol"]).title == "BYOL: no test image is taken for another class"
 
 
 def test_the_baseline_is_drawn_first_and_names_stand_in_the_order_of_medians(shifted_results):
@@ -249,7 +222,7 @@ def test_unreadable_pictures_and_doubtful_fits_are_told(shifted_results):
     assert section["doubts"] == ["BYOL, Fashion, ten classes, linear-byol"]
 
 
-@pytest.mark.parametrize("make", [shifted_figure, few_labels_figure, penalty_figure, votes_figure, confusion_figure])
+@pytest.mark.parametrize("make", [shifted_figure, few_labels_figure, penalty_figure, votes_figure])
 def test_no_cell_no_figure(make):
     assert make([], ORDER) is None
 

@@ -1,0 +1,101 @@
+"""Which rows of the squares are drawn, and what of them the page's script needs, in few bytes."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import takewhile
+
+import numpy as np
+
+DIGITS = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz-_"
+ALL_DRAWN = 12  # encoders at most that are all drawn
+OF_MANY = 8  # drawn where there are more
+DOTS = 12_000  # in all squares: about seven bytes each
+ROWS = 400  # more cannot be told apart
+FEWEST = 60
+
+
+def drawn_rows(n: int, k: int, encoders: int) -> np.ndarray:
+    """The rows that are drawn: all, or as many as there is room for, evenly spaced.
+
+    >>> len(drawn_rows(200, 10, 6)), len(drawn_rows(240, 5, 12)), drawn_rows(2500, 20, 12)[:3].tolist()
+    (200, 200, [0, 41, 83])
+    """
+    room = min(ROWS, max(FEWEST, DOTS // (k * encoders)))
+    return np.arange(n) if n <= room else np.arange(room) * n // room
+
+
+def front_coded(names: Sequence[str]) -> list[str]:
+    """Names without what they begin with as the one before does; the first sign says how many letters that are.
+
+    Letters beyond the first 65,536 are never among these: the script counts them twice.
+
+    >>> front_coded(["test/a/1", "test/a/2", "b"]), names_of(["0test/a/1", "72", "0b"])
+    (['0test/a/1', '72', '0b'], ['test/a/1', 'test/a/2', 'b'])
+    """
+    found = []
+    for before, name in zip(["", *names], names, strict=False):
+        pairs = zip(before, name[: len(DIGITS) - 1], strict=False)
+        same = sum(1 for _ in takewhile(lambda pair: pair[0] == pair[1] and ord(pair[0]) <= 0xFFFF, pairs))
+        found.append(DIGITS[same] + name[same:])
+    return found
+
+
+def names_of(coded: Sequence[str]) -> list[str]:
+    """What `front_coded` made, as the page's script reads it."""
+    names = [""]
+    for text in coded:
+        names.append(names[-1][: DIGITS.index(text[0])] + text[1:])
+    return names[1:]
+
+
+def packed(number_RK: np.ndarray) -> str:
+    """Whole numbers that do not fall within a row as text: the first of each row, then the steps.
+
+    A number is one sign for each five bits, the highest first; a sign of 32 or more says that the number goes on. Median
+    distances have three digits, steps mostly one sign.
+
+    >>> packed(np.array([[5, 6], [32, 32]])), unpacked("51X00", 2).tolist()
+    ('51X00', [[5, 6], [32, 32]])
+    """
+    text = []
+    for value in np.diff(number_RK, axis=1, prepend=0).ravel().tolist():
+        signs = [value & 31]
+        while value := value >> 5:
+            signs.append(value & 31 | 32)
+        text += [DIGITS[sign] for sign in reversed(signs)]
+    return "".join(text)
+
+
+def unpacked(text: str, k: int) -> np.ndarray:
+    """What `packed` made, as the page's script reads it.
+
+    >>> unpacked("1020", 2).tolist()
+    [[1, 1], [2, 2]]
+    """
+    values, value = [], 0
+    for sign in map(DIGITS.index, text):
+        value = value << 5 | sign & 31
+        if sign < 32:
+            values.append(value)
+            value = 0
+    return np.cumsum(np.array(values).reshape(-1, k), axis=1)
+
+
+def merged(names: Sequence[str], rows: Sequence[int], most: int) -> list[tuple[str, int, int]]:
+    """Names beside the squares, of neighbouring classes the first where one alone would be too low to read: (name, classes, rows).
+
+    >>> merged(["a", "b", "c"], [50, 50, 50], 20), merged(["a", "b", "c"], [50, 50, 50], 2)
+    ([('a', 1, 50), ('b', 1, 50), ('c', 1, 50)], [('a', 3, 150)])
+    """
+    least, found = sum(rows) / most, [(names[0], 1, rows[0])]
+    for name, count in zip(names[1:], rows[1:], strict=True):
+        first, classes, height = found[-1]
+        if height < 0.99 * least:
+            found[-1] = (first, classes + 1, height + count)
+        else:
+            found.append((name, 1, count))
+    if len(found) > 1 and found[-1][2] < 0.99 * least:
+        first, classes, height = found[-2]
+        found[-2:] = [(first, classes + found[-1][1], height + found[-1][2])]
+    return found
