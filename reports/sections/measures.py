@@ -69,10 +69,6 @@ def measured(result: Result) -> dict[str, Measurement]:
 
 def _head(m: Measurement) -> str:
     text = TITLES.get(m.metric, m.metric.replace("_", " "))
-    if "shots" in m.params:
-        return f"{text}, mean" if m.params["shots"] == "mean" else f"{text}, {m.params['shots']} a class"
-    if "strength" in m.params:
-        return f"{text}, strength {m.params['strength']}"
     return f"{text}, k = {m.params['k']}" if "k" in m.params and "chosen" not in m.params else text
 
 

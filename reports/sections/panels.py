@@ -34,8 +34,13 @@ class Choice:
 
     @property
     def first(self) -> Mapping[str, Result]:
-        """The cells of the first task."""
-        return next(iter(self.cells.values()))
+        """The drawn cells of the first task, which a title is about."""
+        return {r.encoder: r for r in self.shown(next(iter(self.cells)))}
+
+    @property
+    def among(self) -> str:
+        """What must stand beside a superlative where not all are drawn."""
+        return " of those drawn" if self.left_out else ""
 
     def head(self, task: str) -> Result:
         """The cell that says what a task is about."""
@@ -83,8 +88,8 @@ def left_out(choice: Choice, look: Looks, rest: str = "tables/measurements.csv b
 
 
 def task_title(result: Result) -> str:
-    """The task alone, without what its protocol adds."""
-    return str(result.about.get("task_settings", {}).get("title") or result.about["title"])
+    """The task alone, without what its protocol adds, and never longer than a line."""
+    return short(str(result.about.get("task_settings", {}).get("title") or result.about["title"]), 60)
 
 
 def heading(result: Result) -> str:

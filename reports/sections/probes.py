@@ -144,7 +144,7 @@ def votes_figure(results: Sequence[Result], order: Sequence[str], look: Looks | 
     for task, its in series.items():
         cell = choice.head(task)
         titles = ("neighbours that vote (k)", metric_axis(cell))
-        shown_ks = [k for k in ks if k not in (5, 50)]
+        shown_ks = [k for k in ks if k not in (10, 100)]  # their words would touch
         panels.append((heading(cell), lines(its, frame, titles, f"Accuracy over neighbours, {short(task)}", shown_ks)))
     return Figure(
         "votes",
@@ -171,7 +171,7 @@ def _best_votes(choice: Choice) -> str:
     if s is None:
         return "Votes of nearest neighbours"
     m = choice.first[s.best].cell.rows[0]
-    where, value = task_title(first), f"accuracy ({percent(m.value)}% at k = {m.params['k']})"
+    where, value = task_title(first), f"accuracy{choice.among} ({percent(m.value)}% at k = {m.params['k']})"
     return f"{where}, votes of nearest neighbours: {said(s, value)}"
 
 

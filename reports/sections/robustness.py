@@ -96,7 +96,7 @@ def _finding(choice: Choice) -> str:
     clean = (
         f" ({percent(mean.value)}%, {percent(its[0].value)}% as they are)" if 0 in its else f" ({percent(mean.value)}%)"
     )
-    return f"{where}, corrupted: {said(s, 'mean accuracy' + clean)}"
+    return f"{where}, corrupted: {said(s, 'mean accuracy' + choice.among + clean)}"
 
 
 def kinds_table(results: Sequence[Result], order: Sequence[str], look: Looks | None = None) -> dict[str, Any] | None:

@@ -9,6 +9,7 @@ from relic_eval.records import Measurement
 from reports.drawings.lines import lines
 from reports.sections.figure import Figure
 from reports.sections.panels import (
+    Choice,
     Looks,
     all_looks,
     choose,
@@ -65,7 +66,7 @@ def semi_figure(results: Sequence[Result], order: Sequence[str], look: Looks | N
     )
     return Figure(
         "semi",
-        _finding(choice.first, values),
+        _finding(choice, values),
         panels[0][1],
         "Higher on the left is an encoder that needs fewer labels when all its weights are trained further.",
         f"{scope(choice)}Protocols {' and '.join(p for p in SHARES if any(r.protocol == p for r in few))}; bars are 95% intervals.{rest} "
@@ -91,12 +92,13 @@ def _values(results: Sequence[Result], few: Sequence[Result], whole: str) -> Val
     return {key: dict(sorted(its.items())) for key, its in found.items()}
 
 
-def _finding(first: Mapping[str, Result], values: Values) -> str:
+def _finding(choice: Choice, values: Values) -> str:
+    first = choice.first
     task = next(iter(first.values()))
     share = min(s for r in first.values() for s in values[r.task, r.encoder])
     s = standing({r.encoder: its[share] for r in first.values() if share in (its := values[r.task, r.encoder])})
     where = f"{task_title(task)}, {share:g}% of the labels" if share < 100 else task_title(task)
-    return f"{where}: {said(s, 'accuracy')}" if s else where
+    return f"{where}: {said(s, 'accuracy' + choice.among)}" if s else where
 
 
 def _csv(values: Values) -> str:

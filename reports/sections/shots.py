@@ -55,7 +55,7 @@ def shots_figure(results: Sequence[Result], order: Sequence[str], look: Looks | 
     full = {
         (r.task, r.encoder): r.cell.rows[0] for r in of_protocol(results, ALL, None) if r.cell.rows[0].value is not None
     }
-    title, (first, *_) = finding(choice), choice.first.values()
+    title, first = finding(choice), next(iter(choice.first.values()))
     panels = _panels(choice, look, full)
     draws = max(first.about.get("settings", {}).get("draws", [0]), default=0)
     return Figure(
@@ -119,9 +119,9 @@ def finding(choice: Choice) -> str:
     below = [n for n in (*s.below, *s.near) if always_above(curves[s.best], curves[n])]
     below.sort(key=lambda n: -(means[n].value or 0))
     near = [n for n in (*s.below, *s.near) if n not in below]
-    also = f"; its interval touches that of {names(near)} at some number" if near else ""
+    also = f"; not told apart from {names(near)} at some number" if near else ""
     if not below:
-        return f"{where}: {best} {verb(best, 'is', 'are')} highest on average over the numbers of labels{also}"
+        return f"{where}: {best} {verb(best, 'is', 'are')} highest on average{choice.among} over the numbers of labels{also}"
     fewer = times_fewer(curves[s.best], curves[below[0]])
     if fewer and fewer[1] >= LEAST:
         level, times, least = fewer

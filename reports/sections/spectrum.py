@@ -27,7 +27,7 @@ def ranks(last: int) -> list[int]:
     """Ranks from the first to the last, at equal steps of the logarithm: at most 60 up to a hundred thousand.
 
     >>> ranks(7), len(ranks(2048)), ranks(2048)[-1]
-    ([1, 2, 3, 4, 5, 6, 7], 34, 2048)
+    ([1, 2, 3, 4, 5, 6, 7], 37, 2048)
     """
     steps = {round(10 ** (k / A_DECADE)) for k in range(math.ceil(A_DECADE * math.log10(last)) + 1 if last > 1 else 1)}
     return sorted({*(s for s in steps if s <= last), last})
@@ -101,7 +101,7 @@ def _finding(choice: Choice) -> str:
     if not its:
         return f"How eigenvalues fall off: {where}"
     most, least = max(its, key=lambda n: its[n]), min(its, key=lambda n: its[n])
-    text = f"{where}: {short(most)} {verb(short(most), 'spreads', 'spread')} over the most directions, RankMe {its[most]:.0f}"
+    text = f"{where}: {short(most)} {verb(short(most), 'spreads', 'spread')} over the most directions{choice.among}, RankMe {its[most]:.0f}"
     bound = next(m.params.get("most") for m in choice.first[most].cell.rows if m.metric == "rankme")
     text += f" of at most {bound}" if bound else ""
     return text if most == least else f"{text}; {short(least)} over the fewest, {its[least]:.0f}"
