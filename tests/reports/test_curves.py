@@ -208,7 +208,7 @@ def test_curves_whose_intervals_touch_are_not_told_apart():
         for r in results
     ]
     assert shots_figure(without, ["byol"]).title.startswith(
-        "Task t: BYOL is highest on average over the numbers of labels; its"
+        "Task t: BYOL is highest on average over the numbers of labels; not told apart from RELIC and Pixels"
     )
     assert (
         shots_figure(results[:1], ["byol"]).title == "Task t: BYOL reaches 30.0% with 1 labelled a class, 70.0% with 16"
