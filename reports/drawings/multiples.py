@@ -9,7 +9,7 @@ from markupsafe import Markup
 
 from reports.drawings.frame import Frame, axes, drawing, log_ticks, spread, text, ticks
 from reports.drawings.lines import GAP, Series
-from reports.drawings.marks import line, mark
+from reports.drawings.trail import Point, curve, spots
 from reports.style import Look
 
 LEFT, RIGHT, BETWEEN, TOP, FOOT = 52, 132, 18, 14, 46
@@ -64,15 +64,16 @@ def _panel(panel: Panel, frame: Frame, title: str | None) -> str:
         parts.append(f'<path d="M{frame.left} {height:.1f}H{frame.end}" class="axis" stroke-dasharray="2 3"/>')
     for one in panel.series:
         points = [frame.at(a, b) for a, b in zip(one.x, one.y, strict=True)]
-        parts.append(line(one.look, points, 1.8))
-        parts += [_point(one.look, *p) for p in points if len(points) <= DOTTED]
-        parts.append(mark(one.look, *points[-1], 4))
+        parts.append(curve(one.look, points))
+        parts += [_dots(one.look, points)] if len(points) <= DOTTED else []
+        parts.append(spots(one.look, points[-1:], 4))
         parts += [_ring(*points[i]) for i in one.marked]
     return "".join(parts)
 
 
-def _point(look: Look, x: float, y: float) -> str:
-    return f'<circle cx="{x:.1f}" cy="{y:.1f}" r="2.2" fill="{look.colour}"/>'
+def _dots(look: Look, points: Sequence[Point]) -> str:
+    path = "".join(f"M{round(x, 1):g} {round(y, 1):g}h0" for x, y in points)  # no length and round ends: a dot
+    return f'<path class="dots" stroke="{look.colour}" d="{path}"/>'
 
 
 def _ring(x: float, y: float) -> str:
@@ -85,5 +86,5 @@ def _names(series: Sequence[Series], frame: Frame) -> str:
     parts = []
     for one, (x, y), place in zip(series, ends, places, strict=True):
         parts.append(f'<path d="M{x + 3:.1f} {y:.1f}L{frame.end + 8} {place}" class="lead"/>')
-        parts.append(mark(one.look, frame.end + 15, place, 4) + text(frame.end + 24, place + 4, one.label))
+        parts.append(spots(one.look, [(frame.end + 15, place)], 4) + text(frame.end + 24, place + 4, one.label))
     return "".join(parts)

@@ -9,8 +9,8 @@ from markupsafe import Markup
 
 from relic_eval.records import Measurement
 from reports.drawings.frame import Frame, axes, drawing, limits, spread, text, ticks
-from reports.drawings.lines import GAP, tall
-from reports.drawings.marks import line, mark
+from reports.drawings.lines import ASIDE, GAP, tall
+from reports.drawings.trail import curve, spots, whisker
 from reports.style import Look, short
 from reports.words import percent
 
@@ -33,16 +33,16 @@ def slope(pairs: Sequence[Pair], titles: tuple[str, str], label: str) -> Markup:
         parts.append(text(frame.at(side, 0)[0], frame.height - 12, words, "middle", "dim"))
     ends = [frame.at(1, 100 * (p.after.value or 0)) for p in pairs]
     places = spread([y for _, y in ends], GAP, frame.top + 4, frame.floor - 2)
-    for pair, (x, y), place in zip(pairs, ends, places, strict=True):
+    for number, (pair, (x, y), place) in enumerate(zip(pairs, ends, places, strict=True)):
         start = frame.at(0, 100 * (pair.before.value or 0))
-        parts.append(line(pair.look, [start, (x, y)]))
-        for px, m in ((start[0], pair.before), (x, pair.after)):
-            if m.low is not None and m.high is not None:
-                top, foot = frame.at(0, 100 * m.high)[1], frame.at(0, 100 * m.low)[1]
-                parts.append(
-                    f'<path d="M{px:.1f} {top:.1f}V{foot:.1f}" stroke="{pair.look.colour}" stroke-width="1.2"/>'
-                )
-        parts += [mark(pair.look, *start), mark(pair.look, x, y)]
-        parts.append(f'<path d="M{x + 6:.1f} {y:.1f}L{frame.end + 18} {place}" class="lead"/>')
+        aside = ASIDE * (number - (len(pairs) - 1) / 2)
+        upright = "".join(
+            whisker(px + aside, frame.at(0, 100 * m.high)[1], frame.at(0, 100 * m.low)[1])
+            for px, m in ((start[0], pair.before), (x, pair.after))
+            if m.low is not None and m.high is not None
+        )
+        parts.append(curve(pair.look, [start, (x, y)], upright))
+        parts.append(spots(pair.look, [start, (x, y)]))
+        parts.append(f'<path d="M{x + 6:.1f} {y:.1f}L{frame.end + 18} {place:g}" class="lead"/>')
         parts.append(text(frame.end + 21, place + 4, f"{percent(pair.after.value)} {short(pair.look.name, 14)}"))
     return drawing(frame.width, frame.height, label, "".join(parts))

@@ -13,6 +13,8 @@ from reports.drawings.lines import Series
 from reports.drawings.marks import key
 from reports.drawings.multiples import Panel, multiples
 from reports.sections.figure import Figure
+from reports.sections.panels import LINES
+from reports.sections.standing import names
 from reports.style import Look, looks, short
 from reports.tables import to_csv
 from reports.words import joined, scale, several, verb
@@ -61,17 +63,20 @@ def logarithmic(runs: Mapping[str, Rows]) -> bool:
     return 0 < 10 * min(steps) <= max(steps)
 
 
-def efficiency_content(manifests: Mapping[str, Manifest], value: float | None = None) -> dict[str, Any] | None:
+def efficiency_content(
+    manifests: Mapping[str, Manifest], value: float | None = None, look: Mapping[str, Look] | None = None
+) -> dict[str, Any] | None:
     """The figure and a table of what it took to reach `value`; None where no encoder was measured while it trained.
 
     Without a value it is the highest multiple of five points that two of them reach by linear probe.
     """
-    runs, look = monitored(manifests), looks(manifests)
+    runs, look = monitored(manifests), look or looks(manifests)
     if not runs:
         return None
     value = value or round_value(runs, "linear")
     title, note = _finding(runs, look, value), _note(manifests, runs, look)
-    drawn = _drawing(runs, look, value, title)
+    drawn = _drawing({name: runs[name] for name in list(runs)[:LINES]}, look, value, title)
+    note += f" Drawn: the {LINES} that come first, without {names(list(runs)[LINES:])}." if len(runs) > LINES else ""
     return {
         "figure": Figure("efficiency", title, drawn, _how(value), note, _csv(runs)),
         "table": _table(runs, look, value),
@@ -114,16 +119,16 @@ def _finding(runs: Mapping[str, Rows], look: Mapping[str, Look], value: float | 
     if not took or value is None:
         return "Accuracy while encoders train, on training pictures held out from the probe"
     first, last = next(iter(took)), list(took)[-1]
-    most, names = took[last]["images"], [look[name].title for name in took]
+    most, names = took[last]["images"], [short(name) for name in took]
     text = "On training pictures held out from the linear probe, "
     if most == took[first]["images"]:
         text += f"{several(names)} {verb(names, 'reaches', 'reach')} {100 * value:g}% within {most:,} images seen"
     else:
-        text += f"{look[first].title} reaches {100 * value:g}% within {took[first]['images']:,} images seen"
-        text += f", {look[last].title} within {most:,} ({most / took[first]['images']:.1f} times as many)"
+        text += f"{short(first)} reaches {100 * value:g}% within {took[first]['images']:,} images seen"
+        text += f", {short(last)} within {most:,} ({most / took[first]['images']:.1f} times as many)"
     cheap = min(took, key=lambda name: took[name].get("flops", math.inf))
     if took[cheap].get("flops", math.inf) < took[first].get("flops", -math.inf):
-        text += f"; in FLOPs {look[cheap].title} needs the fewest"
+        text += f"; in FLOPs {short(cheap)} needs the fewest"
     return text
 
 

@@ -10,11 +10,14 @@ from relic_eval.cells import Result
 from relic_eval.records import Measurement
 from reports.drawings.marks import key
 from reports.sections.choose import in_order
+from reports.sections.panels import Looks, all_looks
+from reports.sections.robustness import strengths
 from reports.sections.section import Material, Section
-from reports.style import looks
 from reports.words import number, percent
 
-DRAWN = ("linear-byol", "fewshot-5", "knn", "discriminability")  # and neighbour blocks and maps
+# protocols with a figure; neighbour blocks and maps have one too
+DRAWN = ("linear-byol", "fewshot-5", "fewshot", "knn", "discriminability", "robust", "semi-1pct", "semi-10pct")
+PARTLY = {"spectrum": ("rankme", "effective_rank", "alpha_req")}  # what the figure of a protocol says
 PARTS = ("class", "kind", "query", "split")  # parameters of numbers that are over a part: measurements.csv holds them
 SHARES = ("top1", "top5", "mean_per_class", "recall", "mean_average_precision", "clean_top1", "miou", "pixel_accuracy")
 TITLES = {
@@ -36,22 +39,28 @@ TITLES = {
 
 def measures_section(m: Material) -> Section | None:
     """The tables; None where every protocol has a figure."""
-    tables = measure_tables(m.results, m.order)
+    tables = measure_tables(m.results, m.order, m.look)
     return Section("measures", "Other measures", tables) if tables else None
 
 
-def measure_tables(results: Iterable[Result], order: Sequence[str]) -> list[dict[str, Any]]:
+def measure_tables(results: Iterable[Result], order: Sequence[str], look: Looks | None = None) -> list[dict[str, Any]]:
     """A table for each protocol and task that no figure shows; measurements.csv holds what is left out of it."""
     found: dict[tuple[str, str], list[Result]] = {}
     for r in sorted(results, key=lambda r: (r.protocol, r.task)):
-        if r.protocol not in DRAWN and r.protocol.split("-")[0] not in ("blocks", "map"):
+        first = r.protocol.split("-")[0]
+        if r.protocol not in DRAWN and first not in ("blocks", "map") and not any(strengths(r)):
             found.setdefault((r.protocol, r.task), []).append(r)
-    return [_table(protocol, in_order(here, order)) for (protocol, _), here in found.items()]
+    return [
+        _table(protocol, its, all_looks(its, look))
+        for (protocol, _), here in found.items()
+        if any(map(measured, its := in_order(here, order)))
+    ]
 
 
 def measured(result: Result) -> dict[str, Measurement]:
     """The numbers over all images by their heads; of a vote only those at the chosen number of neighbours."""
     kept = [m for m in result.cell.rows if not set(PARTS) & set(m.params) and m.params.get("chosen", 1)]
+    kept = [m for m in kept if m.metric not in PARTLY.get(result.protocol, ())]
     found: dict[str, Measurement] = {}
     for m in kept:
         found.setdefault(_head(m), m)  # the first is what a cell is about
@@ -60,15 +69,11 @@ def measured(result: Result) -> dict[str, Measurement]:
 
 def _head(m: Measurement) -> str:
     text = TITLES.get(m.metric, m.metric.replace("_", " "))
-    if "shots" in m.params:
-        return f"{text}, mean" if m.params["shots"] == "mean" else f"{text}, {m.params['shots']} a class"
-    if "strength" in m.params:
-        return f"{text}, strength {m.params['strength']}"
     return f"{text}, k = {m.params['k']}" if "k" in m.params and "chosen" not in m.params else text
 
 
-def _table(protocol: str, here: Sequence[Result]) -> dict[str, Any]:
-    every, look = [measured(r) for r in here], looks(r.encoder for r in here)
+def _table(protocol: str, here: Sequence[Result], look: Looks) -> dict[str, Any]:
+    every = [measured(r) for r in here]
     heads = list(dict.fromkeys(head for its in every for head in its))
     return {
         "protocol": protocol,

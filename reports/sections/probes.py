@@ -7,58 +7,92 @@ from collections.abc import Sequence
 import numpy as np
 
 from relic_eval.cells import Result
-from relic_eval.records import Measurement
-from reports.drawings.frame import Frame, decades, limits
+from reports.drawings.frame import decades, limits
 from reports.drawings.lines import Series, lines
-from reports.sections.choose import shown
+from reports.sections.choose import of_protocol
 from reports.sections.figure import Figure
-from reports.style import looks, short, title
+from reports.sections.panels import (
+    Choice,
+    Looks,
+    all_looks,
+    choose,
+    ends_of,
+    heading,
+    left_out,
+    metric_axis,
+    panel_frame,
+    reach,
+    rounded,
+    scope,
+    task_title,
+)
+from reports.sections.standing import SURELY, said, standing
+from reports.style import short, title
 from reports.tables import to_csv
-from reports.words import percent, several
+from reports.words import counted, percent, several
 
 LINEAR = "linear-byol"
 
 
-def penalty_figure(results: Sequence[Result], order: Sequence[str]) -> Figure | None:
-    """Validation accuracy along the path of penalties, the chosen one marked."""
-    here = [r for r in shown(results, LINEAR, order) if r.cell.curves is not None]
-    look, series = looks(r.encoder for r in here), []
-    for r in here:
-        curves = r.cell.curves or {}
-        rows = np.char.startswith(curves["name"].astype(str), "validation ")  # by the metric of the task
-        x, y = curves["x"][rows], 100 * curves["y"][rows]
-        if len(x):
-            chosen = int(np.abs(np.log(x / r.cell.rows[0].params["penalty"])).argmin())
-            series.append(Series(look[r.encoder], short(r.encoder, 14), x.tolist(), y.tolist(), (chosen,)))
-    if not series:
+def path_of(r: Result) -> tuple[list[float], list[float]]:
+    """Penalties and the validation value at each, by the metric of the task."""
+    curves = r.cell.curves
+    if curves is None:
+        return [], []
+    rows = np.char.startswith(curves["name"].astype(str), "validation ")
+    return curves["x"][rows].tolist(), curves["y"][rows].tolist()
+
+
+def chosen_place(r: Result) -> int:
+    """Where on its path the chosen penalty lies."""
+    return int(np.abs(np.log(np.array(path_of(r)[0]) / r.cell.rows[0].params["penalty"])).argmin())
+
+
+def penalty_figure(results: Sequence[Result], order: Sequence[str], look: Looks | None = None) -> Figure | None:
+    """Validation accuracy along the path of penalties, the chosen one marked; tasks where one lies at an end come first."""
+    results = list(results)
+    here = [r for r in of_protocol(results, LINEAR, None) if path_of(r)[0]]
+    ends = [r for r in here if r.cell.rows[0].params.get("edge")]
+    choice = choose(here, order, 16, [r.task for r in ends])
+    if choice is None:
         return None
-    x_all, y_all = [v for s in series for v in s.x], [v for s in series for v in s.y]
-    frame = Frame((min(x_all), max(x_all)), limits(y_all), log_x=True)
-    said = _edges(results) or _inside(series)
-    ends = [f"{title(r.encoder)} on {r.about['title']}" for r in _at_an_end(results)]
-    rows_csv = [
-        {"encoder": s.look.name, "penalty": x, "validation_top1": y / 100, "chosen": int(i in s.marked)}
-        for s in series
-        for i, (x, y) in enumerate(zip(s.x, s.y, strict=True))
-    ]
+    look = all_looks(results, look)
+    series = {task: [_path(r, look) for r in choice.shown(task)] for task in choice.cells}
+    x_all = [x for its in series.values() for s in its for x in s.x]
+    y = limits([y for its in series.values() for s in its for y in s.y])
+    frame = panel_frame((min(x_all), max(x_all)), y, log_x=True)
+    panels = []
+    for task, its in series.items():
+        cell = choice.head(task)
+        words = f"{task_title(cell)} ({counted(cell.about['counts']['valid'], 'validation image')})"
+        titles = ("penalty", f"validation {metric_axis(cell)}")
+        panels.append(
+            (words, lines(its, frame, titles, f"Validation accuracy over penalty, {short(task)}", decades(*frame.x)))
+        )
+    their = [f"{title(r.encoder)} on {r.about['title']}" for r in ends]
+    at_end = (
+        f" At an end: {'; '.join(their[:6])}{f' and {len(their) - 6} others' if len(their) > 6 else ''}."
+        if their
+        else ""
+    )
     return Figure(
         "penalty",
-        said,
-        lines(series, frame, ("penalty", "validation top-1, %"), said, decades(*frame.x)),
+        _edges(ends) or _inside(here),
+        panels[0][1],
         "The mark is the penalty that was chosen, on validation images only; a flat top means that the choice hardly matters.",
-        f"{here[0].about['title']}; protocol {LINEAR}, {here[0].about['counts']['valid']:,} validation images; no intervals."
-        + (f" At an end: {'; '.join(ends[:6])}{' and others' if len(ends) > 6 else ''}." if ends else ""),
-        to_csv(rows_csv),
+        f"{scope(choice)}Protocol {LINEAR}; no intervals.{at_end}{left_out(choice, look, 'the chosen penalties of the others stand in tables/measurements.csv')}",
+        _paths_csv(choice),
+        beside=panels,
     )
 
 
-def _at_an_end(results: Sequence[Result]) -> list[Result]:
-    """Cells of any task whose best penalty lies at an end of the path."""
-    return [r for r in results if r.protocol == LINEAR and r.cell.rows[0].params.get("edge")]
+def _path(r: Result, look: Looks) -> Series:
+    x, y = path_of(r)
+    return Series(look[r.encoder], short(r.encoder, 11), x, [100 * v for v in y], (chosen_place(r),))
 
 
-def _edges(results: Sequence[Result]) -> str:
-    names = list(dict.fromkeys(title(r.encoder) for r in _at_an_end(results)))
+def _edges(ends: Sequence[Result]) -> str:
+    names = list(dict.fromkeys(short(r.encoder) for r in ends))
     return (
         f"The best penalty lies at an end of the path for {several(names)}: a better one may lie beyond"
         if names
@@ -66,60 +100,90 @@ def _edges(results: Sequence[Result]) -> str:
     )
 
 
-def _inside(series: Sequence[Series]) -> str:
-    chosen = {s.look.title: s.x[s.marked[0]] for s in series}
-    low, high = min(chosen, key=lambda n: chosen[n]), max(chosen, key=lambda n: chosen[n])
+def _inside(here: Sequence[Result]) -> str:
+    """The range of the chosen penalties over all tasks, drawn or not."""
+    chosen = [(float(r.cell.rows[0].params["penalty"]), r) for r in here]
+    (low, first), (high, last) = min(chosen, key=lambda c: c[0]), max(chosen, key=lambda c: c[0])
     if low == high:
-        return f"The chosen penalty, {chosen[low]:.2g}, lies inside the path"
-    return f"All chosen penalties lie inside the path, from {chosen[low]:.2g} ({low}) to {chosen[high]:.2g} ({high})"
+        return f"The chosen penalty, {_plain(low)}, lies inside the path"
+    return f"All chosen penalties lie inside the path, from {_plain(low)} ({short(first.encoder)}) to {_plain(high)} ({short(last.encoder)})"
 
 
-def votes_figure(results: Sequence[Result], order: Sequence[str]) -> Figure | None:
-    """Test accuracy of a vote over the number of neighbours, the chosen number marked."""
-    here = [r for r in shown(results, "knn", order) if r.cell.rows[0].value is not None]
-    if not here:
+def _plain(value: float) -> str:
+    return f"{float(f'{value:.2g}'):,g}"
+
+
+def _paths_csv(choice: Choice) -> str:
+    """A row a drawn line, a column a penalty: one row a point would be a large part of the page."""
+    cells = [r for task in choice.cells for r in choice.shown(task)]
+    found = [dict(zip(*path_of(r), strict=True)) for r in cells]
+    every = sorted({x for its in found for x in its})
+    rows = []
+    for r, its in zip(cells, found, strict=True):
+        row: dict[str, object] = {
+            "encoder": r.encoder,
+            "task": r.task,
+            "chosen": f"{r.cell.rows[0].params['penalty']:.4g}",
+        }
+        row |= {f"{x:.3g}": rounded(its.get(x)) for x in every}
+        rows.append(row)
+    return to_csv(rows)
+
+
+def votes_figure(results: Sequence[Result], order: Sequence[str], look: Looks | None = None) -> Figure | None:
+    """Test accuracy of a vote over the number of neighbours, the chosen number marked; a panel a task."""
+    results = list(results)
+    choice = choose([r for r in of_protocol(results, "knn", None) if r.cell.rows[0].value is not None], order, most=16)
+    if choice is None:
         return None
-    look, series = looks(r.encoder for r in here), []
-    by_k = {r.encoder: sorted(r.cell.rows, key=lambda m: m.params["k"]) for r in here}
-    for r in here:
-        rows = by_k[r.encoder]
-        chosen = tuple(i for i, m in enumerate(rows) if m.params.get("chosen"))
-        x, y = [float(m.params["k"]) for m in rows], [100 * (m.value or 0) for m in rows]
-        series.append(Series(look[r.encoder], short(r.encoder, 14), x, y, chosen))
-    ks = sorted({x for s in series for x in s.x})
-    frame = Frame((ks[0], max(ks[-1], ks[0] + 1)), limits([v for s in series for v in s.y]), log_x=True)
-    said = _best_votes(here)
+    look = all_looks(results, look)
+    series = {task: [_votes(r, look) for r in choice.shown(task)] for task in choice.cells}
+    ks = sorted({x for its in series.values() for s in its for x in s.x})
+    frame = panel_frame((ks[0], max(ks[-1], ks[0] + 1)), reach(s for its in series.values() for s in its), log_x=True)
+    panels = []
+    for task, its in series.items():
+        cell = choice.head(task)
+        titles = ("neighbours that vote (k)", metric_axis(cell))
+        shown_ks = [k for k in ks if k not in (10, 100)]  # their words would touch
+        panels.append((heading(cell), lines(its, frame, titles, f"Accuracy over neighbours, {short(task)}", shown_ks)))
     return Figure(
         "votes",
-        said,
-        lines(series, frame, ("neighbours that vote (k)", "top-1, %"), said, [k for k in ks if k not in (5, 50)]),
-        "The mark is the k chosen on validation images; a line that falls to the right has few near images of its class.",
-        f"{here[0].about['title']}; protocol knn, n = {here[0].cell.rows[0].n:,}. " + _intervals(here),
-        to_csv([_vote(r.encoder, m) for r in here for m in by_k[r.encoder]]),
+        _best_votes(choice),
+        panels[0][1],
+        "The mark is the k chosen on validation images, with its 95% interval; a line that falls to the right has few near images of its class.",
+        f"{scope(choice)}Protocol knn. {SURELY}{left_out(choice, look)}",
+        _votes_csv(choice),
+        beside=panels,
     )
 
 
-def _intervals(here: Sequence[Result]) -> str:
-    if len(here) > 6:
-        return "95% intervals stand in the data."
-    each = [f"{title(r.encoder)} {percent(m.low)} to {percent(m.high)}" for r in here if (m := r.cell.rows[0])]
-    return f"95% intervals at the chosen k: {'; '.join(each)}."
+def _votes(r: Result, look: Looks) -> Series:
+    rows = sorted((m for m in r.cell.rows if m.value is not None), key=lambda m: m.params["k"])
+    chosen = tuple(i for i, m in enumerate(rows) if m.params.get("chosen"))
+    ends = [ends_of(m) if i in chosen else None for i, m in enumerate(rows)]
+    y = [100 * (m.value or 0) for m in rows]
+    return Series(look[r.encoder], short(r.encoder, 11), [float(m.params["k"]) for m in rows], y, chosen, ends)
 
 
-def _vote(encoder: str, m: Measurement) -> dict[str, object]:
-    chosen = int(m.params.get("chosen", 0))
-    return {
-        "encoder": encoder,
-        "k": m.params["k"],
-        "chosen": chosen,
-        "top1": m.value,
-        "low": m.low,
-        "high": m.high,
-        "n": m.n,
-    }
+def _best_votes(choice: Choice) -> str:
+    first = next(iter(choice.first.values()))
+    s = standing({name: r.cell.rows[0] for name, r in choice.first.items()})
+    if s is None:
+        return "Votes of nearest neighbours"
+    m = choice.first[s.best].cell.rows[0]
+    where, value = task_title(first), f"accuracy{choice.among} ({percent(m.value)}% at k = {m.params['k']})"
+    return f"{where}, votes of nearest neighbours: {said(s, value)}"
 
 
-def _best_votes(here: Sequence[Result]) -> str:
-    ranked = sorted(here, key=lambda r: -(r.cell.rows[0].value or 0))[:2]
-    said = [f"{title(r.encoder)} ({percent(m.value)}% at k = {m.params['k']})" for r in ranked if (m := r.cell.rows[0])]
-    return f"Votes of nearest neighbours are right most often under {', then '.join(said)}"
+def _votes_csv(choice: Choice) -> str:
+    ks = sorted({m.params["k"] for its in choice.cells.values() for r in its.values() for m in r.cell.rows})
+    rows = []
+    for task, its in choice.cells.items():
+        for name, r in its.items():
+            found = {m.params["k"]: m for m in r.cell.rows}
+            top = r.cell.rows[0]
+            row: dict[str, object] = {"encoder": name, "task": task, "n": top.n, "chosen_k": top.params["k"]}
+            row |= {"low": rounded(top.low), "high": rounded(top.high)}
+            row |= {f"value_{k}": rounded(found[k].value) if k in found else "" for k in ks}
+            rows.append(row)
+    return to_csv(rows)

@@ -8,7 +8,9 @@ from relic_eval.cells import Result
 from reports.drawings.slope import Pair, slope
 from reports.sections.choose import first_task, in_order, of_protocol, shifts
 from reports.sections.figure import Figure
-from reports.style import PLAIN, looks
+from reports.sections.panels import LINES, Looks, all_looks
+from reports.sections.standing import names
+from reports.style import PLAIN
 from reports.tables import to_csv
 from reports.words import percent, verb
 
@@ -43,23 +45,23 @@ def finding(pairs: Sequence[Pair], when: str) -> str:
     )
 
 
-def shifted_pairs(results: Sequence[Result], order: Sequence[str]) -> list[Pair]:
+def shifted_pairs(results: Sequence[Result], order: Sequence[str], look: Looks | None = None) -> list[Pair]:
     """Accuracy of each encoder's linear probe on test images as they are and moved; empty where none were moved."""
     found = shifts(results, LINEAR)
     if not found:
         return []
     task = first_task([after for _, after in found], LINEAR)
     here = {after.encoder: (before, after) for before, after in found if after.task == task}
-    look = looks(here)
+    look = all_looks([after for _, after in here.values()], look)
     return [
         Pair(look[r.encoder], here[r.encoder][0].cell.rows[0], r.cell.rows[0])
         for r in in_order([after for _, after in here.values()], order)
     ]
 
 
-def shifted_figure(results: Sequence[Result], order: Sequence[str]) -> Figure | None:
+def shifted_figure(results: Sequence[Result], order: Sequence[str], look: Looks | None = None) -> Figure | None:
     """Accuracy on test images as they are and moved."""
-    pairs = shifted_pairs(results, order)
+    pairs = shifted_pairs(results, order, look)
     if not pairs:
         return None
     before, after = shifts(results, LINEAR)[0]
@@ -67,24 +69,27 @@ def shifted_figure(results: Sequence[Result], order: Sequence[str]) -> Figure | 
     return Figure(
         "shifted",
         title,
-        slope(pairs, ("as they are", "shifted"), title),
+        slope(pairs[:LINES], ("as they are", "shifted"), title),
         "Each line falls from the accuracy on test images as they are to that on the same images moved; a flatter line "
         "is an encoder that minds less where things stand.",
         f"{before.about['title']} against {after.about['title']}; linear probe trained on images that were not moved, "
-        f"n = {after.cell.rows[0].n:,}; bars are 95% intervals.",
+        f"n = {after.cell.rows[0].n:,}; bars are 95% intervals.{_not_drawn(pairs)}",
         _csv(pairs, "unshifted", "shifted"),
     )
 
 
-def few_labels_figure(results: Sequence[Result], order: Sequence[str], protocol: str = "fewshot-5") -> Figure | None:
-    """Accuracy with all labels and with a few a class, on the same test images."""
+def few_labels_figure(
+    results: Sequence[Result], order: Sequence[str], look: Looks | None = None, protocol: str = "fewshot-5"
+) -> Figure | None:
+    """Accuracy with all labels and with a few a class, on the same test images; None where curves over labels show more."""
     task = first_task(results, protocol)
-    if task is None:
+    if task is None or any(r.protocol == "fewshot" for r in results):
         return None
+    look = all_looks(results, look)
     full = {r.encoder: r for r in of_protocol(results, LINEAR, task)}
     few = [r for r in in_order(of_protocol(results, protocol, task), order) if r.encoder in full]
     pairs = [
-        Pair(looks(full)[r.encoder], full[r.encoder].cell.rows[0], r.cell.rows[0])
+        Pair(look[r.encoder], full[r.encoder].cell.rows[0], r.cell.rows[0])
         for r in few
         if r.cell.rows[0].value is not None and full[r.encoder].cell.rows[0].value is not None
     ]
@@ -95,11 +100,11 @@ def few_labels_figure(results: Sequence[Result], order: Sequence[str], protocol:
     return Figure(
         "few-labels",
         title,
-        slope(pairs, ("all labels", f"{shots} a class"), title),
+        slope(pairs[:LINES], ("all labels", f"{shots} a class"), title),
         "Each line falls from a linear probe with all training labels to one with a few a class; a flatter line is an "
         "encoder that needs fewer labels.",
         f"{full[few[0].encoder].about['title']}; linear-byol against {protocol}, {draws} draws, "
-        f"n = {few[0].cell.rows[0].n:,}; bars are 95% intervals.",
+        f"n = {few[0].cell.rows[0].n:,}; bars are 95% intervals.{_not_drawn(pairs)}",
         _csv(pairs, "all_labels", f"{shots}_a_class"),
     )
 
@@ -115,6 +120,10 @@ def sentence(pairs: Sequence[Pair]) -> str:
         for p in ([best] if best is other else [best, other])
     ]
     return f"When test images shift, {' and '.join(said)}."
+
+
+def _not_drawn(pairs: Sequence[Pair]) -> str:
+    return f" Not drawn, in the data: {names([p.look.name for p in pairs[LINES:]])}." if len(pairs) > LINES else ""
 
 
 def _csv(pairs: Sequence[Pair], before: str, after: str) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
@@ -11,9 +12,11 @@ from reports.drawings.lines import Series, lines
 from reports.drawings.marks import key
 from reports.sections.efficiency import efficiency_content
 from reports.sections.figure import Figure
+from reports.sections.panels import LINES, Looks
 from reports.sections.section import Material, Section
-from reports.style import looks
+from reports.style import Look, looks, short
 from reports.tables import to_csv
+from reports.words import counted
 
 DASHES = ("", "7 4", "2 3", "9 3 2 3", "4 4", "1 4")  # of the terms of one loss
 Manifest = Mapping[str, Any]
@@ -31,22 +34,22 @@ def training_records(manifests: Mapping[str, Manifest]) -> dict[str, Mapping[str
 
 def training_section(m: Material) -> Section | None:
     """Sample efficiency and loss curves; None where nothing was trained here."""
-    runs, efficiency = training_runs(m.first_stores), efficiency_content(m.first_stores)
-    figures = [*(run["figure"] for run in runs), *([efficiency["figure"]] if efficiency else [])]
+    runs, efficiency = training_runs(m.first_stores, m.look), efficiency_content(m.first_stores, look=m.look)
+    figures = [*(run["figure"] for run in runs if run["figure"]), *([efficiency["figure"]] if efficiency else [])]
     content = {"runs": runs, "efficiency": efficiency}
     return Section("training", "Training", content, {f.key: f.csv for f in figures}) if runs else None
 
 
-def training_runs(manifests: Mapping[str, Manifest]) -> list[dict[str, Any]]:
-    """A figure and the settings of each."""
-    look = looks(manifests)
+def training_runs(manifests: Mapping[str, Manifest], look: Looks | None = None) -> list[dict[str, Any]]:
+    """The settings of each, and of the first ones a figure: losses of different methods share no scale, so each has its own."""
+    look = look or looks(manifests)
     found = []
     for place, (name, record) in enumerate(training_records(manifests).items()):
         found.append(
             {
                 "title": look[name].title,
                 "key": key(look[name]),
-                "figure": _figure(f"training-{place + 1}", record, look[name]),
+                "figure": _figure(f"training-{place + 1}", record, look[name]) if place < LINES else None,
                 "config": sorted(record["config"].items()),
                 "method": record["method"],
             }
@@ -54,8 +57,12 @@ def training_runs(manifests: Mapping[str, Manifest]) -> list[dict[str, Any]]:
     return found
 
 
-def _figure(key_: str, record: Mapping[str, Any], look: Any) -> Figure:
-    history = {term: points for term, points in record["history"].items() if points}
+def _figure(key_: str, record: Mapping[str, Any], look: Look) -> Figure | None:
+    # a loss that is no number any more is drawn up to there
+    finite = {t: [p for p in points if math.isfinite(p[1])] for t, points in record["history"].items()}
+    history = {term: points for term, points in finite.items() if points}
+    if not history:
+        return None
     terms = sorted(history, key=lambda term: term != "loss")  # the whole first, then its parts
     series = [
         Series(replace(look, dash=dash), term, [p[0] for p in history[term]], [p[1] for p in history[term]])
@@ -65,12 +72,14 @@ def _figure(key_: str, record: Mapping[str, Any], look: Any) -> Figure:
     values = [y for s in series for y in s.y]
     y = limits(values, zero=min(values) >= 0)
     first, final = series[0].y[0], series[0].y[-1]
-    title = f"{look.title}: {series[0].label} {first:.2f} at the start, {final:.2f} after {record['steps']:,} steps"
+    title = (
+        f"{short(look.name)}: {series[0].label} {first:.2f} at the start, {final:.2f} after {record['steps']:,} steps"
+    )
     return Figure(
         key_,
         title,
         lines(series, Frame((0, last), y), ("step", "loss"), title, ticks(0, last, 4)),
         "",
-        "",
+        f"One run, {counted(len(history[terms[0]]), 'point')}; no interval.",
         to_csv([{"term": t, "step": x, "value": v} for t in terms for x, v in history[t]]),
     )

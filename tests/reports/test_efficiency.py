@@ -100,8 +100,19 @@ def test_only_encoders_that_were_measured_are_shown_and_missing_numbers_are_pass
     section = efficiency_content(found)
     assert section["table"]["rows"][0]["cells"][0] == ("30", "")
     # points of the linear probe over steps, images and views, where both rows have them, and over FLOPs, where one has
-    lines = [len(p.split()) for p in re.findall(r'polyline points="([^"]+)"', section["figure"].drawing)]
+    lines = [p.count("h0") for p in re.findall(r'class="dots"[^>]* d="([^"]+)"', section["figure"].drawing)]
     assert lines == [2, 2, 2, 1, 1, 1, 1]  # the last three are those of kNN, which has no FLOPs
+
+
+def test_more_runs_than_can_be_told_apart_are_named_and_stay_in_table_and_data():
+    values = [0.2, 0.4, 0.6]
+    section = efficiency_content(manifests(**{f"run{i}": rows([v + i / 100 for v in values]) for i in range(20)}))
+    assert (
+        section["figure"].drawing.count('class="dots"') == 8 * 8  # steps, images, views and FLOPs, of both measures
+    )  # steps, images, views and FLOPs, twice; kNN has the same
+    assert "without run8, run9, run10 and 9 others" in section["figure"].note
+    assert len(section["table"]["rows"]) == 20
+    assert len(section["figure"].csv.splitlines()) == 1 + 20 * 3
 
 
 def test_points_lie_where_the_numbers_say():
@@ -109,8 +120,8 @@ def test_points_lie_where_the_numbers_say():
     drawing = efficiency_content(manifests(byol=rows([0.2, 0.4, 0.6, 0.8, 0.9, 0.9, 0.9, 0.9, 0.9, 0.9])))[
         "figure"
     ].drawing
-    first = re.search(r'polyline points="([^"]+)"', drawing).group(1)
-    x, y = np.array([[float(v) for v in p.split(",")] for p in first.split()]).T
+    first = re.search(r'class="dots"[^>]* d="([^"]+)"', drawing).group(1)
+    x, y = np.array([[float(v) for v in p.split()] for p in re.findall(r"M([\d. ]+)h0", first)]).T
     assert np.diff(y[:4]) == pytest.approx([y[1] - y[0]] * 3, abs=0.11)
     assert y[1] < y[0]
     assert x[1] - x[0] == pytest.approx(x[3] - x[1], abs=0.11)  # 10 to 20, and 20 to 40: the axis is logarithmic
