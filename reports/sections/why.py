@@ -30,6 +30,6 @@ FIGURES: tuple[Callable[..., Figure | None], ...] = (
 def why_section(m: Material) -> Section | None:
     """The figures that the cells allow."""
     made = [make(m.results, m.order, m.look) for make in FIGURES]
-    figures = [f for f in [*made, confusion_figure(m.results, m.order)] if f]
+    figures = [f for f in made if f]
     content = {"figures": figures, "kinds": kinds_table(m.results, m.order, m.look)}
     return Section("why", "Why", content, {f.key: f.csv for f in figures}) if figures else None
