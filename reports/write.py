@@ -40,6 +40,7 @@ def write_report(
     from reports.figures.table import figures
     from reports.material import read_material
     from reports.page import to_html
+    from reports.sections.provenance import embeddings_csv
     from reports.tables import rows_csv
 
     material = read_material(out, baseline=baseline, encoders=encoders, tasks=tasks)
@@ -49,6 +50,7 @@ def write_report(
         for name, text in board_files(material.board, costs_of(material.stores)).items():
             write_bytes(new / "tables" / name, text.encode())
         write_bytes(new / "tables" / "measurements.csv", rows_csv(material.results).encode())
+        write_bytes(new / "tables" / "embeddings.csv", embeddings_csv(material.stores).encode())
         for name, figure in figures(material).items():
             save(figure, new / "figures" / name)
         files = {str(f.relative_to(new)): digest_file(f) for f in sorted(new.rglob("*")) if f.is_file()}

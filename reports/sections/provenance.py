@@ -12,6 +12,7 @@ from relic_eval.data.registry import is_known
 from reports.sections.data import tasks
 from reports.sections.section import Material, Section
 from reports.style import title
+from reports.tables import to_csv
 
 Manifest = Mapping[str, Any]
 
@@ -19,7 +20,25 @@ Manifest = Mapping[str, Any]
 def provenance_section(m: Material) -> Section:
     """Every table of the section."""
     content = provenance_content(m.results, m.stores, m.failures, m.board.baseline, m.asked)
-    return Section("provenance", "Provenance", content)
+    return Section("provenance", "Provenance", content, {"embeddings": embeddings_csv(m.stores)})
+
+
+def embeddings_csv(stores: Mapping[str, Sequence[Manifest]]) -> str:
+    """Every store with its rows and its whole digest."""
+    return to_csv(
+        [
+            {
+                "encoder": name,
+                "data": m["data"]["name"],
+                "split": m["data"]["split"],
+                "rows": m["rows"],
+                "dims": m["dims"],
+                "digest": m["content"],
+            }
+            for name, found in stores.items()
+            for m in found
+        ]
+    )
 
 
 def provenance_content(
@@ -40,6 +59,11 @@ def provenance_content(
                 "settings": [(k, _plain(v)) for k, v in settings.items() if k != "source"],
             }
             for name, settings in sorted({r.protocol: r.about["settings"] for r in results}.items())
+        ],
+        "stores": [
+            (title(name), f"{m['data']['name']} {m['data']['split']}", m["rows"], m["content"][:16])
+            for name, found in stores.items()
+            for m in found
         ],
         "versions": versions(results),
         "failures": failures,
@@ -73,7 +97,6 @@ def _encoder(name: str, found: Sequence[Manifest]) -> dict[str, Any]:
         if training
         else "",
         "seed": training["config"].get("seed", "") if training else "",
-        "stores": [(f"{m['data']['name']} {m['data']['split']}", m["content"], m["rows"]) for m in found],
     }
 
 
