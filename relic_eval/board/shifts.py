@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from relic_eval.cells import Result
-from relic_eval.metrics.bootstrap import paired_bootstrap
+from relic_eval.metrics.bootstrap import resampled
 from relic_eval.metrics.medians import resampled_medians
 from relic_eval.metrics.statistics import interval
 from relic_eval.pairing import strata_of, test_items
@@ -49,40 +49,59 @@ def shares_below(results: Sequence[Result]) -> dict[str, float]:
 def ratio_shifts(results: Sequence[Result], baselines: Sequence[str], *, draws: int = 2000) -> list[Shift]:
     """Each encoder against each of these baselines, of cells of one task; images are resampled within classes, the same for all.
 
-    A ratio stays what it was when other images leave the sample, as in the interval of a cell's median. Cells of other images
+    A ratio stays what it was when other images leave the sample, as in the interval of a cell's median; an image without a
+    ratio counts for the other encoders alone. Cells of other images
     than the baseline's are left out, and so is a baseline without a cell.
 
     >>> ratio_shifts([], ["pixels"])
     []
     """
     found: list[Shift] = []
+    drawn: dict[tuple[str, ...], tuple[np.ndarray, np.ndarray]] = {}  # most often all cells are of the same images
     for name in baselines:
         base = next((r for r in results if r.encoder == name and np.isfinite(_ratios(r)).any()), None)
         here = [] if base is None else [r for r in results if _paired(r, base)]
         if base is not None and len(here) > 1:
-            found += _against(base, here, draws)
+            names = tuple(r.encoder for r in here)
+            if names not in drawn:
+                drawn[names] = _samples(np.stack([_ratios(r) for r in here]), strata_of(base), draws)
+            found += _against(names.index(name), here, *drawn[names])
     return found
 
 
-def _against(base: Result, here: Sequence[Result], draws: int) -> list[Shift]:
-    ratio_MN, own = np.stack([_ratios(r) for r in here]), [r.encoder for r in here].index(base.encoder)
-    finite_MN, strata_N = np.isfinite(ratio_MN), strata_of(base)
-    median_MB = resampled_medians(ratio_MN, strata_N, draws=draws, seed=SEED)
-    median_M = [float(np.median(v[finite])) for v, finite in zip(ratio_MN, finite_MN, strict=True)]
+def _samples(ratio_MN: np.ndarray, strata_N: np.ndarray, draws: int) -> tuple[np.ndarray, np.ndarray]:
+    """Medians and shares below 1 of each encoder on the same resamples, (M, draws) both."""
+    finite_MN = np.isfinite(ratio_MN)
     below_MN = (ratio_MN < BELOW) & finite_MN
-    made = []
+    parts_2MN = np.stack([below_MN, finite_MN]).astype(np.float32)  # sums of whole numbers are exact in it
+
+    def shares(count_BN: np.ndarray) -> np.ndarray:
+        below_MB, held_MB = parts_2MN @ count_BN.T
+        return np.divide(below_MB, held_MB, out=np.full(held_MB.shape, np.nan), where=held_MB > 0)
+
+    medians_MB = resampled_medians(ratio_MN, strata_N, draws=draws, seed=SEED)
+    return medians_MB, resampled(shares, strata_N, draws=draws, seed=SEED).astype(np.float64)
+
+
+def _against(own: int, here: Sequence[Result], median_MB: np.ndarray, below_MB: np.ndarray) -> list[Shift]:
+    ratios_M = [_ratios(r) for r in here]
+    finite_M = [np.isfinite(ratio_N) for ratio_N in ratios_M]
+    median_M = [float(np.median(v[finite_N])) for v, finite_N in zip(ratios_M, finite_M, strict=True)]
+    below_M, made = list(shares_below(here).values()), []
     for m, result in enumerate(here):
-        if m == own:
-            continue
-        both_N = finite_MN[m] & finite_MN[own]
-        change_N = (below_MN[m].astype(np.int64) - below_MN[own])[both_N]
-        below_B = paired_bootstrap(change_N[None, None], strata_N[both_N], draws=draws, seed=SEED)[0]
-        ends = (*interval(median_MB[m] - median_MB[own]), *interval(below_B))
-        low, high, below_low, below_high = (float(v) for v in ends)
-        names, n = (result.encoder, base.encoder), int(both_N.sum())
-        shift = median_M[m] - median_M[own]
-        made.append(Shift(*names, shift, low, high, float(change_N.mean()), below_low, below_high, n))
+        if m != own:
+            low, high = _ends(median_MB[m] - median_MB[own])
+            ends = _ends(below_MB[m] - below_MB[own])
+            shift, below = median_M[m] - median_M[own], below_M[m] - below_M[own]
+            n = int((finite_M[m] & finite_M[own]).sum())
+            made.append(Shift(result.encoder, here[own].encoder, shift, low, high, below, ends[0], ends[1], n))
     return made
+
+
+def _ends(sample_B: np.ndarray) -> tuple[float, float]:
+    """The interval, without samples in which one of the two has no image."""
+    low, high = interval(sample_B[np.isfinite(sample_B)])
+    return float(low), float(high)
 
 
 def _ratios(result: Result) -> np.ndarray:

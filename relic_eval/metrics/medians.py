@@ -10,7 +10,9 @@ from relic_eval.errors import ArgumentError
 from relic_eval.metrics.bootstrap import resampled
 
 DRAWS = 2000
-REACH = 6  # times the root of n: ranks on either side of the middle that are looked at, 12 standard deviations of a sample
+REACH = (
+    6  # times the root of n: ranks on either side of the middle that are looked at, 12 standard deviations of a sample
+)
 
 
 def resampled_medians(
@@ -28,7 +30,9 @@ def resampled_medians(
     finite_MN = np.isfinite(values_MN)
     if not finite_MN.any(1).all():
         raise ArgumentError("values", "a finite value of every model", "a model with none")
-    orders = [np.flatnonzero(finite_N)[np.argsort(v[finite_N])] for v, finite_N in zip(values_MN, finite_MN, strict=True)]
+    orders = [
+        np.flatnonzero(finite_N)[np.argsort(v[finite_N])] for v, finite_N in zip(values_MN, finite_MN, strict=True)
+    ]
 
     def medians(count_BN: np.ndarray) -> np.ndarray:
         pairs = zip(values_MN, orders, strict=True)
