@@ -18,6 +18,7 @@ from reports.sections.distances import distances_section
 from reports.sections.measures import measures_section
 from reports.sections.provenance import provenance_section
 from reports.sections.section import Material, Section
+from reports.sections.segmentation import segmentation_section
 from reports.sections.training import training_section
 from reports.sections.why import why_section
 from reports.sections.words import words_section
@@ -32,6 +33,7 @@ SECTIONS: tuple[Callable[[Material], Section | None], ...] = (
     blocks_section,
     distances_section,
     why_section,
+    segmentation_section,
     measures_section,
     training_section,
     provenance_section,
