@@ -37,6 +37,7 @@ TABLES = {
     "curves": ("name", "x", "y"),
     "neighbours": ("query", "item", "rank", "distance"),
     "overlaps": ("item", "class", "both", "true", "predicted"),
+    "overlays": ("item", "picture", "true", "predicted"),
 }
 NO_NOTE = "why is no longer known: the note is damaged. Evaluate again."
 ROWS = ("metric", "value", "low", "high", "n", "params", "converged")

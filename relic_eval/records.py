@@ -122,6 +122,8 @@ class Cell:
     neighbours:  query, item (str ids), rank (int64, from 0), distance (float32)
     overlaps:    of segmentation: item (str), class, both, true, predicted (int64: pixels of the item that are of the class and
         predicted as it, of it, predicted as it), and, where there are several trainings, draw (int64)
+    overlays:    of segmentation, a few items to be looked at: item (str), picture (bytes, WebP), true and predicted by the first
+        training (bytes, PNG: class numbers, 255 for no label), 96 pixels a side at most
     """
 
     rows: tuple[Measurement, ...]
@@ -129,6 +131,7 @@ class Cell:
     curves: Table | None = None
     neighbours: Table | None = None
     overlaps: Table | None = None
+    overlays: Table | None = None
 
 
 def setting(changes_numbers: bool, **kwargs: Any) -> Any:

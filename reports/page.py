@@ -27,6 +27,7 @@ from reports.sections.measures import measures_section
 from reports.sections.provenance import provenance_section
 from reports.sections.scaling import scaling_section
 from reports.sections.section import Material, Section
+from reports.sections.segmentation import segmentation_section
 from reports.sections.training import training_section
 from reports.sections.why import why_section
 from reports.sections.words import words_section
@@ -46,10 +47,11 @@ SECTIONS: tuple[Callable[[Material], Section | None], ...] = (
     differences_section,
     alike_section,
     map_section,
+    segmentation_section,
     measures_section,
+    history_section,
     training_section,
     data_section,
-    history_section,
     lacking_section,
     provenance_section,
 )

@@ -20,10 +20,12 @@ def make_cell(
     params: Mapping[str, Any],
     curves: Table,
     converged: bool | None = None,
+    shown: Table | None = None,
 ) -> Cell:
     """Mean IoU first, with an interval over pictures; then pixel accuracy and the IoU of each class, means of T trainings.
 
-    A class that is neither true nor predicted anywhere has no IoU. The table `overlaps` holds what was counted.
+    A class that is neither true nor predicted anywhere has no IoU. The table `overlaps` holds what was counted,
+    `shown` a few pictures with their masks.
 
     >>> cell = make_cell(np.ones((3, 1, 2, 2), int), np.array(["x", "y"]), ("a", "b"), {}, {})
     >>> [row.metric for row in cell.rows], cell.rows[0].value, len(cell.overlaps["item"])
@@ -49,7 +51,7 @@ def make_cell(
         its_T = ratio_TC[:, number]
         value = float(np.nanmean(its_T)) if np.isfinite(its_T).any() else None
         rows.append(Measurement("iou", value, n=n, params={"class": name}))
-    return Cell(tuple(rows), curves=curves or None, overlaps=overlaps(count_3TNC, ids))
+    return Cell(tuple(rows), curves=curves or None, overlaps=overlaps(count_3TNC, ids), overlays=shown)
 
 
 def overlaps(count_3TNC: np.ndarray, ids: np.ndarray) -> Table:

@@ -16,6 +16,7 @@ from relic_eval.tuning.grid import best, noted
 from relic_eval.tuning.overlaps import make_cell
 from relic_eval.tuning.scenery import SceneRows
 from relic_eval.tuning.shared import at_edge, curves_of
+from relic_eval.tuning.shown import chosen_places, fits, inside, overlays, packed, shrunk, unpacked
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -91,7 +92,10 @@ class SegmentFcn:
             model, loss = self._fit(network, both, every, len(classes), plan, device, f"{name}, final {seed}")
             if loss is None:
                 raise ArithmeticError(f"learning rate {rate:g}: expected a loss that stays finite, received NaN.")
-            return {"counts": self._counts(model, tested, len(classes), device).tolist(), "loss": loss}
+            kept: dict[int, tuple[bytes, bytes, bytes]] = {}
+            wanted = seed == self.seed and fits(len(classes))  # of the first training only
+            counts = self._counts(model, tested, len(classes), device, kept if wanted else None)
+            return {"counts": counts.tolist(), "loss": loss, "shown": packed(kept)}
 
         points = [{"learning_rate": rate} for rate in self.learning_rates]
         key = {"encoder": encoder.digest, "train": train.digest, "valid": valid.digest, "settings": self._settings()}
@@ -110,7 +114,8 @@ class SegmentFcn:
         }
         counts_3TNC = np.stack([np.array(its["counts"], np.int64) for its in last], 1)
         curves = curves_of(points, found, "miou", "learning_rate", last[0]["loss"])
-        return make_cell(counts_3TNC, test.ids, classes, params, curves)
+        shown = overlays(unpacked(last[0].get("shown", {})), test.ids)
+        return make_cell(counts_3TNC, test.ids, classes, params, curves, shown=shown)
 
     def _fit(
         self,
@@ -145,8 +150,15 @@ class SegmentFcn:
 
         return model, descend(model, losses(), plan, text)
 
-    def _counts(self, model: Fcn, source: Canvases, classes: int, device: str) -> np.ndarray:
-        """Pixels (3, N, C) of each picture, as `picture_counts`."""
+    def _counts(
+        self,
+        model: Fcn,
+        source: Canvases,
+        classes: int,
+        device: str,
+        kept: dict[int, tuple[bytes, bytes, bytes]] | None = None,
+    ) -> np.ndarray:
+        """Pixels (3, N, C) of each picture, as `picture_counts`; `kept` takes in what is said of a few."""
         import torch
 
         from relic_eval.devices import float32
@@ -157,12 +169,18 @@ class SegmentFcn:
         model.eval()
         high, wide = (self.view, self.view) if self.view else (source.high, source.wide)
         fill, made = _fill(model.encoder), []
+        places = set() if kept is None else set(chosen_places(len(source)))
         with torch.inference_mode(), float32():
             for first in range(0, len(source), SHOWN):
                 batch = source.take(np.arange(first, min(first + SHOWN, len(source))))
                 x, y = middles(*on_device(batch, fill, device), high, wide)
                 predicted = model(x + fill.view(1, 3, 1, 1)).max(1).indices  # argmax over channels is ten times slower
                 made.append(picture_counts(y.cpu().numpy(), predicted.cpu().numpy(), classes, ignore=NONE))
+                for n in sorted(places & set(range(first, first + len(x)))):
+                    box = inside(source.sizes_N2[n], high, wide)
+                    pixels = (255 * (x[n - first] + fill.view(3, 1, 1))).round().clamp(0, 255).byte()
+                    its = (pixels.permute(1, 2, 0), y[n - first], predicted[n - first])
+                    kept |= {n: shrunk(*(part.cpu().numpy()[box] for part in its))}  # type: ignore[operator]
         return np.concatenate(made, 1)
 
     def _model(self, network: nn.Module, classes: int, seed: int, device: str) -> Fcn:

@@ -12,6 +12,7 @@ from relic_eval.records import Cell, Transform
 from relic_eval.tuning.overlaps import make_cell
 from relic_eval.tuning.scenery import NONE, SceneRows
 from relic_eval.tuning.shared import at_edge
+from relic_eval.tuning.shown import chosen_places, fits, overlays, shrunk
 
 if TYPE_CHECKING:
     from relic_eval.encoders.load import Encoder
@@ -90,7 +91,8 @@ class SegmentLinear:
             device=maps.device,
         )
         tested = compute_maps(encoder, test, seen, device)
-        count_3NC = _counts(refit, scale, tested, classes)[0]
+        kept: dict[int, tuple[bytes, bytes, bytes]] = {}
+        count_3NC = _counts(refit, scale, tested, classes, kept if fits(classes) else None)[0]
         params: dict[str, Any] = {
             "penalty": self.penalties[chosen],
             "edge": at_edge(self.penalties, self.penalties[chosen]),
@@ -107,18 +109,37 @@ class SegmentLinear:
             "y": np.concatenate([value_L, path.gradient_SL[0]]),
         }
         converged = bool(path.converged_SL.all() and refit.converged_SL.all())
-        return make_cell(count_3NC[:, None], test.ids, train.scenes.classes, params, curves, converged)
+        shown = overlays(kept, test.ids)
+        return make_cell(count_3NC[:, None], test.ids, train.scenes.classes, params, curves, converged, shown)
 
 
-def _counts(path: PenaltyPath, scale: tuple[np.ndarray, np.ndarray], judged: Maps, classes: int) -> list[np.ndarray]:
-    """Of every penalty: pixels (3, N, C) of each picture, as `picture_counts`."""
+def _counts(
+    path: PenaltyPath,
+    scale: tuple[np.ndarray, np.ndarray],
+    judged: Maps,
+    classes: int,
+    kept: dict[int, tuple[bytes, bytes, bytes]] | None = None,
+) -> list[np.ndarray]:
+    """Of every penalty: pixels (3, N, C) of each picture, as `picture_counts`; `kept` takes in what the first says of a few."""
     from relic_eval.metrics.segmentation import picture_counts
 
     made: list[list[np.ndarray]] = [[] for _ in path.penalties_L]
     # the scale is put into the weights: maps are multiplied as they are
     weights_LDC = path.weights_SLDC[0].astype(np.float64) / scale[1][:, None]
     bias_LC = path.bias_SLC[0] - np.einsum("d,ldc->lc", scale[0].astype(np.float64), weights_LDC)
+    first, wanted = 0, set() if kept is None else set(chosen_places(len(judged.source)))
     for true_NHW, of_each in judged.predictions(weights_LDC, bias_LC):
         for place, predicted_NHW in enumerate(of_each):
             made[place].append(picture_counts(true_NHW, predicted_NHW, classes, ignore=NONE))
+        for n in sorted(wanted & set(range(first, first + len(true_NHW)))):
+            if kept is not None:
+                kept[n] = _shown(judged, n, true_NHW[n - first], of_each[0][n - first])
+        first += len(true_NHW)
     return [np.concatenate(parts, 1) for parts in made]
+
+
+def _shown(judged: Maps, n: int, true_HW: np.ndarray, predicted_HW: np.ndarray) -> tuple[bytes, bytes, bytes]:
+    """One picture with its masks, which lie in the corner of a canvas."""
+    picture, mask = judged.source.scenes.read(int(judged.source.rows[n]))
+    box = np.s_[: mask.shape[0], : mask.shape[1]]
+    return shrunk(picture, true_HW[box], predicted_HW[box])

@@ -52,6 +52,23 @@ def outline(look: Look, x: float, y: float, size: float) -> str:
     return "M" + "L".join(f"{x + size * a:.1f} {y + size * b:.1f}" for a, b in SHAPES[look.mark]) + "z"
 
 
+def marker(look: Look, name: str, size: float) -> str:
+    """The mark of an encoder to be set many times by `marks`, under a name that nothing else on the page has."""
+    head = f'<marker id="{name}" markerUnits="userSpaceOnUse" overflow="visible">'
+    return f"{head}{mark(look, 0, 0, size)}</marker>"
+
+
+def marks(name: str, places: Sequence[tuple[float, float]]) -> str:
+    """A marker at each of these places, along a line that is not seen: a few bytes a place.
+
+    >>> marks("m", [(1, 2), (3, 4.25)])
+    '<path d="M1 2L3 4.2" fill="none" marker-start="url(#m)" marker-mid="url(#m)" marker-end="url(#m)"/>'
+    """
+    at = "L".join(f"{round(float(x), 1):g} {round(float(y), 1):g}" for x, y in places)
+    ends = "".join(f' marker-{part}="url(#{name})"' for part in ("start", "mid", "end"))
+    return f'<path d="M{at}" fill="none"{ends}/>' if places else ""
+
+
 def line(look: Look, points: Sequence[tuple[float, float]], width: float = 2) -> str:
     """A line through points, in the encoder's colour and dash.
 

@@ -38,6 +38,10 @@ class Sheet:
         """Where it lies already; -1 where no figure has asked for it."""
         return self._places.get((data, item), -1)
 
+    def has(self, data: str, item: str) -> bool:
+        """Whether there is a picture of this data (digest) and id, on the sheet or not."""
+        return (data, item) in self._pictures
+
     def places(self, data: str, items: Sequence[str]) -> list[int]:
         """Where these lie."""
         return [self.place(data, item) for item in items]

@@ -109,7 +109,7 @@ def test_without_scripts_the_page_still_shows_board_figures_and_a_row(digits_pag
     page, _ = visit(digits_page, java_script_enabled=False)
     assert page.locator("#board-table tbody tr:visible").count() == 2
     assert page.locator("svg.blocks:visible").count() == 2
-    assert page.locator("#outlines svg:visible").count() == 1
+    assert page.locator("#outlines .plot:visible").count() == 1
     assert page.locator("#strip .slot:visible").count() == 2 * 5
     assert page.locator("#strip .query .pic").get_attribute("viewBox") != "0 -64 64 64"
     assert page.locator("button:visible, input:visible").count() == 0

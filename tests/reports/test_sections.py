@@ -124,12 +124,14 @@ def test_votes_are_drawn_for_every_k_with_the_chosen_one_marked(shifted_results)
 def test_the_baseline_is_drawn_first_and_names_stand_in_the_order_of_medians(shifted_results):
     cells = [r for r in shifted_results if (r.task, r.protocol) == ("fashion", "discriminability")]
     drawing = distances_content(cells, "pixels")["figures"][0].drawing
-    strokes = re.findall(r'<polyline [^>]*stroke="(#\w+)"', drawing)
+    strokes = re.findall(r'<path [^>]*fill="none" stroke="(#\w+)"', drawing)
     look = looks(ORDER)
     assert strokes[0] == look["pixels"].colour
     medians = {r.encoder: next(m.value for m in r.cell.rows if m.metric == "distance_ratio_median") for r in cells}
     named = [look[e].title for e in sorted(medians, key=medians.get, reverse=True)]
-    assert re.findall(r">\d\.\d\d (\w+)<", drawing) == named
+    assert set(re.findall(r'<text x="\d+" y="([\d.]+)">\d\.\d\d \w+<', drawing)) == {"30", "48", "66"}
+    lanes = re.findall(r'y="([\d.]+)">\d\.\d\d (\w+)<', drawing)
+    assert [name for _, name in sorted(lanes, key=lambda lane: float(lane[0]))] == named
 
 
 def test_outlines_hold_all_images_but_the_outermost(shifted_results):

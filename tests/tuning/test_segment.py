@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import dataclasses
+import io
 
 import numpy as np
 import pytest
 import timm
 import torch
 import torchvision
+from PIL import Image
 from torch import nn
 from torch.nn import functional as F
 
-from relic_eval.cells import read_cell, write_cell
+from relic_eval.board import Board
+from relic_eval.cells import Result, read_cell, write_cell
 from relic_eval.data.scenes import scenes
 from relic_eval.encoders.load import find_encoder
 from relic_eval.encoders.networks import build_network
@@ -27,8 +30,11 @@ from relic_eval.tuning.overlaps import aligned, counts_of, overlaps
 from relic_eval.tuning.scenery import NONE, SceneRows, divide_scenes
 from relic_eval.tuning.segment_fcn import SegmentFcn
 from relic_eval.tuning.segment_linear import SegmentLinear
+from relic_eval.tuning.shown import chosen_places, inside
 from relic_eval.tuning.table import PROTOCOLS
 from relic_eval.views import Draw
+from reports.sections.section import Material
+from reports.sections.segmentation import segmentation_section
 
 SMALL = SegmentFcn(
     learning_rates=(0.2,), steps=60, batch=8, scales=(1.0, 1.5), crop=25, view=0, width=16, dilation=1, trainings=2
@@ -176,6 +182,8 @@ def test_the_middle_is_cut_pixel_by_pixel(patches):
         mask = np.where(mask == 9, NONE, mask)
         top, left = (mask.shape[0] - 11) // 2, (mask.shape[1] - 13) // 2
         box = np.s_[top : top + 11, left : left + 13]
+        rows, columns = inside(np.array(mask.shape), source.high, source.wide)
+        assert np.array_equal(all_of_it[n][rows, columns], mask)
         assert np.array_equal(its[n], mask[box])
         shown = (small[n] + fill.view(3, 1, 1)).permute(1, 2, 0)
         np.testing.assert_allclose(shown, picture[box] / 255, atol=1e-4)
@@ -189,6 +197,26 @@ def test_maps_are_spread_as_torch_spreads_one_picture():
     for n, (h, w) in enumerate([(11, 9), (16, 20)]):
         alone = F.interpolate(y[n : n + 1], size=(h, w), mode="bilinear", align_corners=False)[0]
         torch.testing.assert_close(wide[n, :, :h, :w], alone, rtol=1e-4, atol=1e-5)
+
+
+def check_overlays(cell, part):
+    """Kept pictures and masks are as large as these small scenes: each pixel is counted in `overlaps`, by the first training."""
+    assert cell.overlays["item"].tolist() == part.ids[chosen_places(len(part))].tolist()
+    first = cell.overlaps["draw"] == 0 if "draw" in cell.overlaps else np.ones(len(cell.overlaps["item"]), bool)
+    for n, item in enumerate(cell.overlays["item"].tolist()):
+        picture, true = part.scenes.read(part.ids.tolist().index(item))
+        kept = {
+            name: np.asarray(Image.open(io.BytesIO(cell.overlays[name][n]), formats=[kind])).astype(int)
+            for name, kind in (("picture", "WEBP"), ("true", "PNG"), ("predicted", "PNG"))
+        }
+        assert np.array_equal(kept["true"], np.where(true == 9, 255, true))
+        assert np.abs(kept["picture"] - picture).mean() < 30  # noise, pressed
+        counts = picture_counts(np.where(true == 9, -1, true)[None], kept["predicted"][None], 3, ignore=-1)[:, 0]
+        rows = first & (cell.overlaps["item"] == item)
+        for c, both, is_c, said_c in zip(
+            *(cell.overlaps[name][rows] for name in ("class", "both", "true", "predicted")), strict=True
+        ):
+            assert counts[:, c].tolist() == [both, is_c, said_c]
 
 
 def test_a_trained_network_finds_what_a_colour_shows(encoder, patches):
@@ -206,6 +234,7 @@ def test_a_trained_network_finds_what_a_colour_shows(encoder, patches):
     )
     labelled = sum((patches[2].scenes.read(row)[1] != 9).sum() for row in range(10))
     assert counts[1, 0].sum() == counts[2, 0].sum() == labelled
+    check_overlays(cell, patches[2])
 
 
 def test_poisoned_test_masks_change_no_choice_and_a_kill_goes_on_to_the_same_cell(
@@ -239,6 +268,7 @@ def test_poisoned_test_masks_change_no_choice_and_a_kill_goes_on_to_the_same_cel
     again = SHORT(encoder, *patches, keep=tmp_path)
     assert again.rows == whole.rows
     assert all(np.array_equal(again.overlaps[name], whole.overlaps[name]) for name in whole.overlaps)
+    assert all(np.array_equal(again.overlays[name], whole.overlays[name]) for name in whole.overlays)
     assert len(list(tmp_path.glob("*.json"))) == 4
 
 
@@ -260,6 +290,7 @@ def test_a_linear_layer_on_frozen_maps_finds_it_too_and_encodes_each_picture_onc
     assert len(cell.curves["x"]) == 2 * len(its.penalties)
     counts, _ = counts_of(cell.overlaps, 3)
     assert counts[1].sum() == sum((patches[2].scenes.read(row)[1] != 9).sum() for row in range(10))
+    check_overlays(cell, patches[2])
     source = patches[2].scenes
     swapped = dataclasses.replace(source, read=lambda row: (source.read(row)[0], 2 - source.read(row)[1].clip(max=2)))
     poisoned = its(encoder, *patches[:2], SceneRows(swapped, patches[2].rows))
@@ -312,8 +343,9 @@ def test_a_cell_of_masks_is_written_and_read_with_its_counts(encoder, patches, t
     }
     back = read_cell(write_cell(tmp_path, "e", "patches", "segment-fcn", cell, about)).cell
     assert back.predictions is None
-    for name, column in cell.overlaps.items():
-        assert np.array_equal(back.overlaps[name], column), name
+    for name in ("overlaps", "overlays"):
+        for column, values in getattr(cell, name).items():
+            assert np.array_equal(getattr(back, name)[column], values), column
 
 
 @pytest.mark.parametrize("name", ["segment-fcn-small", "segment-linear"])
@@ -331,3 +363,8 @@ def test_real_masks_of_pets_and_streets(data_folder, encoder, name, monkeypatch)
         assert cell.rows[0].value > 0.3
     assert [row.params.get("class") for row in cell.rows[2:]] == ["rest", "pet"]
     assert len(np.unique(cell.overlaps["item"])) == 20
+    about = {"title": "Pets", "classes": list(few[2].scenes.classes), "data": {"train": "a", "test": "b"}}
+    results = [Result(encoder.name, "pets", name, cell, about)]
+    (figure,) = segmentation_section(Material(results, Board(None, (), (), ()))).content["figures"]
+    assert len(figure["pictures"]["lines"][1]["tiles"]) == 6
+    assert set(figure["pictures"]["names"]) <= set(few[2].ids.tolist())
