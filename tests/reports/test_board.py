@@ -285,3 +285,14 @@ def test_published_numbers_are_rows_apart_that_no_sorting_moves(monkeypatch, vis
     assert {r["encoder"] for r in board_table(board)} == set(SIX)  # none among ours
     monkeypatch.setattr("relic_eval.published.beside.published", tuple)
     assert beside(board, {}) is None
+
+
+def test_nothing_of_a_board_with_missing_cells_is_cut_off_on_paper(visit, tmp_path):
+    page, _ = visit(page_of(made_board(SIX, 11, missing=0.3), tmp_path), 720)
+    page.evaluate("dispatchEvent(new Event('beforeprint'))")
+    page.emulate_media(media="print")
+    assert page.locator("table.board").count() == 2
+    for table in [*page.locator("table.board").all(), *page.locator("table.shades").all()]:
+        box = table.bounding_box()
+        assert box["x"] + box["width"] <= 720
+    assert page.locator("table.board .tip:visible").count() > 6
