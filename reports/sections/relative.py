@@ -127,10 +127,10 @@ def axis_limit(board: Board) -> float:
 
 
 def round_up(number: float) -> float:
-    """The next of 1, 2, 3, 5 and 10 times a power of ten.
+    """The next of 1, 1.5, 2, 3, 4, 5, 6, 8 and 10 times a power of ten.
 
     >>> round_up(0.4), round_up(2.1), round_up(37.0)
-    (0.5, 3.0, 50.0)
+    (0.4, 3.0, 40.0)
     """
     power = 10.0 ** np.floor(np.log10(number))
-    return float(round(next(f * power for f in (1, 2, 3, 5, 10) if f * power >= number * (1 - 1e-9)), 10))
+    return float(round(next(f * power for f in (1, 1.5, 2, 3, 4, 5, 6, 8, 10) if f * power >= number * (1 - 1e-9)), 10))

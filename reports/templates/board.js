@@ -107,7 +107,7 @@
   update();
 
   // on paper: every column that was not taken away, so many abreast as fit, those of each protocol together
-  const ABREAST = 6;
+  const ABREAST = 5;
   let copies = [];
   addEventListener("beforeprint", () => {
     const parts = [];
