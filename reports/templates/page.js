@@ -1,6 +1,6 @@
 "use strict";
-const data = JSON.parse(document.getElementById("data").textContent), root = document.documentElement;
-root.classList.add("js");
+const root = document.documentElement, ready = []; // what each part of the page starts with, once its numbers are there
+let data;
 const make = (tag, kind, text) => {
   const e = document.createElement(tag);
   if (kind) e.className = kind;
@@ -141,18 +141,13 @@ const field = (v) => {
 };
 
 // the numbers and the drawing of a figure as files
-(() => {
+ready.push(() => {
   const neighbours = () => {
     const b = data.blocks, kind = (item) => b.classes[b.true[item]];
     const rows = [["encoder", "query", "query_class", "rank", "neighbour", "neighbour_class", "distance"]];
     b.encoders.forEach((name, e) => b.neighbours[e].forEach((near, q) => near.forEach((item, k) =>
       rows.push([name, b.names[q], kind(q), k + 1, b.names[item], kind(item), b.distances[e][q][k]]))));
     return rows.map((r) => r.map(field).join(",")).join("\n") + "\n";
-  };
-  // the CSV of all figures, zlib in base64
-  const packed = () => {
-    const bytes = Uint8Array.from(atob(data.csv), (c) => c.charCodeAt(0));
-    return new Response(new Blob([bytes]).stream().pipeThrough(new DecompressionStream("deflate"))).json();
   };
   // one drawing, or several where they stand, with the words between them; always in the colours of the light page
   const picture = (figure) => {
@@ -204,19 +199,17 @@ const field = (v) => {
   };
   for (const figure of document.querySelectorAll("figure[data-csv]")) {
     const name = figure.dataset.csv, tools = figure.querySelector(":scope > .tools");
-    const csv = async () => (name === "blocks" ? neighbours() : tables[name] ? tables[name]() : (await packed())[name]);
+    const csv = () => (name === "blocks" ? neighbours() : tables[name] ? tables[name]() : data.csv[name]);
     const label = figure.querySelector("h3").textContent;
     const add = (text, act) => {
       const b = button(text, act);
       b.setAttribute("aria-label", `${text}: ${label}`);
       tools.append(b);
     };
-    if ("DecompressionStream" in window) {
-      add("Data (CSV)", async () => saveText(await csv(), "text/csv;charset=utf-8", `${name}.csv`));
-      add("Data (JSON)", async () => saveText(JSON.stringify(records(await csv()), null, 1), "application/json", `${name}.json`));
-    }
+    add("Data (CSV)", () => saveText(csv(), "text/csv;charset=utf-8", `${name}.csv`));
+    add("Data (JSON)", () => saveText(JSON.stringify(records(csv()), null, 1), "application/json", `${name}.json`));
     if (!figure.querySelector(".plot")) continue;
     add("Figure (SVG)", () => saveText(picture(figure), "image/svg+xml", `${name}.svg`));
     add("Figure (PNG)", () => savePixels(picture(figure), `${name}.png`));
   }
-})();
+});

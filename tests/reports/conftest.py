@@ -97,6 +97,8 @@ def visit(browser):
             "request", lambda r: faults.append(r.url) if not r.url.startswith(("file:", "data:", "blob:")) else None
         )
         page.goto(f"file://{page_file}")
+        if options.get("java_script_enabled", True):
+            page.wait_for_selector("html.ready", state="attached", timeout=60_000)
         return page, faults
 
     yield go

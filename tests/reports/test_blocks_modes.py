@@ -14,6 +14,7 @@ from PIL import Image
 
 from relic_eval.results import read_results
 from relic_eval.store import find_stores, read_thumbnails
+from reports import assets
 from reports.page import to_html
 from reports.sections.block_rows import front_coded, names_of, packed, unpacked
 from reports.sections.blocks import blocks_content, read_blocks
@@ -31,7 +32,7 @@ def page_of(tmp_path, results, pictures=False):
 
 
 def data_of(html):
-    return json.loads(re.search(r'id="data">(.*?)</script>', html, re.S).group(1))["blocks"]
+    return assets.unpacked(re.search(r'id="data">(.*?)</script>', html, re.S).group(1))["blocks"]
 
 
 def read_in_the_page(page, encoder):

@@ -10,7 +10,7 @@ import pytest
 from relic_eval.board import board_table
 from relic_eval.published import Published
 from reports.drawings.board import cell_bars, change_bar, rank_bar
-from reports.page import _environment
+from reports.assets import environment
 from reports.sections.beside import beside
 from reports.sections.board import board_section
 from reports.sections.pairs import MOST, pairs
@@ -153,7 +153,7 @@ def test_ties_say_how_many_more_images_would_tell(shifted_folder):
 def weight(board):
     """Bytes of the section: its HTML and its data."""
     section = board_section(Material((), board))
-    html = _environment().get_template("board.html").render(board=section.content)
+    html = environment().get_template("board.html").render(board=section.content)
     return len(html.encode()) + len(json.dumps(section.data, ensure_ascii=False, separators=(",", ":")).encode())
 
 

@@ -384,10 +384,10 @@ def crowd():
 
 
 def test_twenty_encoders_of_twelve_tasks_stay_small_and_say_what_is_left_out(crowd):
-    from reports.page import _environment
+    from reports.assets import environment
 
     section = why_section(crowd)
-    body = _environment().get_template("why.html").render(why=section.content)
+    body = environment().get_template("why.html").render(why=section.content)
     assert len(body.encode()) <= 60_000
     assert sum(len(text.encode()) for text in section.csv.values()) <= 35_000
     titles = {f.key: f.title for f in section.content["figures"]}

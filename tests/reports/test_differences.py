@@ -15,6 +15,7 @@ from PIL import Image
 from relic_eval.duel import disagreements
 from relic_eval.results import read_results
 from relic_eval.store import find_stores, read_thumbnails
+from reports.assets import unpacked
 from reports.material import read_material
 from reports.sections.differences import MOST, PICTURES, chosen_encoders, comparable, differences_section
 from reports.sections.section import Material
@@ -115,7 +116,7 @@ def shown_on(page):
 
 def test_another_pair_is_shown_by_mouse_and_keyboard(digits_page, visit):
     page, faults = visit(digits_page)
-    data = json.loads(page.locator("#data").text_content())["differences"]
+    data = unpacked(page.locator("#data").text_content())["differences"]
     title, (first, second) = page.locator("#pair-title").inner_text(), shown_on(page)
     assert title == data["pairs"]["0,1"]["title"]
     page.locator("#pair-a").select_option("1")  # the other gives way
@@ -135,7 +136,7 @@ def test_another_pair_is_shown_by_mouse_and_keyboard(digits_page, visit):
 def test_without_scripts_the_first_pair_stands_there(digits_page, visit):
     page, _ = visit(digits_page, 400, java_script_enabled=False)
     text = digits_page.read_text()
-    data = json.loads(re.search(r'id="data">(.*?)</script>', text, re.S).group(1))["differences"]
+    data = unpacked(re.search(r'id="data">(.*?)</script>', text, re.S).group(1))["differences"]
     assert shown_on(page) == [[data["names"][n] for n in side] for side in data["pairs"]["0,1"]["only"]]
     assert page.locator("select:visible").count() == 0
     assert page.locator("#pair-classes tbody tr").count() == len(data["pairs"]["0,1"]["classes"])

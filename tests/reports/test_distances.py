@@ -14,7 +14,7 @@ from relic_eval.cells import Result
 from relic_eval.records import Cell, Measurement
 from relic_eval.results import read_results
 from reports.drawings.outlines import panels
-from reports.page import _environment
+from reports.assets import environment, unpacked
 from reports.sections.bins import PICTURES, SLOTS, chosen_pictures, ratios, shared_bins
 from reports.sections.choose import with_ratio
 from reports.sections.distances import DRAWN, _outline, distances_content, distances_section, drawn_first
@@ -66,7 +66,7 @@ def material(results, baseline=None):
 
 def section_of(results, baseline=None):
     section = distances_section(material(results, baseline))
-    body = _environment().get_template("distances.html").render(distances=section.content)
+    body = environment().get_template("distances.html").render(distances=section.content)
     return section, body
 
 
@@ -194,7 +194,7 @@ def test_every_task_has_its_median(shifted_folder):
 
 
 def bins_of(page):
-    return json.loads(page.locator("#data").text_content())["distances"]["bins"]
+    return unpacked(page.locator("#data").text_content())["distances"]["bins"]
 
 
 def check_bin(page, digits, place):
