@@ -60,6 +60,9 @@ def to_html(material: Material) -> str:
         cells=len(material.results),
         failures=len(material.failures),
         sections=list(zip(sections, bodies, strict=True)),
-        sheet={"uri": material.sheet.uri(), "height": material.sheet.height},  # once all sections have asked for pictures
+        sheet={
+            "uri": material.sheet.uri(),
+            "height": material.sheet.height,
+        },  # once all sections have asked for pictures
         **around([s.key for s in sections], {**data, "csv": csv}, "".join(s.style for s in sections)),
     )

@@ -9,6 +9,7 @@ from textwrap import wrap
 from markupsafe import Markup
 
 from reports.drawings.frame import Frame, axes, drawing, text, ticks
+from reports.drawings.legend import legend
 from reports.drawings.marks import mark, outline
 from reports.style import Look, short
 
@@ -26,7 +27,7 @@ class Bars:
 
 def grouped(names: Sequence[str], bars: Sequence[Bars], limit: float, y_title: str, label: str) -> Markup:
     """A group a task, in it a bar an encoder in the order of the names above, its mark at its foot; arrows go beyond the axis."""
-    legend, top = _legend([b.look for b in bars])
+    above, top = legend([b.look for b in bars], 58, WIDTH)
     step = (WIDTH - 70) / len(names)
     lines = [wrap(name, max(6, int(step / 7.2)), max_lines=3, placeholder="…") or [""] for name in names]
     deep = 14 * max(map(len, lines))
@@ -34,7 +35,7 @@ def grouped(names: Sequence[str], bars: Sequence[Bars], limit: float, y_title: s
         (0, len(names)), (-limit, limit), WIDTH, top + 268 + deep, left=58, right=12, top=top, bottom=18 + deep
     )
     wide = min(26.0, (step - min(18, step / 4)) / len(bars))
-    parts = [legend, axes(frame, ("", y_title)), _levels(frame)]
+    parts = [above, axes(frame, ("", y_title)), _levels(frame)]
     for place, its in enumerate(lines):
         x = frame.at(place + 0.5, 0)[0]
         parts += [text(x, frame.floor + 18 + 14 * n, words, "middle") for n, words in enumerate(its)]
@@ -88,19 +89,6 @@ def _signed(value: float) -> str:
     ('−2.5', '0', '+10')
     """
     return f"{value:+g}".replace("-", "−") if value else "0"
-
-
-def _legend(looks: Sequence[Look]) -> tuple[str, int]:
-    """Marks with names in as many lines as they need, and where the lines end."""
-    parts, x, y = [], 58, 10
-    for look in looks:
-        words = short(look.name, 28)
-        wide = 36 + round(7.6 * len(words))
-        if x + wide > WIDTH and x > 58:
-            x, y = 58, y + 20
-        parts += [mark(look, x + 6, y, 5.5), text(x + 16, y + 4, words)]
-        x += wide
-    return "".join(parts), y + 20
 
 
 ROW, ACROSS, PANEL, GAP, NAMES = 15, 5, 164, 18, 158  # pixels of a row, a panel, between panels, and of the names

@@ -7,8 +7,9 @@ from collections.abc import Sequence
 from markupsafe import Markup
 
 from reports.drawings.frame import Frame, axes, drawing, limits, text, ticks
+from reports.drawings.legend import placed
 from reports.drawings.marks import marker, marks
-from reports.style import Look, short
+from reports.style import Look
 
 ROW = 24
 
@@ -27,7 +28,7 @@ def dots(
     values = [v for _, there in rows for _, v in there]
     names = [name if len(name) <= 24 else name[:23] + "…" for name, _ in rows]
     left = 24 + 7 * max(map(len, names))
-    legend, top = _legend(names_of, left)
+    legend, top = placed(names_of, left)
     frame = Frame(
         limits([*values, reference], pad=0.03), (0, 1), 760, top + 44 + ROW * len(rows), left=left, right=24, top=top
     )
@@ -38,22 +39,8 @@ def dots(
     for name, y in zip(names, heights, strict=True):
         parts.append(text(left - 12, y + 4, name, "end"))
     parts.append(f'<path d="{"".join(f"M{left} {y}H{frame.end}" for y in heights)}" class="grid"/>')
-    for number, (look, (words, beside)) in enumerate(zip(names_of, legend, strict=True)):
-        its = [(v, y) for y, (_, there) in zip(heights, rows, strict=True) for other, v in there if other == look]
-        places = [beside, *((frame.at(value, 0)[0], y) for value, y in its)]
+    for number, (look, (x, y, words)) in enumerate(zip(names_of, legend, strict=True)):
+        its = [(v, at) for at, (_, there) in zip(heights, rows, strict=True) for other, v in there if other == look]
+        places = [(x, y), *((frame.at(value, 0)[0], at) for value, at in its)]
         parts += [words, marker(look, f"d{number}", 5.5), marks(f"d{number}", places)]
     return drawing(frame.width, frame.height, label, "".join(parts), "plot large")
-
-
-def _legend(names_of: Sequence[Look], left: int) -> tuple[list[tuple[str, tuple[float, float]]], int]:
-    """Names, each with the place of its mark, in as many lines as they need, and where the lines end."""
-    found: list[tuple[str, tuple[float, float]]] = []
-    x, y = left, 10
-    for look in names_of:
-        words = short(look.name, 22)
-        wide = 34 + round(7.4 * len(words))
-        if x + wide > 760 and x > left:
-            x, y = left, y + 20
-        found.append((text(x + 16, y + 4, words), (x + 6, y)))
-        x += wide
-    return found, y + 16

@@ -8,8 +8,8 @@ from itertools import pairwise
 
 from markupsafe import Markup
 
-from reports.drawings.dots import _legend
 from reports.drawings.frame import Frame, axes, drawing, text, ticks
+from reports.drawings.legend import legend
 from reports.drawings.marks import line, mark
 from reports.style import Look
 from reports.words import scale
@@ -38,10 +38,10 @@ def steps(panels: Sequence[tuple[str, Sequence[Points]]], looks: Sequence[Look],
     x = ((first - room) / factor, (last + room) / factor)
     high = max(max(h for p in points for h in p.high) - min(v for p in points for v in p.low) for _, points in panels)
     span = 1.12 * high or 1.0
-    legend, head = _legend(looks, LEFT) if len(looks) > 1 else ("", 0)
+    above, head = legend(looks, LEFT) if len(looks) > 1 else ("", 0)
     across, step = min(ACROSS, len(panels)), TOP + HIGH + FOOT + 14
     width, height = LEFT + across * (WIDE + GAP) - GAP + 30, head + step * -(-len(panels) // across)
-    parts = [legend]
+    parts = [above]
     for place, (title, points) in enumerate(panels):
         down, right = divmod(place, across)
         left, top = LEFT + right * (WIDE + GAP), head + down * step + TOP

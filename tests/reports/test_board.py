@@ -9,8 +9,8 @@ import pytest
 
 from relic_eval.board import board_table
 from relic_eval.published import Published
-from reports.drawings.board import cell_bars, change_bar, rank_bar
 from reports.assets import environment
+from reports.drawings.board import cell_bars, change_bar, rank_bar
 from reports.sections.beside import beside
 from reports.sections.board import board_section
 from reports.sections.pairs import MOST, pairs

@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 
 from relic_eval.records import Cell
+from reports.assets import unpacked
 from reports.drawings.scatter import HALF, points, whole
 from reports.material import read_material
-from reports.assets import unpacked
 from reports.sections.map import finding, map_content, map_section
 from reports.sections.sheet import Sheet
 from reports.style import title

@@ -6,9 +6,7 @@ import base64
 import dataclasses
 import hashlib
 import itertools
-import json
 import re
-import zlib
 
 import numpy as np
 import pytest
