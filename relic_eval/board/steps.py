@@ -110,8 +110,9 @@ def gain(board: Board, first: tuple[int, str], last: tuple[int, str]) -> Gain | 
 
     >>> from relic_eval.board.records import Column
     >>> board = Board(None, (Column("t", "p", "T", 9),), (), (Difference(0, "b", "a", 0.1, 0.02, 0.18),))
-    >>> [round(v, 2) for v in (g := gain(board, (5, "a"), (9, "b"))).__dict__.values()]
-    [5, 9, 0.1, 0.02, 0.18, 1, 0.01, False]
+    >>> found = gain(board, (5, "a"), (9, "b"))
+    >>> round(found.value, 2), round(found.low, 2), round(found.high, 2)
+    (0.1, 0.02, 0.18)
     """
     its = [(c, d) for c in range(len(board.columns)) if (d := board.difference(first[1], last[1], c))]
     if not its:
