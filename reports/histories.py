@@ -85,6 +85,6 @@ def save_history(board: Board, runs: Sequence[History], place: Path) -> list[Pat
         write_bytes(place, to_csv(history_table(board, runs)).encode())
         return [place]
     from reports.figures.history import history_figure
-    from reports.figures.style import save
+    from reports.figures.files import save
 
     return save(history_figure(board, runs), place.with_suffix(""))
