@@ -55,7 +55,7 @@ def _table(
     body = []
     for task, name in kinds:
         its = in_order([r for r in here if (r.task, r.protocol) == (task, name)], order)
-        about = f"{escaped(its[0].about['title'])}, $n = {its[0].cell.rows[0].n}$"
+        about = f"{escaped(its[0].about['title'])}, $n = {max(r.cell.rows[0].n for r in its)}$"
         more = "" if name == protocol else f" ({escaped(name)})"
         body += ["\\midrule", f"\\multicolumn{{{1 + len(kept)}}}{{l}}{{{about}{more}}} \\\\"]
         body += [" & ".join([f"\\quad {escaped(title(r.encoder))}", *_cells(r, kept, say)]) + " \\\\" for r in its]

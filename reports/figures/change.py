@@ -65,8 +65,11 @@ def _limits(rows: list[Row]) -> tuple[float, float]:
     ends = [v for r in rows for e in r.entries if e for v in (e.change, e.change_low, e.change_high)]
     ends += [v for r in rows for v in (r.change_low, r.change_high)]
     known = [0.0, *(v for v in ends if v is not None and math.isfinite(v))]
-    room = 0.04 * (max(known) - min(known)) or 1.0
-    return min(known) - (room if min(known) < 0 else 0), max(known) + (room if max(known) > 0 else 0)
+    low, high = min(known), max(known)
+    if low == high:
+        return -1.0, 1.0
+    room = 0.04 * (high - low)
+    return low - room * (low < 0), high + room * (high > 0)
 
 
 def _bars(axes: Any, row: Row, look: Look, count: int, low: float, high: float) -> None:

@@ -25,13 +25,16 @@ def robustness_figure(
         lines = []
         for r in its:
             rows = strengths(r)
+            if not rows:
+                continue
             value, low, high = ([100 * (v or 0) for v in vs] for vs in zip(*map(_three, rows.values()), strict=True))
             lines.append(Line(look[r.encoder], [float(s) for s in rows], value, low, high, range(len(rows))))
             seen |= set(rows)
         metric = its[0].cell.rows[0].metric
-        panels.append(Panel(its[0].about["title"], lines, f"{METRICS.get(metric, metric)}, %"))
+        if lines:
+            panels.append(Panel(its[0].about["title"], lines, f"{METRICS.get(metric, metric)}, %"))
     ticks = sorted(seen)
-    labels = ["clean", *map(str, ticks[1:])]
+    labels = ["clean" if t == 0 else str(t) for t in ticks]
     return panels_figure(panels, order, "strength of corruption", width, ticks=ticks, labels=labels) if panels else None
 
 

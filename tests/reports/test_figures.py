@@ -222,6 +222,34 @@ def test_bars_of_change_are_the_boards(many):
     assert change_figure(make_board(cells("byol"), draws=20)) is None
 
 
+def degenerate(r):
+    """The cell with one point where there were several, all ratios and all distances alike."""
+    cell, curves = r.cell, r.cell.curves
+    if curves is not None:
+        kept = slice(2, 3) if r.protocol == "linear-byol" else slice(0, 1)
+        curves = {name: column[kept] for name, column in curves.items()}
+    table, near, rows = cell.predictions, cell.neighbours, cell.rows
+    if r.protocol == "discriminability":
+        table = {**table, "score": np.full(120, 1.5)}
+    if near is not None:
+        near = {**near, "distance": np.zeros(360)}
+    if r.protocol == "fewshot":
+        rows = rows[:2]
+    if r.protocol == "robust":
+        rows = tuple(m for m in rows if "strength" not in m.params and m.metric == "top1")
+    return dataclasses.replace(r, cell=Cell(rows, table, curves, near))
+
+
+def test_cells_of_a_single_point_and_encoders_that_are_alike_are_drawn():
+    """Warnings are errors here: axes of no width would be one."""
+    one = [degenerate(r) for r in cells("byol")]
+    alike = [*one, *(dataclasses.replace(r, encoder="mine") for r in one)]
+    made = figures(Material(alike, make_board(alike, draws=20)), 3.25)
+    assert set(FIGURES) - set(made) == {"robustness", "losses", "sample-efficiency", "scaling"}
+    for figure in made.values():
+        figure_bytes(figure, ".svg")
+
+
 def test_curves_lie_where_the_cells_say(many):
     byol = next(r for r in many.results if (r.encoder, r.task, r.protocol) == ("byol", "birds", "fewshot"))
     y = [100 * m.value for m in byol.cell.rows[1:]]
