@@ -25,14 +25,14 @@ from reports.figures.sample_efficiency import sample_efficiency_figure
 from reports.figures.scaling import scaling_figure
 from reports.figures.spectrum import spectrum_figure
 from reports.figures.style import WIDTH
-from reports.sections.neighbours import read_blocks
 from reports.sections.choose import shown_blocks, with_ratio
 from reports.sections.efficiency import monitored
+from reports.sections.neighbours import read_blocks
 from reports.sections.section import Material
 from reports.sections.training import training_records
 
 Make = Callable[[Material, float], Figure | None]
-ASK = "relic-eval evaluate --protocol {} --out OUT"
+ASK = "'relic-eval evaluate --protocol {} --out OUT' makes them."
 
 
 @dataclass(frozen=True)
@@ -73,7 +73,7 @@ def _scaling(m: Material, width: float) -> Figure:
 
 FIGURES: dict[str, Kind] = {
     "leaderboard": Kind(
-        lambda m, width: leaderboard_figure(m.board, m.look, width),
+        lambda m, width: leaderboard_figure(m.board, m.look, width) if m.board.columns else None,
         "the board: each task's metric with its interval, a panel a task",
         "linear-byol, fewshot-5, or what --protocol names",
         ASK.format("linear-byol"),
@@ -82,7 +82,7 @@ FIGURES: dict[str, Kind] = {
         lambda m, width: change_figure(m.board, m.look, width),
         "changes against the baseline task by task as bars, a panel an encoder, as in RELICv2's paper",
         "two encoders with linear-byol, fewshot-5, or what --protocol names",
-        "relic-eval transfer ENCODER BASELINE --data DATA --out OUT",
+        "'relic-eval transfer ENCODER BASELINE --data DATA --out OUT' makes them.",
     ),
     "neighbour-blocks": Kind(
         _neighbour_blocks,
@@ -106,7 +106,7 @@ FIGURES: dict[str, Kind] = {
         lambda m, width: robustness_figure(m.results, m.order, m.look, width),
         "accuracy over the strength of corruptions",
         "robust",
-        "relic-eval transfer ENCODER --data DATA --protocol robust --corruptions 100 --out OUT",
+        "'relic-eval transfer ENCODER --data DATA --protocol robust --corruptions 100 --out OUT' makes them.",
     ),
     "penalty-path": Kind(
         lambda m, width: penalty_path_figure(m.results, m.order, m.look, width),
@@ -130,13 +130,13 @@ FIGURES: dict[str, Kind] = {
         _losses,
         "terms of the loss over steps, a panel an encoder",
         "an encoder that 'relic-eval pretrain' made",
-        "relic-eval pretrain byol --out OUT, and 'relic-eval embed' of what it prints,",
+        "'relic-eval pretrain byol --out OUT' trains one; 'relic-eval embed' what it prints.",
     ),
     "sample-efficiency": Kind(
         _sample_efficiency,
         "accuracy while encoders trained, over steps, images, views and FLOPs",
         "an encoder that was measured while 'relic-eval pretrain' made it",
-        "relic-eval pretrain byol --set monitor_every=100 --out OUT, and 'relic-eval embed' of what it prints,",
+        "'relic-eval pretrain byol --set monitor_every=100 --out OUT' trains one; 'relic-eval embed' what it prints.",
     ),
     "scaling": Kind(
         _scaling,
@@ -169,9 +169,7 @@ def draw(m: Material, name: str, width: float = WIDTH, out: str | Path = "OUT") 
     if made is None:
         protocols = sorted({r.protocol for r in m.results})
         its = f"cells of {', '.join(protocols)}" if protocols else "none"
-        raise DataError(
-            f"figure {name}: expected {kind.needs}, received {its}. '{kind.ask.replace('OUT', str(out))}' makes them."
-        )
+        raise DataError(f"figure {name}: expected {kind.needs}, received {its}. {kind.ask.replace('OUT', str(out))}")
     return made
 
 
