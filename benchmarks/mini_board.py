@@ -72,8 +72,7 @@ def main() -> None:
         done = subprocess.run([sys.executable, "-m", "relic_eval.cli", *words])
         if done.returncode not in (0, 3):  # failed cells are shown on the page
             raise SystemExit(done.returncode)
-    drawn_twice = shutil.ignore_patterns("*.png")
-    shutil.copytree(out / "report" / "figures", KEPT / "figures", ignore=drawn_twice, dirs_exist_ok=True)
+    shutil.copytree(out / "report" / "figures", KEPT / "figures", dirs_exist_ok=True)
     shutil.copytree(out / "report" / "tables", KEPT / "tables", dirs_exist_ok=True)
 
 

@@ -135,7 +135,7 @@ def show() -> None:
     """Write the table of all rows into docs/study.md, and draw the figures beside it."""
     from benchmarks.study.figures import arms_figure, efficiency_figure
     from benchmarks.study.table import table
-    from reports.figures.style import save
+    from reports.figures.files import save
 
     made, page = rows(), DOCS / "study.md"
     text = page.read_text()

@@ -17,7 +17,7 @@ os.environ.setdefault("GOMP_SPINCOUNT", "100000")
 _MODULES = {
     "relic_eval.library.making": ("embed", "save_embeddings", "load", "pretrain", "convert"),
     "relic_eval.library.judging": ("evaluate", "transfer", "leaks", "merge"),
-    "relic_eval.library.showing": ("leaderboard", "report"),
+    "relic_eval.library.showing": ("leaderboard", "report", "figure"),
     "relic_eval.library.comparing": ("history",),
     "relic_eval.library.stores": ("stores",),
     "relic_eval.library.measures": ("linear_probe", "knn", "blocks", "distances"),

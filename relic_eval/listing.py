@@ -60,6 +60,12 @@ def _masks(out: Path) -> list[str]:
     return [*found, "PATH: a folder of PNG masks of your own, one for each picture at the same path"]
 
 
+def _figures(out: Path) -> list[str]:
+    from reports.figures.table import lines as figure_lines
+
+    return figure_lines()
+
+
 def _results(out: Path) -> list[str]:
     from relic_eval.results import read_results
     from reports.tables import measured_text
@@ -72,6 +78,7 @@ _LISTS = {
     "settings": _settings,
     "methods": _methods,
     "masks": _masks,
+    "figures": _figures,
     "tasks": lambda out: task_lines(),
     "datasets": lambda out: [
         *dataset_lines(),

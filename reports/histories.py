@@ -84,7 +84,7 @@ def save_history(board: Board, runs: Sequence[History], place: Path) -> list[Pat
     if place.suffix.lower() == ".csv":
         write_bytes(place, to_csv(history_table(board, runs)).encode())
         return [place]
+    from reports.figures.files import save
     from reports.figures.history import history_figure
-    from reports.figures.style import save
 
     return save(history_figure(board, runs), place.with_suffix(""))

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from relic_eval.alike import read_alike
-from relic_eval.board import read_board
+from relic_eval.board import PROTOCOLS, read_board
 from relic_eval.cells import Result
 from relic_eval.commands import read_commands
 from relic_eval.data.leaks import Leaks, read_leaks
@@ -18,13 +18,20 @@ from reports.sections.sheet import Sheet
 
 
 def read_material(
-    out: Path, *, baseline: str | None = None, encoders: Sequence[str] = (), tasks: Sequence[str] = ()
+    out: Path,
+    *,
+    baseline: str | None = None,
+    encoders: Sequence[str] = (),
+    tasks: Sequence[str] = (),
+    protocols: Sequence[str] = PROTOCOLS,
 ) -> Material:
-    """What is under `out`, of these encoders and tasks or of all.
+    """What is under `out`, of these encoders and tasks or of all; `protocols` are those of the board.
 
     Raises DataError where there is no cell, UnknownNameError for a name that no cell has.
     """
-    board, results, missing = read_board(out, encoders=encoders, tasks=tasks, baseline=baseline, needed=False)
+    board, results, missing = read_board(
+        out, encoders=encoders, tasks=tasks, protocols=protocols, baseline=baseline, needed=False
+    )
     names = dict.fromkeys([*(row.encoder for row in board.rows), *(r.encoder for r in results)])
     leaks = [its for its in read_leaks(out) if any(its.task == r.task for r in results)]
     stores, sheet, lost = _stores(out, list(names), leaks)

@@ -1,17 +1,20 @@
-"""Write the page, the figures as PNG and SVG, and the tables as CSV; nothing where they are there already."""
+"""Write the page, the tables as CSV and LaTeX, and the figures as SVG; nothing where they are there already."""
 
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from relic_eval import board as code
 from relic_eval.errors import DataError
 from relic_eval.files import differing, digest_file, digest_json, read_record, whole_folder, write_bytes, write_json
 from relic_eval.progress import say
 from relic_eval.store import find_stores, read_manifest
+
+if TYPE_CHECKING:
+    from reports.sections.section import Material
 
 
 def write_report(
@@ -22,10 +25,11 @@ def write_report(
     tasks: Sequence[str] = (),
     measure: Callable[[Path, Sequence[str], Sequence[str]], None] | None = None,
 ) -> Path:
-    """Make `out`/report/index.html with figures/ and tables/ beside it from the cells and stores; returns the page.
+    """Make `out`/report/index.html with tables/ and figures/ beside it from the cells and stores; returns the page.
 
     Of these encoders and tasks, or of all. `measure(out, encoders, tasks)` may first leave under `out` what only a page asks for
     and no cell holds. Files that are not the report's own are carried over into the new folder.
+    Page and tables are there first, as a whole; the figures follow, and a report without them is made again.
     """
     place, key = out / "report", report_key(out, [baseline, sorted(encoders), sorted(tasks)])
     if _whole(place, key):
@@ -34,29 +38,57 @@ def write_report(
     if measure is not None:
         measure(out, encoders, tasks)
         key = report_key(out, [baseline, sorted(encoders), sorted(tasks)])
-    from relic_eval.board import costs_of
-    from reports.copies import board_files
-    from reports.figures.style import save
-    from reports.figures.table import figures
     from reports.material import read_material
     from reports.page import to_html
-    from reports.sections.provenance import embeddings_csv
-    from reports.tables import rows_csv
 
     material = read_material(out, baseline=baseline, encoders=encoders, tasks=tasks)
     page = to_html(material)
     with whole_folder(place) as new:
         write_bytes(new / "index.html", page.encode())
-        for name, text in board_files(material.board, costs_of(material.stores)).items():
+        for name, text in report_tables(material).items():
             write_bytes(new / "tables" / name, text.encode())
-        write_bytes(new / "tables" / "measurements.csv", rows_csv(material.results).encode())
-        write_bytes(new / "tables" / "embeddings.csv", embeddings_csv(material.stores).encode())
-        for name, figure in figures(material).items():
-            save(figure, new / "figures" / name)
-        files = {str(f.relative_to(new)): digest_file(f) for f in sorted(new.rglob("*")) if f.is_file()}
-        write_json(new / "report.json", {"key": key, "files": files})
+        _note(new, "", sorted(f for f in new.rglob("*") if f.is_file()))
         _carry_over(place, new)
+    own = [place / name for name in read_record(place / "report.json", {"files": dict})["files"]]
+    for figure in _write_figures(material, place / "figures"):
+        own.append(figure)
+        _note(place, "", own)
+    _note(place, key, sorted(own))
     return place / "index.html"
+
+
+def report_tables(material: Material) -> dict[str, str]:
+    """The content of each file in tables/, by name."""
+    from relic_eval.board import costs_of
+    from reports.copies import board_files
+    from reports.latex_measures import discriminability_latex, purity_latex
+    from reports.sections.provenance import embeddings_csv
+    from reports.tables import rows_csv
+
+    found = {
+        **board_files(material.board, costs_of(material.stores)),
+        "measurements.csv": rows_csv(material.results),
+        "embeddings.csv": embeddings_csv(material.stores),
+    }
+    latex = {
+        "discriminability.tex": discriminability_latex(material.results, material.order),
+        "purity.tex": purity_latex(material.results, material.order),
+    }
+    return found | {name: text for name, text in latex.items() if text}
+
+
+def _write_figures(material: Material, folder: Path) -> Iterator[Path]:
+    """Every figure that the cells allow as SVG, one after another; `relic-eval figure` makes PDF and PNG of any width."""
+    from reports.figures.files import write_figure
+    from reports.figures.table import figures
+
+    for name, figure in figures(material).items():
+        yield write_figure(figure, folder / f"{name}.svg")
+
+
+def _note(folder: Path, key: str, files: Sequence[Path]) -> None:
+    digests = {str(f.relative_to(folder)): digest_file(f) for f in files}
+    write_json(folder / "report.json", {"key": key, "files": digests})
 
 
 def _whole(place: Path, key: str) -> bool:

@@ -286,7 +286,7 @@ def test_a_comparison_shows_itself(tmp_path):
     both = relic_eval.compare(a, b, pd.Series(y), out=tmp_path)
     assert both.board.rows[0].encoder == "a"
     assert "<table" in both._repr_html_()
-    assert set(both.figures()) == {"leaderboard", "neighbour_blocks", "discriminability"}
+    assert set(both.figures()) == {"leaderboard", "neighbour-blocks", "discriminability"}
     assert both.report().exists()
     assert set(both.table["encoder"]) == {"a", "b"}
 

@@ -216,4 +216,4 @@ def test_what_others_put_beside_the_report_stays(made):
     assert (page.parent / "figures" / "mine.txt").read_text() == "mine"
     write_report(out, encoders=["one"])
     assert (page.parent / "notes.md").exists()
-    assert not (page.parent / "figures" / "losses.png").exists()
+    assert not (page.parent / "figures" / "change.svg").exists()

@@ -16,8 +16,8 @@ from relic_eval.errors import DataError
 from relic_eval.published import Own, larger_networks, network_of, own_models, published, published_beside
 from relic_eval.published.read import HEAD, MARKS, parse, refuse_twice
 from relic_eval.records import Cell, Measurement
+from reports.figures.files import save
 from reports.figures.scaling import scaling_figure
-from reports.figures.style import save
 from reports.published import beside_csv, beside_records, beside_text, larger_csv, larger_text, networks_of
 
 ROOT = Path(__file__).parents[1]

@@ -89,8 +89,8 @@ def leaderboard(
 
         print(f"\n{beside_text(board, networks_of(costs))}\n{larger_text(own)}", end="")
     if scaling:
+        from reports.figures.files import save
         from reports.figures.scaling import scaling_figure
-        from reports.figures.style import save
 
         print("\n".join(map(str, save(scaling_figure(own), scaling))))
 
@@ -117,6 +117,41 @@ def export(
         print(exported(out, to, encoder=encoder, dataset=data, split=split))
 
 
+@app.command(epilog="Example: relic-eval figure neighbour-blocks --out runs/quickstart -o f.pdf")
+def figure(
+    name: Annotated[
+        str, typer.Argument(help="'list figures' says which there are; all: every one that the cells allow.")
+    ],
+    out: Out = OUT,
+    to: Annotated[
+        Path | None,
+        typer.Option(
+            "-o", "--to", help="Into this file (.pdf, .svg or .png); of all, a folder.  [default: NAME.pdf; figures]"
+        ),
+    ] = None,
+    width: Annotated[
+        str, typer.Option("--width", help="A venue (neurips, iclr, icml, cvpr, eccv, aaai, jmlr, ...) or inches.")
+    ] = "neurips",
+    columns: Annotated[
+        int | None,
+        typer.Option("--columns", help="Over 1 column or 2, where a venue's text has two.  [default: 1]"),
+    ] = None,
+    baseline: Baseline = None,
+    encoder: Encoders = None,
+    task: Tasks = None,
+    protocol: Annotated[
+        list[str] | None,
+        typer.Option(help="Only this one; may be repeated. For leaderboard and change those of the board."),
+    ] = None,
+) -> None:
+    """Draw one figure for a paper: at its printed size, with its fonts in it."""
+    from relic_eval.library.showing import write_figures
+
+    chosen = {"baseline": baseline, "encoders": encoder or (), "tasks": task or (), "protocols": protocol or ()}
+    for place in write_figures(name, out, to, width=width, columns=columns, **chosen):
+        print(place)
+
+
 @app.command(epilog="Example: relic-eval merge mine theirs --out both")
 def merge(
     sources: Annotated[list[Path], typer.Argument(help="Folders of results, of several people or machines.")],
@@ -134,7 +169,7 @@ def list_(
     what: Annotated[
         str,
         typer.Argument(
-            help="protocols, tasks, datasets, methods, encoders, settings, masks, anchors, stores or results."
+            help="protocols, tasks, datasets, methods, encoders, settings, masks, figures, anchors, stores or results."
         ),
     ] = "protocols",
     out: Out = OUT,

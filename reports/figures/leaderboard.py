@@ -3,28 +3,36 @@
 from __future__ import annotations
 
 import textwrap
+from collections.abc import Mapping
 
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from relic_eval.board import Board
-from reports.figures.style import dot, new_figure
-from reports.style import looks, short
+from reports.figures.style import DIM, LETTER, LINE, SMALL, WIDTH, dot, in_style, look_of, new_figure, wrapped
+from reports.style import Look, short
 from reports.words import METRICS
 
 ACROSS = 4  # panels side by side, at most
+NARROWEST = 1.2  # inches of a panel
+SAID = "Lines: 95% intervals; filled: best of its column or tied with it."
 
 
-def leaderboard_figure(board: Board) -> Figure:
+@in_style
+def leaderboard_figure(board: Board, look: Mapping[str, Look] | None = None, width: float = WIDTH) -> Figure:
     """The metric of each task with its 95% interval, encoders in the order of the board; filled in: tied with the best."""
-    count = max(1, len(board.columns))
-    rows = -(-count // ACROSS)
+    count, longest = max(1, len(board.columns)), 24 if width > 4 else 18
+    names = [short(r.encoder, longest) for r in board.rows]
+    beside = LETTER * max(map(len, names), default=1) + 0.1
+    across = min(ACROSS, count, max(1, int((width - beside) / NARROWEST)))
+    rows = -(-count // across)
     across = -(-count // rows)
-    height = rows * (1.0 + 0.24 * max(3, len(board.rows)))
-    figure, every = new_figure(across, 1.6 + 1.9 * across, height, rows, sharey=True)
-    look = looks(r.encoder for r in board.rows)
+    height = rows * (0.85 + LINE * max(3, len(board.rows))) + LINE
+    figure, every = new_figure(across, width, height, rows, sharey=True)
+    look = look_of(look, [r.encoder for r in board.rows])
     for spare in every[count:]:
         spare.set_visible(False)
+    wide = int((width - beside) / across / LETTER * 0.92)
     for number, column in enumerate(board.columns):
         axes = every[number]
         for place, row in enumerate(board.rows):
@@ -32,24 +40,15 @@ def leaderboard_figure(board: Board) -> Figure:
             if entry is not None:
                 its = look[row.encoder]
                 face = its.colour if entry.tied_with_best else "white"
-                axes.plot([100 * entry.low, 100 * entry.high], [place, place], color=its.colour, lw=1.4)
-                axes.plot(100 * entry.value, place, ms=6, mfc=face, mew=1.2, **dot(its))
-        axes.set_title("\n".join(textwrap.wrap(column.title, 22)), loc="left")
-        axes.set_xlabel(f"{METRICS.get(column.metric, column.metric)}, % (n = {column.n:,})")
+                axes.plot([100 * entry.low, 100 * entry.high], [place, place], color=its.colour, lw=1.2)
+                axes.plot(100 * entry.value, place, ms=4.5, mfc=face, mew=1, **dot(its))
+        axes.set_title("\n".join(textwrap.wrap(column.title, wide, max_lines=3, placeholder=" …")), loc="left")
+        axes.set_xlabel(f"{METRICS.get(column.metric, column.metric)}, % (n = {column.n:,})", size=SMALL)
         axes.grid(axis="y")
         axes.xaxis.set_major_locator(MaxNLocator(4, integer=True))
         axes.tick_params(axis="y", length=0)
         for side in axes.spines.values():
             side.set_visible(side.spine_type == "bottom")
-    every[0].set(
-        ylim=(len(board.rows) - 0.5, -0.5),
-        yticks=range(len(board.rows)),
-        yticklabels=[short(r.encoder) for r in board.rows],
-    )
-    figure.supxlabel(
-        "Lines are 95% intervals; filled marks are best of their column or tied with the best.",
-        fontsize=8,
-        x=0.01,
-        ha="left",
-    )
+    every[0].set(ylim=(len(board.rows) - 0.5, -0.5), yticks=range(len(board.rows)), yticklabels=names)
+    figure.supxlabel(wrapped(SAID, width), fontsize=SMALL, x=0.01, ha="left", color=DIM)
     return figure

@@ -6,13 +6,12 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-from matplotlib import rc_context
 from matplotlib.figure import Figure
 from matplotlib.ticker import NullLocator
 
 from relic_eval.published import Own, Published, published
 from reports.drawings.frame import spread
-from reports.figures.style import DIM, GRID, INK, SETTINGS, new_figure
+from reports.figures.style import DIM, GRID, INK, SMALL, WIDTH, in_style, new_figure, wrapped
 from reports.style import short
 
 # method -> colour (Okabe and Ito's and Tol's) and mark; those of transformers are drawn dashed
@@ -38,19 +37,28 @@ RESNETS = (  # families of which a line is drawn: deeper, wider, and wider from 
 NAMES = {24: "R50", 43: "R101", 60.5: "R152, R200", 94: "R50 2x", 250: "R200 2x", 375: "R50 4x", 586: "R50 5x"}
 TICKS = (1, 3, 10, 25, 50, 100, 200, 400, 800)
 BASE = "resnet50"
+FAR = 200  # millions from which on words stand above a point: there is no room at its right
+BESIDE = 5.0  # inches from which on the two stand side by side
 
 
-def scaling_figure(own: Sequence[Own] = (), *, width: float = 7.2, height: float = 4.4) -> Figure:
-    """Left: ResNet-50 of every method by name; right: top-1 over parameters. Hollow: not verified; stars: `own` models."""
-    figure, (strip, axes) = new_figure(2, width, height, gridspec_kw={"width_ratios": [1.1, 2.4]})
-    rows = _rows()
-    with rc_context(SETTINGS):
-        _strip(strip, [p for p in rows if p.network == BASE])
-        drawn = _curves(axes, rows)
-        _frame(axes, drawn, own)
-        _own(axes, own)
-        said = "Hollow: not verified. Solid lines: deeper ResNets, dotted: wider ones, dashed: transformers."
-        figure.supxlabel(said + (" Black stars: your models." if own else ""), fontsize=8, x=0.01, ha="left")
+@in_style
+def scaling_figure(own: Sequence[Own] = (), *, width: float = WIDTH) -> Figure:
+    """ResNet-50 of every method by name, and top-1 over parameters. Hollow: not verified; stars: `own` models.
+
+    Side by side; beneath each other where the width is that of a column.
+    """
+    wide, rows = width >= BESIDE, _rows()
+    if wide:
+        figure, (strip, axes) = new_figure(2, width, 4.2, gridspec_kw={"width_ratios": [1.1, width / 2.8]})
+    else:
+        figure, (axes, strip) = new_figure(1, width, 7.2, 2)
+    strong = [p for p in rows if p.network == BASE]
+    _strip(strip, strong)
+    _frame(axes, _curves(axes, rows), own)
+    _own(axes, own)
+    said = "Hollow: not verified. Solid lines: deeper ResNets, dotted: wider ones, dashed: transformers."
+    said += " Black stars: your models." if own else ""
+    figure.supxlabel(wrapped(said, width), fontsize=SMALL, x=0.01, ha="left", color=DIM)
     return figure
 
 
@@ -82,12 +90,12 @@ def _strip(axes: Any, rows: Sequence[Published]) -> None:
     rows = sorted(rows, key=lambda p: p.value)
     low, high = 63, 78
     axes.set(xlim=(0, 1), ylim=(low, high), xticks=[], ylabel="ImageNet top-1, linear probe, %")
-    axes.set_title("ResNet-50 (24 M)", loc="left", size=9)
-    places = spread([p.value for p in rows], (high - low) / 27, low + 0.3, high - 0.3)
+    axes.set_title("ResNet-50 (24 M)", loc="left", size=8)
+    places = spread([p.value for p in rows], (high - low) / 25, low + 0.3, high - 0.3)
     for p, place in zip(rows, places, strict=True):
         _dot(axes, 0.08, p)
         axes.plot([0.11, 0.19], [p.value, place], lw=0.5, color=DIM)
-        axes.text(0.21, place, f"{p.value:.1f}  {p.method}", va="center", fontsize=6.8, color=INK)
+        axes.text(0.21, place, f"{p.value:.1f}  {p.method}", va="center", fontsize=SMALL, color=INK)
     axes.spines["bottom"].set_visible(False)
     axes.grid(axis="y")
 
@@ -121,12 +129,14 @@ def _say(axes: Any, p: Published, whole: bool) -> None:
         else part.upper()
     )
     colour, place = _look(p.method)[0], (_size(p), p.value)
+    far = _size(p) > FAR
     axes.annotate(
         text,
         place,
-        (5, -7 if part.isdigit() and not whole else -2),
+        (0, 5) if far else (5, -7 if part.isdigit() and not whole else -2),
+        ha="center" if far else "left",
         textcoords="offset points",
-        fontsize=6.5,
+        fontsize=SMALL,
         color=colour,
     )
 
@@ -154,7 +164,7 @@ def _own(axes: Any, own: Sequence[Own]) -> None:
             (-5 if left else 5, 4),
             textcoords="offset points",
             ha="right" if left else "left",
-            fontsize=7.5,
+            fontsize=SMALL,
             weight="bold",
             zorder=4,
         )
@@ -176,14 +186,14 @@ def _frame(axes: Any, drawn: Sequence[Published], own: Sequence[Own]) -> None:
     for size, name in NAMES.items():
         axes.axvline(size, color=GRID, lw=0.6, zorder=0)
         axes.annotate(
-            name, (size, 0.012), (-1, 0), axes.get_xaxis_transform(), textcoords="offset points", fontsize=6.5, color=DIM,
+            name, (size, 0.012), (-1, 0), axes.get_xaxis_transform(), textcoords="offset points", fontsize=SMALL, color=DIM,
             rotation=90, ha="right", va="bottom",
         )  # fmt: skip
-    axes.set_title("Larger ResNets, and transformers", loc="left", size=9)
+    axes.set_title("Larger ResNets, and transformers", loc="left", size=8)
     best = {method: max(p.value for p in drawn if p.method == method) for method in LOOKS}
     right = axes.get_yaxis_transform()
     for place, method in enumerate(sorted(best, key=lambda m: -best[m])):
         colour, mark = _look(method)
         y = high - (0.5 + place) * 0.06 * (high - low)
         axes.plot(1.03, y, mark, ms=4.5, color=colour, transform=right, clip_on=False)
-        axes.annotate(method, (1.03, y), (6, 0), right, textcoords="offset points", va="center", fontsize=7.5)
+        axes.annotate(method, (1.03, y), (6, 0), right, textcoords="offset points", va="center", fontsize=SMALL)

@@ -17,8 +17,8 @@ from relic_eval.files import digest_file
 from relic_eval.monitor import read_monitor
 from relic_eval.run import evaluate
 from relic_eval.training import train
+from reports.figures.files import save
 from reports.figures.sample_efficiency import mean_over_seeds, sample_efficiency_figure
-from reports.figures.style import save
 from reports.sections.efficiency import efficiency_content, monitored
 from reports.style import looks
 from reports.write import write_report
@@ -151,7 +151,7 @@ def test_a_figure_of_several_seeds_has_their_mean_where_all_have_a_row(tmp_path)
     assert mean_over_seeds([seeds[0], rows([0.5], every=7)], "linear", "step") == []
     figure = sample_efficiency_figure({"byol": seeds, "relicv2": QUICK}, level=0.6)
     assert len(figure.axes) == 8
-    thick = [line for line in figure.axes[0].lines if line.get_linewidth() == 1.8]
+    thick = [line for line in figure.axes[0].lines if line.get_linewidth() == 1.6]
     thin = [line for line in figure.axes[0].lines if line.get_linewidth() == 0.6]
     assert [list(line.get_ydata()) for line in thin] == [[100 * r["linear"] for r in seed] for seed in seeds]
     assert [list(line.get_ydata()) for line in thick] == [
@@ -215,8 +215,7 @@ def test_the_page_has_the_rows_of_the_runs_without_their_folders(monitored_page,
         assert re.split(r"[\t\n]+", line)[1] == f"{first['step']}"
         assert f"{first['images']:,}" in line
     assert faults == []
-    assert (monitored_page.parent / "figures" / "sample_efficiency.svg").exists()
-    assert (monitored_page.parent / "figures" / "sample_efficiency.png").exists()
+    assert (monitored_page.parent / "figures" / "sample-efficiency.svg").exists()
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
@@ -252,4 +251,4 @@ def test_names_stand_apart_and_within_the_drawing(monitored_page, visit):
 
 def test_a_page_without_a_measured_run_has_no_such_figure(digits_page):
     assert 'id="efficiency"' not in digits_page.read_text()
-    assert not (digits_page.parent / "figures" / "sample_efficiency.svg").exists()
+    assert not (digits_page.parent / "figures" / "sample-efficiency.svg").exists()

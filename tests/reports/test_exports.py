@@ -20,6 +20,7 @@ from relic_eval.records import Cell, Measurement
 from reports.exports import board_parquet, task_results, write_task_results
 from reports.figures.leaderboard import leaderboard_figure
 from reports.latex import board_latex, escaped
+from reports.latex_measures import discriminability_latex, purity_latex
 from reports.sections.board import board_content
 from reports.tables import board_csv, board_text
 from reports.terminal import parts, show_board
@@ -192,6 +193,39 @@ def test_latex_marks_the_best_and_the_tied(board):
         assert text.count(f"\\{rule}") == 1
     columns = re.search(r"begin\{tabular\}\{(\w+)\}", text).group(1)
     assert all(len(re.split(r"(?<!\\)&", line)) == len(columns) for line in text.splitlines() if line.endswith(r"\\"))
+
+
+def measures(encoder, protocol, title, *rows):
+    return Result(encoder, "t", protocol, Cell(tuple(rows)), {"title": title})
+
+
+def test_latex_of_measures_has_each_median_and_purity_with_its_interval():
+    rows = [
+        Measurement("distance_ratio", 1.25, 1.2, 1.3, 50),
+        Measurement("distance_ratio_median", 1.125, 1.1, 1.15, 50),
+    ]
+    pure = [Measurement("purity", 0.5, 0.4, 0.6, 50, {"k": 5}), Measurement("purity_null", 0.25, 0.2, 0.3, 50)]
+    pure.append(Measurement("confusion", 0.9, None, None, 50, {"query": "a", "neighbour": "a"}))
+    cells = [
+        measures("a_b", "discriminability", "50% & more", *rows),
+        measures("gone", "discriminability", "50% & more", Measurement("distance_ratio_median", None), rows[0]),
+        measures("a_b", "discriminability-fisher", "T", *rows),
+        measures("a_b", "blocks", "T", *pure),
+        measures("a_b", "blocks-pets4", "T", *pure),
+    ]
+    ratios, purity = discriminability_latex(cells, ["gone", "a_b"]), purity_latex(cells, ["a_b"])
+    body = [line for line in ratios.splitlines() if line.startswith(r"\quad")]
+    assert body == [
+        r"\quad gone & -- & 1.250 (1.200 to 1.300) \\",
+        r"\quad a\_b & 1.125 (1.100 to 1.150) & 1.250 (1.200 to 1.300) \\",
+    ]
+    assert r"\multicolumn{3}{l}{50\% \& more, $n = 50$}" in ratios
+    assert purity.count(r"\quad a\_b & 50.0 (40.0 to 60.0) & 25.0 (20.0 to 30.0) \\") == 2
+    assert "{T, $n = 50$ (blocks-pets4)}" in purity
+    for text in (ratios, purity):
+        columns = re.search(r"begin\{tabular\}\{(\w+)\}", text).group(1)
+        rows_ = [line for line in text.splitlines() if line.endswith(r"\\") and "multicolumn" not in line]
+        assert all(len(re.split(r"(?<!\\)&", line)) == len(columns) for line in rows_)
 
 
 EVIL = "\\input{/etc/passwd} $x^2$ 50% & #1 {a_b} ~ <\"'`|> \u4e2d\u202e\U0001f600 a\u0301\t\n^^M"

@@ -67,7 +67,13 @@ def test_two_runs_of_the_same_make_the_same_files(shifted_folder):
 
     first, second = files(), files()
     assert first == second
-    assert {"index.html", "figures/leaderboard.png", "figures/neighbour_blocks.svg", "tables/board.csv"} <= set(first)
+    assert {
+        "index.html",
+        "figures/leaderboard.svg",
+        "figures/neighbour-blocks.svg",
+        "tables/board.csv",
+        "tables/purity.tex",
+    } <= set(first)
 
 
 def test_headings_step_down_one_at_a_time(shifted_folder):
