@@ -23,7 +23,7 @@ EACH = 8  # pictures of a cell
 NAMED = 300  # images whose ids are on the page
 PICTURED = 120  # of them with a picture that no other figure shows
 LARGEST = 10  # confusions in the table
-BESIDE = 4  # pictures of each of them
+BESIDE = 3  # pictures of each of them
 
 
 def shares(result: Result) -> np.ndarray:

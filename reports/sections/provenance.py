@@ -24,7 +24,7 @@ def provenance_section(m: Material) -> Section:
 
 
 def embeddings_csv(stores: Mapping[str, Sequence[Manifest]]) -> str:
-    """Every store with its rows and its whole digest."""
+    """Every store with its rows and the start of its digest."""
     return to_csv(
         [
             {
@@ -33,7 +33,7 @@ def embeddings_csv(stores: Mapping[str, Sequence[Manifest]]) -> str:
                 "split": m["data"]["split"],
                 "rows": m["rows"],
                 "dims": m["dims"],
-                "digest": m["content"],
+                "digest": m["content"][:16],
             }
             for name, found in stores.items()
             for m in found

@@ -32,14 +32,18 @@ class Relative:
 
 
 def relative(board: Board, look: Mapping[str, Look]) -> list[Relative]:
-    """A drawing for each protocol in which any encoder can be set against the baseline, in the order of the columns."""
+    """A drawing for each protocol in which any encoder can be set against the baseline, in the order of the columns.
+
+    After the first, panels of a single task are left out: the shades show as much.
+    """
     limit, found = axis_limit(board), []
     for protocol in dict.fromkeys(c.protocol for c in board.columns):
         places = [i for i, c in enumerate(board.columns) if c.protocol == protocol]
         rows = [r for r in against(board) if any(_change(r, i) for i in places)]
         places = [i for i in places if any(_change(r, i) for r in rows)]
-        if rows:
-            found.append(_relative(board, rows, places, look, limit))
+        its = _relative(board, rows, places, look, limit) if rows else None
+        if its and not (found and its.panels and len(places) == 1):
+            found.append(its)
     return found
 
 
