@@ -18,7 +18,7 @@ from reports.words import counted
 CLASSES = 60  # classes drawn; of more, those with the fewest neighbours of their own class
 CELLS = 3000  # in the drawings of all encoders, about 15 bytes each
 PAIRS = 40  # in the table that stands beside the drawing of some of the classes
-NUMBERS = 6  # encoders whose drawings all hold numbers; of more, the first two
+NUMBERS = 4  # encoders whose drawings all hold numbers; of more, the first two
 
 
 def shares(result: Result, names: Sequence[str], metric: str = "confusion") -> np.ndarray:
