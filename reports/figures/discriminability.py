@@ -35,6 +35,8 @@ def discriminability_figure(
     drawn = sorted(results, key=lambda r: r.encoder != baseline)
     shape = density(drawn)
     ends = min(float(x[0]) for x, _ in shape.values()), max(float(x[-1]) for x, _ in shape.values())
+    if ends[0] == ends[1]:  # one bin holds all
+        ends = ends[0] - 0.5, ends[1] + 0.5
     _medians(medians, results, look, min(30, int(0.3 * width / LETTER)))
     for name, (x, y) in shape.items():
         held = np.flatnonzero(y)

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from relic_eval.board import Board
 from relic_eval.board.steps import History
-from reports.figures.style import dot, new_figure, pen
+from reports.figures.style import WIDTH, dot, new_figure, pen
 from reports.histories import finding
 from reports.sections.history import panels, run_names
 from reports.style import Look, looks, short
@@ -19,7 +19,9 @@ ACROSS = 4
 MOST = 24
 
 
-def history_figure(board: Board, runs: Sequence[History], look: dict[str, Look] | None = None) -> Figure:
+def history_figure(
+    board: Board, runs: Sequence[History], look: Mapping[str, Look] | None = None, width: float = WIDTH
+) -> Figure:
     """A panel a column, every one as many points high; whiskers are 95% intervals over images.
 
     `runs` come from `relic_eval.board.steps.histories`.
@@ -27,9 +29,9 @@ def history_figure(board: Board, runs: Sequence[History], look: dict[str, Look] 
     names = run_names(runs)
     look = look or looks(names)
     shown = panels(board, runs, look, MOST)
-    across = min(ACROSS, len(shown))
+    across = min(ACROSS, len(shown), max(1, int(width / 1.6)))
     down = -(-len(shown) // across)
-    figure, every = new_figure(across, max(3.2, 1.9 * across + 0.4), 1.55 * down + 0.6, down)
+    figure, every = new_figure(across, width, 1.55 * down + 0.6, down)
     ends = [(max(h for p in points for h in p.high), min(v for p in points for v in p.low)) for _, points in shown]
     span = 1.12 * max(high - low for high, low in ends) or 1.0
     factor, unit = scale(max(x for _, points in shown for p in points for x in p.x))
@@ -56,7 +58,7 @@ def history_figure(board: Board, runs: Sequence[History], look: dict[str, Look] 
             axes.set_xlabel(f"step{unit}")
         if place % across == 0:
             axes.set_ylabel("%")
-    figure.suptitle(_wrapped(finding(runs[0]), 24 * across + 22), x=0.01, ha="left", size=9)
+    figure.suptitle(_wrapped(finding(runs[0]), int(width * 12.5)), x=0.01, ha="left", size=9)
     if len(runs) > 1:
         marks = [every[0].plot([], [], label=short(n, 20), **dot(look[n]))[0] for n in names]
         figure.legend(handles=marks, loc="outside lower left", ncols=4, frameon=False, fontsize=8)

@@ -9,6 +9,7 @@ from pathlib import Path
 from matplotlib.figure import Figure
 
 from relic_eval.board import costs_of
+from relic_eval.board.steps import histories
 from relic_eval.efficiency import round_value
 from relic_eval.errors import DataError, UnknownNameError
 from relic_eval.published import own_models
@@ -16,6 +17,7 @@ from reports.figures.change import change_figure
 from reports.figures.confusion import confusion_figure
 from reports.figures.discriminability import discriminability_figure
 from reports.figures.few_shot import few_shot_figure
+from reports.figures.history import history_figure
 from reports.figures.leaderboard import leaderboard_figure
 from reports.figures.losses import losses_figure
 from reports.figures.neighbour_blocks import neighbour_blocks_figure
@@ -65,6 +67,11 @@ def _sample_efficiency(m: Material, width: float) -> Figure | None:
     if not runs:
         return None
     return sample_efficiency_figure(runs, level=round_value(runs, "linear"), look=m.look, width=width)
+
+
+def _history(m: Material, width: float) -> Figure | None:
+    runs = histories(m.board, m.stores)
+    return history_figure(m.board, runs, width=width) if runs else None
 
 
 def _scaling(m: Material, width: float) -> Figure:
@@ -137,6 +144,12 @@ FIGURES: dict[str, Kind] = {
         "accuracy while encoders trained, over steps, images, views and FLOPs",
         "an encoder that was measured while 'relic-eval pretrain' made it",
         "'relic-eval pretrain byol --set monitor_every=100 --out OUT' trains one; 'relic-eval embed' what it prints.",
+    ),
+    "history": Kind(
+        _history,
+        "values of each task over the training steps of checkpoints of one run",
+        "two checkpoints of one run of 'relic-eval pretrain', each embedded under a name of its own",
+        "'relic-eval embed RUN/step-00000500,name=mine-500 --data DATA --out OUT' embeds one.",
     ),
     "scaling": Kind(
         _scaling,

@@ -111,9 +111,12 @@ def material(encoders, tasks=("birds", "cars"), classes=4):
     ]
     history = {"loss": [(0, 4.0), (50, 2.0), (100, 1.0)], "kl": [(0, 0.5), (50, 0.4), (100, 0.3)]}
     rows = [{"step": s, "images": 64 * s, "views": 128 * s, "flops": 1e9 * s, "linear": 0.3 + s / 300, "knn": 0.2 + s / 300} for s in (10, 50, 100)]  # fmt: skip
-    training = {"history": history, "monitor": rows, "steps": 100, "config": {}, "method": "byol"}
-    encoder = {"training": training, "kind": "file:x", "parameters": 10, "gflops": None}
-    stores = {name: [{"encoder": encoder, "dims": 8}] for name in encoders}
+    training = {"history": history, "monitor": rows, "steps": 100, "method": "byol", "data": {}, "run": "mine"}
+    encoder = {"kind": "file:x", "parameters": 10, "gflops": None}
+    stores = {}
+    for number, name in enumerate(encoders):  # the first two are checkpoints of one run
+        its = {**training, "step": 100 if number else 50, "config": {"seed": max(1, number)}}
+        stores[name] = [{"encoder": {**encoder, "training": its}, "dims": 8}]
     return Material(made, make_board(made, draws=50), stores)
 
 
@@ -133,7 +136,7 @@ def words(figure):
 
 def test_every_figure_is_made_of_cells_that_have_all(everything):
     assert all(everything.values())
-    assert len(everything) == 12
+    assert len(everything) == 13
 
 
 @pytest.mark.parametrize("name", FIGURES)
@@ -186,7 +189,7 @@ def test_same_cells_same_bytes(tmp_path):
         for seed in ("1", "2")
     ]
     assert said[0] == said[1]
-    assert said[0].count("[") == 11
+    assert said[0].count("[") == 12
 
 
 @pytest.mark.parametrize("count", [1, 2, 20])
@@ -194,7 +197,8 @@ def test_one_encoder_and_twenty_with_names_of_any_kind(count):
     names = (METHODS + HOSTILE + tuple(f"resnet50-batch-{n:04}" for n in range(20)))[:count]
     m = material(names if count < 20 else (*HOSTILE, *names[: 20 - len(HOSTILE)]), ("birds",), classes=30)
     made = figures(m, 3.25)
-    assert set(FIGURES) - set(made) == {"scaling", *(["change"] if count == 1 else [])}
+    lacking = {1: {"change", "history"}, 2: set(), 20: {"history"}}[count]
+    assert set(FIGURES) - set(made) == {"scaling", *lacking}
     for figure in made.values():
         pdf = figure_bytes(figure, ".pdf")
         assert pdf.startswith(b"%PDF")
@@ -204,7 +208,7 @@ def test_one_encoder_and_twenty_with_names_of_any_kind(count):
 
 def test_an_encoder_looks_the_same_in_every_figure(many, everything):
     colour = looks(METHODS)["relicv2"].colour
-    for name in set(FIGURES) - {"confusion", "scaling", "neighbour-blocks"}:
+    for name in set(FIGURES) - {"confusion", "scaling", "neighbour-blocks", "history"}:
         assert colour in figure_bytes(everything[name], ".svg").decode(), name
 
 
@@ -245,7 +249,7 @@ def test_cells_of_a_single_point_and_encoders_that_are_alike_are_drawn():
     one = [degenerate(r) for r in cells("byol")]
     alike = [*one, *(dataclasses.replace(r, encoder="mine") for r in one)]
     made = figures(Material(alike, make_board(alike, draws=20)), 3.25)
-    assert set(FIGURES) - set(made) == {"robustness", "losses", "sample-efficiency", "scaling"}
+    assert set(FIGURES) - set(made) == {"robustness", "losses", "sample-efficiency", "scaling", "history"}
     for figure in made.values():
         figure_bytes(figure, ".svg")
 
