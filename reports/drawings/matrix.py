@@ -27,22 +27,28 @@ def matrix(names: Sequence[str], value_MM: np.ndarray, decimals: int, factor: fl
     for row in range(1, len(names)):
         y = SIDE * (row - 1)
         words.append(text(left - 8, y + 22, names[row], "end"))
+        numbers: dict[str, list[str]] = {}  # by how they are written: those of a line in one element
         for column in range(row):
-            x, value = left + SIDE * column, value_MM[row, column]
-            if not np.isfinite(value):
-                words.append(text(x + SIDE / 2, y + 22, "–", "middle", "dim"))
-                continue
-            shade = shade_of(float(value))
-            squares.setdefault(shade, []).append(f"M{x} {y}h{SIDE - 1}v{SIDE - 1}h{1 - SIDE}z")
-            kind = "pale" if shade < DARK else "deep"
-            words.append(text(x + (SIDE - 1) / 2, y + 22, _said(value, decimals, factor), "middle", kind))
+            x, value = left + SIDE * column, float(value_MM[row, column])
+            known = bool(np.isfinite(value))
+            shade = shade_of(value) if known else 0
+            if known:
+                squares.setdefault(shade, []).append(f"M{x} {y + SIDE // 2}h{SIDE - 1}")
+            kind = ("pale" if shade < DARK else "deep") if known else "dim"
+            said = _said(value, decimals, factor) if known else "–"
+            numbers.setdefault(kind, []).append(f'<tspan x="{x + SIDE // 2}">{said}</tspan>')
+        words += [
+            f'<text y="{y + 22}" text-anchor="middle" class="{kind}">{"".join(its)}</text>'
+            for kind, its in sorted(numbers.items())
+        ]
     depth = SIDE * (len(names) - 1)
     for column, name in enumerate(names[:-1]):
         middle = left + SIDE * column + SIDE / 2 + 5
         words.append(f'<g transform="translate({middle:g} {depth + 10}) rotate(-45)">{text(0, 0, name, "end")}</g>')
-    parts = [f'<path d="{"".join(its)}" fill="{CIVIDIS[shade]}"/>' for shade, its in sorted(squares.items())]
+    parts = [f'<path d="{"".join(its)}" stroke="{CIVIDIS[shade]}"/>' for shade, its in sorted(squares.items())]
     width, height = left + depth + 12, depth + 20 + round(5.6 * longest)
-    return drawing(width, height, label, "".join(parts + words), "plot matrix")
+    coloured = f'<g stroke-width="{SIDE - 1}">{"".join(parts)}</g>'  # lines as thick as a square is high
+    return drawing(width, height, label, coloured + "".join(words), "plot matrix")
 
 
 def shade_of(value: float) -> int:

@@ -22,7 +22,7 @@ CLASSES = 24  # classes drawn; of more, those that are right least often
 EACH = 8  # pictures of a cell
 NAMED = 300  # images whose ids are on the page
 PICTURED = 120  # of them with a picture that no other figure shows
-LARGEST = 8  # confusions in the table
+LARGEST = 6  # confusions in the table
 BESIDE = 3  # pictures of each of them
 
 

@@ -10,7 +10,7 @@ from reports.style import title
 from reports.words import PROTOCOLS
 
 MOST = 100  # pairs of which all are listed
-TELLING = 60  # rows at most of a larger board, or two a column where that is more
+TELLING = 48  # rows at most of a larger board, or two a column where that is more
 
 
 @dataclass(frozen=True)
