@@ -92,7 +92,7 @@ def test_quiet_at_any_place_silences_progress_and_no_warning(tmp_path, place):
     words = ["evaluate", "--out", str(tmp_path)]
     done = run(*words[:place], "--quiet", *words[place:], code=3)
     assert all(line.startswith("warning: evaluate few other") for line in done.stderr.splitlines())
-    assert len(done.stderr.splitlines()) == 6
+    assert len(done.stderr.splitlines()) == 7
     assert "12 cells made" in done.stdout
 
 
