@@ -14,6 +14,7 @@ from typing import Any
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
+from reports.style import clipped
 from reports.words import number, percent, roughly, signed
 
 TEMPLATES = Path(__file__).parent / "templates"
@@ -28,7 +29,7 @@ def environment() -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    found.globals.update(percent=percent, number=number, roughly=roughly, signed=signed)
+    found.globals.update(percent=percent, number=number, roughly=roughly, signed=signed, clipped=clipped)
     return found
 
 

@@ -50,7 +50,7 @@ def history_figure(
             axes.errorbar(x, p.y, apart, ms=4, elinewidth=0.9, **dot(p.look))
         middle = sum(ends[place]) / 2
         axes.set_ylim(middle - span / 2, middle + span / 2)
-        axes.set_title(short(title, 30), loc="left", size=8)
+        axes.set_title(short(title, min(30, int(width / across / 0.095))), loc="left", size=8)
         axes.xaxis.set_major_locator(MaxNLocator(4, steps=[1, 2, 5, 10]))
         axes.yaxis.set_major_locator(MaxNLocator(4, steps=[1, 2, 5, 10]))
         axes.grid(axis="y")

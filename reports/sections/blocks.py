@@ -15,7 +15,7 @@ from reports.sections.purity import other_tasks, purity_figure
 from reports.sections.section import Material, Section
 from reports.sections.sheet import Sheet
 from reports.sections.strip import Strip, make_strip
-from reports.style import Look, looks, title
+from reports.style import Look, clipped, looks, title
 from reports.words import percent, several
 
 __all__ = ["Block", "blocks_content", "blocks_section", "colour_scale", "ends_of", "read_blocks"]
@@ -79,8 +79,10 @@ def blocks_content(
         "scale": colour_bar(scale),
         "data": strip.data(look) | {"mix": mixed["data"]},
         "labels": _names(labels, LABELS[len(drawn) > 4]),
-        "classes": several(classes, 12),
-        "groups": several(list(dict.fromkeys(label["above"] for label in labels)), 12) if ends_of(drawn[0])[1] else "",
+        "classes": several([clipped(c) for c in classes], 12),
+        "groups": several(list(dict.fromkeys(clipped(label["above"]) for label in labels)), 12)
+        if ends_of(drawn[0])[1]
+        else "",
         "k": k,
         "n": n,
         "rows": len(strip.rows_R),

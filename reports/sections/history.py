@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from relic_eval.board import Board
@@ -48,7 +48,7 @@ def run_names(runs: Sequence[History]) -> list[str]:
 
 
 def panels(
-    board: Board, runs: Sequence[History], look: dict[str, Look], most: int = MOST
+    board: Board, runs: Sequence[History], look: Mapping[str, Look], most: int = MOST
 ) -> list[tuple[str, list[Points]]]:
     """A panel a column of the board that two checkpoints of some run have, in per cent."""
     entries, found = {row.encoder: row.entries for row in board.rows}, []
@@ -65,7 +65,7 @@ def panels(
     return found[:most]
 
 
-def history_figure_of(board: Board, runs: Sequence[History], look: dict[str, Look]) -> Figure:
+def history_figure_of(board: Board, runs: Sequence[History], look: Mapping[str, Look]) -> Figure:
     """The panels with a title that states what the run highest on the board gained."""
     shown = panels(board, runs, look)
     title = finding(runs[0])

@@ -36,7 +36,8 @@ def relative(board: Board, look: Mapping[str, Look]) -> list[Relative]:
 
     After the first, panels of a single task are left out: the shades show as much.
     """
-    limit, found = axis_limit(board), []
+    limit = axis_limit(board)
+    found: list[Relative] = []
     for protocol in dict.fromkeys(c.protocol for c in board.columns):
         places = [i for i, c in enumerate(board.columns) if c.protocol == protocol]
         rows = [r for r in against(board) if any(_change(r, i) for i in places)]

@@ -2,7 +2,6 @@
 (() => {
   const d = data.differences;
   if (!d || d.encoders.length < 2) return;
-  const NS = "http://www.w3.org/2000/svg";
   const $ = (id) => document.getElementById(id), picks = [$("pair-a"), $("pair-b")];
   const lists = [...document.querySelectorAll(".faces")], heads = [...document.querySelectorAll(".only")];
   const terms = [...document.querySelectorAll(".counts dt")], numbers = [...document.querySelectorAll(".counts dd")];

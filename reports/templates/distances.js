@@ -3,7 +3,7 @@
 (() => {
   const d = data.distances && data.distances.bins;
   if (!d) return;
-  const NS = "http://www.w3.org/2000/svg", $ = (id) => document.getElementById(id);
+  const $ = (id) => document.getElementById(id);
   const svg = document.querySelector("#outlines .plot"), slider = $("bin"), pin = $("bin-pin"), rows = [...document.querySelectorAll(".in-bin")];
   const last = d.bins.length - 1, its = d.pictures;
   let place = d.bin, pinned = false;
@@ -77,7 +77,7 @@
 (() => {
   const s = data.distances && data.distances.shifts, choice = document.getElementById("against-base");
   if (!s || !choice) return;
-  const rows = [...document.getElementById("shift-table").tBodies[0].rows], NS = "http://www.w3.org/2000/svg";
+  const rows = [...document.getElementById("shift-table").tBodies[0].rows];
   const sign = (v, places) => { const text = Math.abs(v).toFixed(places); return Number(text) === 0 ? text : (v > 0 ? "+" : "−") + text; };
   const bar = (n, colour) => {
     const svg = document.createElementNS(NS, "svg"), at = (v) => (50 + 46 * Math.max(-1, Math.min(1, v / s.limit))).toFixed(1);

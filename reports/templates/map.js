@@ -2,7 +2,6 @@
 (() => {
   const d = data.map;
   if (!d) return;
-  const NS = "http://www.w3.org/2000/svg";
   const $ = (id) => document.getElementById(id), slider = $("point-number"), n = d.true.length;
   const maps = [...document.querySelectorAll(".map")].map((svg) => {
     const rings = ["halo", "here"].map((name) => {

@@ -191,7 +191,7 @@ ready.push(() => {
     const rows = [[]], number = /^-?(0|[1-9]\d*)(\.\d+)?(e[+-]?\d+)?$/i;
     for (const [, quoted, plain, end] of csv.matchAll(/(?:"((?:[^"]|"")*)"|([^,\r\n"]*))(,|\r?\n|$)/g)) {
       const text = quoted === undefined ? plain : quoted.replaceAll('""', '"');
-      rows.at(-1).push(quoted === undefined && number.test(text) ? Number(text) : text === "" ? null : text);
+      rows.at(-1).push(rows.length > 1 && quoted === undefined && number.test(text) ? Number(text) : text === "" ? null : text);
       if (end !== ",") rows.push([]);
     }
     const [names, ...lines] = rows.filter((row) => row.length > 1 || (row[0] ?? null) !== null);

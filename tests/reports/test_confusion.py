@@ -16,7 +16,16 @@ from relic_eval.results import read_results
 from reports.drawings.heat import heat
 from reports.page import to_html
 from reports.sections.choose import shown
-from reports.sections.confusion import NAMED, PICTURED, confusion_content, confusion_section, counts, shares
+from reports.sections.confusion import (
+    BESIDE,
+    LARGEST,
+    NAMED,
+    PICTURED,
+    confusion_content,
+    confusion_section,
+    counts,
+    shares,
+)
 from reports.sections.section import Material
 from reports.sections.sheet import THUMB, Sheet
 from reports.style import looks
@@ -175,14 +184,14 @@ def test_without_scripts_the_largest_confusions_stand_with_pictures(confused, vi
     assert page.locator("#confusion-cell:visible").count() == 0
     page.locator("#largest summary").click()
     rows = page.locator("#largest tbody tr")
-    assert rows.count() == 10
+    assert rows.count() == LARGEST
     sheet = sprite(file)
     for row in rows.all():
         true, said, who, count = (row.locator("th, td").nth(i).inner_text() for i in range(4))
         expected = in_the_cell(results[who], int(true[-3:]), int(said[-3:]))
         assert int(count) == len(expected)
         found = row.locator(".pic").evaluate_all("all => all.map((p) => [p.dataset.item, p.getAttribute('viewBox')])")
-        assert [item for item, _ in found] == expected[:4]
+        assert [item for item, _ in found] == expected[:BESIDE]
         assert all(np.abs(at(sheet, box) - colour(item)).max() < 24 for item, box in found)
     tops = [counts(r) for r in list(results.values())]
     largest = max(int((c * (1 - np.eye(6, dtype=int))).max()) for c in tops[:2])
