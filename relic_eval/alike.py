@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -47,6 +47,7 @@ class Alike:
     n: int  # test images
     k: int  # neighbours of each
     left_out: tuple[tuple[str, str], ...]  # encoder, and why
+    contents: Mapping[str, str] = field(default_factory=dict)  # of the embeddings that were measured, by encoder
 
 
 def alike_path(out: Path, task: str) -> Path:
@@ -111,12 +112,13 @@ def measured(
             else:
                 rows[name] = x_ND
     if len(rows) < 2 or item_N is None or len(item_N) < 4:
-        made = {"cka": [], "overlap": [], "encoders": [], "k": 0}
+        made: dict[str, Any] = {"cka": [], "overlap": [], "encoders": [], "k": 0}
     else:
         k = min(K, len(item_N) - 1)
         both = likeness([*rows.values()], k=k)
         made = {**{n: _json(m) for n, m in zip(("cka", "overlap"), both, strict=True)}, "encoders": [*rows], "k": k}
     n = 0 if item_N is None else len(item_N)
+    made["contents"] = {name: contents[name] for name in made["encoders"]}
     return {**made, "task": here[0]["task"], "title": here[0]["title"], "n": n, "left_out": sorted(left_out.items())}
 
 
@@ -136,7 +138,7 @@ def read_alike(out: Path) -> list[Alike]:
         cka_MM, overlap_MM = (np.array(its[n], float).reshape((len(its["encoders"]),) * 2) for n in ("cka", "overlap"))
         left_out = tuple((str(name), str(why)) for name, why in its["left_out"])
         about = (its["task"], its["title"], tuple(its["encoders"]))
-        found.append(Alike(*about, cka_MM, overlap_MM, its["n"], its["k"], left_out))
+        found.append(Alike(*about, cka_MM, overlap_MM, its["n"], its["k"], left_out, its.get("contents", {})))
     return found
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import shlex
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -228,4 +229,4 @@ def _how(target: Path, rows: int, more: Sequence[str], pictures: bool) -> str:
     words = ["embedding-atlas", str(target), *(["--image", "image"] if pictures else [])]
     words += ["--x", "x", "--y", "y"] if "x" in more else ["--vector", "vector"]
     words += ["--neighbors", "neighbors"] if "neighbors" in more else []
-    return f"{rows:,} rows; open them with: {' '.join(words)}"
+    return f"{rows:,} rows; open them with: {shlex.join(words)}"

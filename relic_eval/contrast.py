@@ -175,6 +175,7 @@ def _of_kind(kind: str, names: Sequence[str], a_TN: np.ndarray, b_TN: np.ndarray
 def _resampled(a_TN: np.ndarray, b_TN: np.ndarray) -> tuple[float, float, float, float]:
     """Difference, interval and p over images and training draws, which vary together."""
     from relic_eval.metrics.bootstrap import paired_bootstrap
+    from relic_eval.metrics.disagreement import paired_difference
     from relic_eval.metrics.hypotheses import two_sided_p
     from relic_eval.metrics.statistics import interval
 
@@ -182,4 +183,10 @@ def _resampled(a_TN: np.ndarray, b_TN: np.ndarray) -> tuple[float, float, float,
     sample_MB = paired_bootstrap(values, np.zeros(a_TN.shape[1], np.int64), draws=RESAMPLES)
     value = float(values[0].mean() - values[1].mean())
     low, high = interval(sample_MB[0] - sample_MB[1])
-    return value, float(low), float(high), two_sided_p(value, sample_MB[0] - sample_MB[1])
+    p = two_sided_p(value, sample_MB[0] - sample_MB[1])
+    if low == high:  # resamples of a few images that are all alike do not vary, though other images would
+        n = a_TN.shape[1]
+        both, first, second = (float(v.mean(0).sum()) for v in (a_TN * b_TN, a_TN * (1 - b_TN), (1 - a_TN) * b_TN))
+        _, low, high = paired_difference(both, first, second, max(0.0, n - both - first - second))
+    # of n images no test of signs says less than 2^-n
+    return value, float(low), float(high), max(p, 0.5 ** a_TN.shape[1])

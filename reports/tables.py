@@ -221,11 +221,13 @@ def to_csv(rows: list[dict[str, object]]) -> str:
 
     >>> to_csv([{"a": 1, "b": "=x"}]).splitlines()
     ['a,b', "1,'=x"]
+    >>> to_csv([{"=x": 1}]).splitlines()
+    ["'=x", '1']
     """
     file = io.StringIO()
     if rows:
         writer = csv.DictWriter(file, list(rows[0]), lineterminator="\n")
-        writer.writeheader()
+        writer.writerow({name: _inert(name) for name in rows[0]})  # columns of encoders have their names
         writer.writerows({k: _inert(v) for k, v in row.items()} for row in rows)
     return file.getvalue()
 

@@ -121,10 +121,13 @@ def report_key(out: Path, asked: Sequence[Any]) -> str:
     pictures = [f for s in stores if (f := s.path / "thumbnails.parquet").exists()]
     notes = [f for f in (out / "commands.json",) if f.exists()]
     notes += sorted(f for kind in ("alike", "leaks") for f in out.glob(f"{kind}/**/{kind}.json"))
+    # which views and corruptions are in use says which of their cells stand
+    notes += sorted(f for name in ("views", "corruptions") for f in out.glob(f"embeddings/*/*/{name}.json"))
     here = Path(__file__).parent
     sources = [p for p in here.rglob("*") if p.suffix in (".py", ".html", ".css", ".js")]
     relic_eval = Path(code.__file__).parents[1]
-    sources += [f for part in ("*.py", "board/*.py", "metrics/*.py") for f in relic_eval.glob(part)]
+    parts = ("*.py", "board/*.py", "metrics/*.py", "data/*.py", "published/*.py", "published/*.csv")
+    sources += [f for part in parts for f in relic_eval.glob(part)]
     return digest_json(
         [
             asked,

@@ -85,6 +85,22 @@ def test_the_page_shows_what_was_kept_and_says_what_is_not_known(folder):
     assert "is not known" in write_report(folder).read_text()
 
 
+def test_numbers_of_older_embeddings_are_not_shown(folder):
+    make_alike(folder)
+    y = np.repeat(np.arange(3), 100)
+    x = np.eye(3)[y] + np.random.default_rng(6).normal(0, 9, (300, 3))
+    above = {"ant": "insect", "bee": "insect", "cat": "mammal"}
+    import_arrays(folder, "far", "animals", x, np.array(["ant", "bee", "cat"])[y], superclasses=above)
+    assert evaluate(folder, protocols=["linear-byol", "knn"]).failed == 0
+    shutil.rmtree(folder / "embeddings" / "near")
+    make_alike(folder)  # of one encoder alone nothing is measured, and the record stays
+    (record,) = read_alike(folder)
+    assert len(record.encoders) == 2
+    said = alike_section(read_material(folder))
+    assert said.content["figure"] is None
+    assert "far: its cells are of other embeddings" in said.content["why"]
+
+
 def test_embeddings_that_are_gone_are_said_to_be(folder):
     y = np.repeat(np.arange(3), 100)
     names = np.array(["ant", "bee", "cat"])[y]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import shlex
 import shutil
 
 import numpy as np
@@ -59,6 +60,13 @@ def test_columns_and_types_are_what_a_viewer_opens(embedded, tmp_path, capsys):
     again = tmp_path / "y.parquet"
     relic_eval.export(out, again, encoder="pixels")
     assert again.read_bytes() == target.read_bytes()
+
+
+def test_the_command_it_prints_can_be_pasted(embedded, tmp_path, capsys):
+    out, _ = embedded
+    target = relic_eval.export(out, tmp_path / "two words" / "it's.parquet", encoder="pixels")
+    words = shlex.split(capsys.readouterr().err.splitlines()[-1].split("open them with: ")[1])
+    assert words[:2] == ["embedding-atlas", str(target)]
 
 
 def test_rows_are_those_of_the_store_in_its_order(embedded, tmp_path):

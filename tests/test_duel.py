@@ -10,11 +10,14 @@ import numpy as np
 import pytest
 from scipy.stats import binomtest
 
-from relic_eval.cells import cell_path, read_cell, write_cell
+from relic_eval.cells import Result, cell_path, read_cell, write_cell
+from relic_eval.contrast import contrast
 from relic_eval.duel import disagreements, duel_content, duel_records, duel_text
 from relic_eval.errors import ArgumentError, DataError, UnknownNameError
 from relic_eval.intake import import_arrays
+from relic_eval.metrics.disagreement import paired_difference
 from relic_eval.metrics.similarity import linear_cka, mutual_knn
+from relic_eval.records import Cell, Measurement
 from relic_eval.run import evaluate
 from relic_eval.store import find_stores, read_store
 
@@ -129,6 +132,34 @@ def test_training_draws_are_averaged_and_resampled(folder):
     assert duel.pictures["predicted_a"].tolist() == NAMES[slow].tolist()
     assert duel.only("a").tolist() == np.flatnonzero((a.mean(0) > 0.5) & ~(b.mean(0) > 0.5)).tolist()
     assert "means of 20 training draws" in duel_text(duel)
+
+
+def test_a_class_of_one_image_is_never_certain_however_many_draws():
+    about = {
+        "title": "zoo",
+        "classes": ["ant", "bee"],
+        "data": {"train": "d", "test": "d"},
+        "task_settings": {"metric": "top1"},
+    }
+    true = np.array([0] + [1] * 30)
+
+    def result(name, right_of_ant):
+        right = np.where(true == 0, right_of_ant, 1)
+        table = {
+            "item": np.tile(np.arange(31).astype(str), 5),
+            "true": np.tile(true, 5),
+            "predicted": np.tile(np.where(right == 1, true, 1 - true), 5),
+            "correct": np.tile(right, 5),
+            "draw": np.repeat(np.arange(5), 31),
+        }
+        return Result(name, "zoo", "fewshot-5", Cell((Measurement("top1", right.mean(), n=31),), table), about)
+
+    groups = {g.name: g for g in contrast(result("a", 1), result("b", 0)).groups}
+    ant = groups["ant"]
+    assert (ant.n, ant.only_a, ant.difference, ant.certain) == (1, 1.0, 1.0, False)
+    assert ant.p >= 0.5
+    assert (ant.low, ant.high) == pytest.approx(paired_difference(0, 1, 0, 0)[1:])
+    assert groups["bee"].p == 1
 
 
 def test_what_is_missing_is_said(folder):

@@ -13,13 +13,14 @@ import relic_eval
 from relic_eval import progress
 from relic_eval.board import make_board
 from relic_eval.board.revised import revised
-from relic_eval.cells import cell_path, write_cell
+from relic_eval.cells import Result, cell_path, write_cell
 from relic_eval.errors import ArgumentError, DataError, UnknownNameError
 from relic_eval.intake import import_arrays
 from relic_eval.metrics.statistics import square_and_add
 from relic_eval.records import Cell, Measurement
 from relic_eval.results import read_results
 from relic_eval.run import evaluate
+from relic_eval.tuning.overlaps import make_cell
 from tests.test_cli import run
 
 KINDS = np.array(["ant", "bee", "cat"])
@@ -278,3 +279,26 @@ def test_in_a_notebook_names_are_text(tmp_path):
     page = relic_eval.changes(old, new).save(tmp_path / "p.html").read_text()
     assert page.count("<script") == 2  # the data and the page's own
     assert "&lt;script&gt;alert" in page
+
+
+@pytest.mark.parametrize(("trainings", "pixels"), [(1, 16), (2, 4), (1, 4)])
+def test_segmentations_of_other_settings_are_compared_unpaired(trainings, pixels):
+    def result(trainings, pixels, share):
+        true = np.full((trainings, 9, 2), pixels)
+        both = np.clip((true * share).astype(int) + np.arange(9)[:, None] % 3, 0, pixels)
+        cell = make_cell(np.stack([both, true, true]), np.arange(9).astype(str), ("a", "b"), {}, {})
+        about = {
+            "title": "Pets",
+            "task_settings": {"metric": "miou", "dataset": "pets"},
+            "settings": {"trainings": trainings},
+            "data": {"train": "d", "test": "d"},
+            "files": [trainings, pixels, share],
+            "stores": {},
+            "versions": {},
+        }
+        return Result("mine", "pets", "segment-fcn", cell, about)
+
+    (cell,) = revised([result(1, 4, 0.25)], [result(trainings, pixels, 0.5)]).cells
+    assert cell.how == ("paired" if (trainings, pixels) == (1, 4) else "unpaired")
+    assert cell.change == pytest.approx(cell.after - cell.before)
+    assert ("masks of another size" in cell.why) == (cell.how == "unpaired")

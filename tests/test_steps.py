@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -174,6 +176,16 @@ def test_the_figure_has_a_panel_a_column_with_one_span(stepped):
     drawn = [line.get_ydata()[0] for line in figure.axes[0].lines if len(line.get_xdata()) == 3]
     entry = {r.encoder: r.entries[0] for r in material.board.rows}["byol-100"]
     assert any(value == pytest.approx(100 * entry.value) for value in drawn)
+
+
+def test_a_value_outside_its_percentiles_is_drawn(stepped):
+    material = read_material(stepped)
+    entry = replace(material.board.rows[0].entries[0], value=0.5, low=0.51, high=0.6)
+    row = replace(material.board.rows[0], entries=(entry, *material.board.rows[0].entries[1:]))
+    board = replace(material.board, rows=(row, *material.board.rows[1:]))
+    figure = history_figure(board, histories(material.board, material.stores))
+    ends = [y for c in figure.axes[0].collections for s in c.get_segments() for y in s[:, 1]]
+    assert any(end == pytest.approx(60) for end in ends)
 
 
 def test_the_section_draws_values_at_their_steps(stepped):

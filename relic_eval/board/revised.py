@@ -9,10 +9,12 @@ from typing import Any
 import numpy as np
 
 from relic_eval.cells import Result
+from relic_eval.errors import ArgumentError
 from relic_eval.metrics.hypotheses import holm
 from relic_eval.metrics.statistics import interval, square_and_add
 from relic_eval.pairing import finest_strata, metric_of, test_items, training_draws
 from relic_eval.scoring import METRICS, scored
+from relic_eval.tuning.overlaps import aligned
 
 Names = tuple[str, str, str]  # encoder, task, protocol
 Weights = Mapping[tuple[str, str], set[str]]  # by encoder and data set: digests of the weights behind its embeddings
@@ -173,15 +175,28 @@ def _unlike_images(a: Result, b: Result) -> str:
         return "the test images or their labels are others"
     if training_draws(a) != training_draws(b):
         return f"{training_draws(a)} training draws before and {training_draws(b)} after"
-    same = np.array_equal(test_items(a), test_items(b))
-    return "" if same else "other images of the same set were tested"
+    if not np.array_equal(test_items(a), test_items(b)):
+        return "other images of the same set were tested"
+    return _unlike_masks(a, b)
+
+
+def _unlike_masks(a: Result, b: Result) -> str:
+    """Why the pixels of two cells cannot be paired: settings may give masks of another size, or more trainings."""
+    tables = [t for r in (a, b) if (t := r.cell.overlaps) is not None]
+    if len(tables) < 2:
+        return ""
+    try:
+        aligned(tables, 1 + max(int(t["class"].max()) for t in tables))
+    except ArgumentError:
+        return "masks of another size, or another number of trainings"
+    return ""
 
 
 def _answers(result: Result) -> bool:
     """Whether a cell keeps, of each image, what its value is made of, so that two can be paired."""
     cell, first = result.cell, result.cell.rows[0]
-    if first.metric in METRICS:
-        return (cell.predictions or cell.overlaps) is not None
+    if first.metric in METRICS:  # what is resampled is the metric of the task
+        return first.metric == metric_of(result) and (cell.predictions or cell.overlaps) is not None
     if cell.predictions is None or metric_of(result) != "top1":
         return False
     return abs(float(np.mean(cell.predictions["correct"])) - (first.value or 0.0)) < 1e-6  # a purity is such a mean

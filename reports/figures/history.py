@@ -42,9 +42,9 @@ def history_figure(
         title, points = shown[place]
         for p in points:
             x = [v / factor for v in p.x]
-            apart = [
-                [y - v for y, v in zip(p.y, p.low, strict=True)],
-                [h - y for y, h in zip(p.y, p.high, strict=True)],
+            apart = [  # a value may lie outside the percentiles of its resamples, and no whisker is shorter than 0
+                [max(0.0, y - v) for y, v in zip(p.y, p.low, strict=True)],
+                [max(0.0, h - y) for y, h in zip(p.y, p.high, strict=True)],
             ]
             axes.plot(x, p.y, lw=1.4, **pen(p.look))
             axes.errorbar(x, p.y, apart, ms=4, elinewidth=0.9, **dot(p.look))

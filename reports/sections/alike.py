@@ -26,13 +26,25 @@ def alike_section(m: Material) -> Section | None:
     record = shown_record(m)
     if record is None:
         return Section("alike", "Alike", {"figure": None, "why": GONE, "left_out": []})
-    places = [record.encoders.index(name) for name in m.order if name in record.encoders]
-    left_out = [f"{short(name, 40)}: {why}" for name, why in record.left_out if name in m.order]
+    others = _others(record, m)
+    places = [record.encoders.index(n) for n in m.order if n in record.encoders and n not in others]
+    why_out = {name: why for name, why in record.left_out if name in m.order} | others
+    left_out = [f"{short(name, 40)}: {why}" for name, why in sorted(why_out.items())]
     if len(places) < 2:
         why = "; ".join(left_out) + "." if left_out else GONE
         return Section("alike", "Alike", {"figure": None, "why": why, "left_out": []})
     content = alike_content(record, places) | {"left_out": left_out}
     return Section("alike", "Alike", content, {"alike": content["csv"]})
+
+
+def _others(record: Alike, m: Material) -> dict[str, str]:
+    """Encoders whose cells were made since of other embeddings than those of the record, and that in words."""
+    now: dict[str, set[str]] = {}
+    for r in m.results:
+        if r.task == record.task and (content := r.about["stores"].get("test")):
+            now.setdefault(r.encoder, set()).add(content)
+    why = "its cells are of other embeddings than those that were measured"
+    return {n: why for n in record.encoders if n in now and record.contents.get(n) and record.contents[n] not in now[n]}
 
 
 def shown_record(m: Material) -> Alike | None:
@@ -80,6 +92,8 @@ def finding(names: list[str], cka_MM: np.ndarray) -> str:
     'A and B are most alike (CKA 0.80), A and C least (0.10)'
     >>> finding(["A", "B"], np.array([[1, 0.8], [0.8, 1]])), finding(["A", "B"], np.full((2, 2), np.nan))
     ('A and B: CKA 0.80', 'Nothing is known of how alike A and B are')
+    >>> finding(["A", "B", "C"], np.ones((3, 3)))
+    'Each two of 3 encoders are equally alike (CKA 1.00)'
     """
     pairs = [
         (float(cka_MM[i, j]), (names[i], names[j]))
@@ -90,6 +104,8 @@ def finding(names: list[str], cka_MM: np.ndarray) -> str:
         said = joined(names) if len(names) < 4 else counted(len(names), "encoder")
         return f"Nothing is known of how alike {said} are"
     most, least = max(pairs, key=lambda p: p[0]), min(pairs, key=lambda p: p[0])
+    if len(pairs) > 1 and most[0] == least[0]:
+        return f"Each two of {counted(len(names), 'encoder')} are equally alike (CKA {most[0]:.2f})"
     if len(pairs) == 1:
         return f"{joined(most[1])}: CKA {most[0]:.2f}"
     return f"{joined(most[1])} are most alike (CKA {most[0]:.2f}), {joined(least[1])} least ({least[0]:.2f})"

@@ -13,9 +13,10 @@ from reports.sections.choose import in_order, of_protocol
 from reports.sections.figure import Figure
 from reports.sections.panels import LINES, Looks, all_looks, curve_of, reach, rounded, task_title
 from reports.sections.robustness import strengths
-from reports.sections.standing import SURELY, names, said, standing
+from reports.sections.standing import SURELY, said, standing
 from reports.style import short
 from reports.tables import to_csv
+from reports.words import several
 
 PROTOCOL, HERE = "robust-sets", "linear-byol"
 SETS = 6  # at most, drawn
@@ -45,7 +46,8 @@ def elsewhere_figure(results: Sequence[Result], order: Sequence[str], look: Look
     s = standing({name: its[farthest] for name, its in cells.items() if farthest in its})
     title = f"{short(titles[farthest], 40)}: {said(s, 'top-1')}" if s else "One probe on several sets"
     rest = [f"{titles[t]} (n = {n[t]:,})" for t in tasks if t in n]
-    out = f" Not drawn: {names(list(cells)[LINES:])}." if len(cells) > LINES else ""
+    undrawn = [*map(short, list(cells)[LINES:]), *(titles[t] for t in tasks[SETS:])]
+    out = f" Not drawn: {several(undrawn)}." if undrawn else ""
     return Figure(
         "elsewhere",
         title,

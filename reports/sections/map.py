@@ -97,7 +97,7 @@ def finding(here: Sequence[Result]) -> str:
         return text
     last = min(here, key=lambda r: _row(r, "map_nearest").value or 0)
     if last is first:
-        return f"{text}, the least of all"
+        return f"{text}, the least of those drawn"
     return (
         f"{text}, {_share(last, 'map_nearest')}% under {short(last.encoder, 40)} ({_share(last, 'embedding_nearest')}%)"
     )

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from relic_eval.cells import Result
+from relic_eval.progress import warn
 
 SHOWN = 6  # pictures side by side
 STEP = 98  # pixels from one picture of a sheet to the next; a kept one has at most 96
@@ -51,10 +52,21 @@ def shown_items(results: Sequence[Result], most: int = SHOWN) -> list[str]:
     kept = [(r.cell.overlays or {"item": np.array([], str)})["item"].tolist() for r in results]
     ious = [item_ious(r) for r in results]
     common = [item for item in kept[0] if all(item in its for its in (*kept, *ious))] if kept else []
+    common = [item for item in common if _fit(results, item)]
     mean = {item: float(np.mean([np.mean(list(its[item].values())) for its in ious])) for item in common}
     ordered = sorted(common, key=lambda item: (mean[item], item))
     places = np.linspace(0, len(ordered) - 1, min(most, len(ordered))).round().astype(int)
     return [ordered[place] for place in dict.fromkeys(places.tolist())]
+
+
+def _fit(results: Sequence[Result], item: str) -> bool:
+    """Whether a picture and its masks can be read under every encoder, and lie over each other."""
+    try:
+        sizes = {its.shape[:2] for r in results for its in kept_of(r, item).values()}
+    except (OSError, SyntaxError, ValueError):
+        warn(f"{item}: expected a small picture with its masks, received damaged ones. The page shows others.")
+        return False
+    return len(sizes) == 1
 
 
 @dataclass(frozen=True)

@@ -28,6 +28,7 @@ class Choice:
 
     name: str
     values: Sequence[tuple[float, float | None, float | None, bool] | None]
+    beaten: bool = False  # by an encoder of unknown size, which is not drawn
 
 
 def scaling_section(m: Material) -> Section | None:
@@ -67,22 +68,30 @@ def choices(board: Board, names: Sequence[str]) -> list[Choice]:
     for protocol in dict.fromkeys(c.protocol for c in board.columns):
         places = [i for i, c in enumerate(board.columns) if c.protocol == protocol]
         if len(places) > 1:
-            found.append(_mean(board, protocol, places, [rows[n] for n in names]))
+            found.append(_mean(board, protocol, places, names))
     for i, c in enumerate(board.columns):
         its = [(e.value, e.low, e.high, e.tied_with_best) if (e := rows[n].entries[i]) else None for n in names]
-        found.append(Choice(titles[i] + ("" if c.metric == "top1" else f", {METRICS[c.metric]}"), its))
+        name = titles[i] + ("" if c.metric == "top1" else f", {METRICS[c.metric]}")
+        every = [e.value for r in board.rows if (e := r.entries[i])]
+        found.append(Choice(name, its, _beaten(its, every)))
     return [c for c in found if sum(v is not None for v in c.values) > 1]
 
 
-def _mean(board: Board, protocol: str, places: Sequence[int], rows: Sequence[Any]) -> Choice:
-    means = [
-        None if any(r.entries[i] is None for i in places) else sum(r.entries[i].value for i in places) / len(places)
-        for r in rows
-    ]
+def _beaten(its: Sequence[tuple | None], every: Sequence[float]) -> bool:
+    return max(every, default=0.0) > max([v[0] for v in its if v], default=0.0)
+
+
+def _mean(board: Board, protocol: str, places: Sequence[int], names: Sequence[str]) -> Choice:
+    of = {
+        r.encoder: sum(e.value for i in places if (e := r.entries[i])) / len(places)
+        for r in board.rows
+        if all(r.entries[i] for i in places)
+    }
+    means = [of.get(n) for n in names]
     most = max([v for v in means if v is not None], default=0.0)
     its = [None if v is None else (v, None, None, v == most) for v in means]
     name = f"Mean of {counted(len(places), 'task')}, {PROTOCOLS.get(protocol, protocol)}"
-    return Choice(name, its)
+    return Choice(name, its, _beaten(its, list(of.values())))
 
 
 def finding(choice: Choice, names: Sequence[str], costs: Mapping[str, Cost]) -> str:
@@ -94,11 +103,14 @@ def finding(choice: Choice, names: Sequence[str], costs: Mapping[str, Cost]) -> 
         f"{title(best)} {verb(title(best), 'reaches', 'reach')} {percent(value)}% with {_size(costs[best])} parameters"
     )
     if all(v[1] is None for v, _ in there):
-        return f"{choice.name}: {said}, the highest"
+        return f"{choice.name}: {said}, the highest{' of known size' if choice.beaten else ''}"
     small = min((n for v, n in there if v[3] and size[n] < size[best]), key=lambda n: size[n], default=None)
     if small is not None:
         return f"{choice.name}: {said}; {title(small)} with {_size(costs[small])} cannot be told apart from the best"
     smaller = sum(size[n] < size[best] for _, n in there)
+    if choice.beaten:  # who is tied, is so with the best of all
+        said += ", the highest of known size"
+        return f"{choice.name}: {said}" + ("; every smaller one is surely worse than the best" if smaller else "")
     return f"{choice.name}: {said}" + ("; every smaller one is surely worse" if smaller else "; none is smaller")
 
 

@@ -277,6 +277,11 @@ def test_other_sets_of_the_same_classes_are_set_beside_the_own_one():
     passes(points(figure.drawing), frame, range(3), [80, 60, 40])  # the own set, then those of most images
     assert [row["tested_on"] for row in table(figure.csv)] == ["imagenet-r", "imagenet-v2", "imagenet"]
     assert [t["heads"] for t in measure_tables(other.values(), ["byol"])] == [["top-1, %", "top1 restricted"]] * 2
+    more = [
+        cell("byol", f"set-{i}", "robust-sets", [share(0.5, n=100 - i)], n=100 - i, trains_on="imagenet")
+        for i in range(7)
+    ]
+    assert elsewhere_figure(more, ["byol"]).note.endswith("Not drawn: Task set-6.")
 
 
 def test_shares_of_the_labels_are_drawn_with_all_of_them_apart():

@@ -84,3 +84,13 @@ def test_a_search_in_other_pictures_is_no_search(leaky):
     assert content["finding"].startswith("No search was made")
     assert content["leaks"][0]["where"].endswith("other pictures than those of this page")
     assert content["unsearched"]
+
+
+def test_the_key_of_a_report_knows_which_views_and_corruptions_are_in_use(tmp_path):
+    keys = [report_key(tmp_path, [])]
+    for name in ("views", "corruptions"):
+        note = tmp_path / "embeddings" / "e" / "d" / f"{name}.json"
+        note.parent.mkdir(parents=True, exist_ok=True)
+        note.write_text('{"test.0": []}')
+        keys.append(report_key(tmp_path, []))
+    assert len(set(keys)) == 3

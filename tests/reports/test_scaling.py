@@ -11,7 +11,7 @@ from relic_eval.board import Cost, costs_of
 from relic_eval.published import Own
 from reports.drawings.among import among
 from reports.drawings.sizes import Upward, across, upward
-from reports.sections.scaling import choices, finding, scaling_section
+from reports.sections.scaling import Choice, choices, finding, scaling_section
 from reports.sections.section import Material
 from reports.style import looks
 from tests.reports.made_boards import made_board, page_of
@@ -58,6 +58,20 @@ def test_the_title_names_the_best_its_size_and_the_smallest_that_is_tied():
         tied = [n for n in smaller if its[n][3] and its[n][1] is not None]
         assert ("cannot be told apart" in said) == bool(tied)
         assert ("surely worse" in said) == (bool(smaller) and not tied and its[best][1] is not None)
+
+
+def test_the_highest_of_known_size_is_not_called_the_best_of_all():
+    choice = Choice("T", [(0.7, 0.68, 0.72, False), (0.6, 0.58, 0.62, False)], beaten=True)
+    costs = {"a": Cost(parameters=10_000_000), "b": Cost(parameters=5_000_000)}
+    said = finding(choice, ["a", "b"], costs)
+    assert said.endswith("the highest of known size; every smaller one is surely worse than the best")
+    board = made_board(["byol", "relic", "pixels"], 2)
+    first = board.best(0)
+    its = {c.name: c.beaten for c in choices(board, [r.encoder for r in board.rows])}
+    assert not any(its.values())
+    others = [r.encoder for r in board.rows if r.encoder != first]
+    column = next(c for c in choices(board, others) if not c.name.startswith("Mean"))
+    assert column.beaten
 
 
 def test_the_selects_move_the_marks_to_the_numbers_of_the_column(visit, tmp_path):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import io
 import re
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -123,6 +124,21 @@ def test_the_iou_of_a_kept_mask_is_that_of_the_picture_but_for_what_shrinking_co
             small = counts[0] / (counts[1] + counts[2] - counts[0])
             whole = [ious[item][c] for c in range(3)]
             np.testing.assert_allclose(small, whole, atol=0.04)
+
+
+@pytest.mark.parametrize("content", [b"RIFF", None])
+def test_a_damaged_or_other_mask_costs_its_picture_alone(results, content):
+    item = shown_items(results)[0]
+    last = results[-1]
+    table = {name: column.copy() for name, column in last.cell.overlays.items()}
+    row = table["item"].tolist().index(item)
+    small = shrunk(np.zeros((8, 8, 3), np.uint8), np.zeros((8, 8), int), np.zeros((8, 8), int))[2]
+    table["predicted"][row] = small if content is None else content
+    its = [*results[:-1], replace(last, cell=replace(last.cell, overlays=table))]
+    section = segmentation_section(Material(its, make_board(its, protocols=("segment-linear",))))
+    names = section.content["figures"][0]["pictures"]["names"]
+    assert len(names) == SHOWN
+    assert item not in names
 
 
 def test_pictures_go_from_the_worst_to_the_best_and_are_the_same_for_all(results):
