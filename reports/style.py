@@ -87,7 +87,9 @@ def twin_rules() -> str:
 
     A rectangle keeps its colour too: it is a class of a picture of masks.
     """
-    drawn = "".join(f':not(rect)[fill="{c}"]{{fill:{on_screen(c)}}}[stroke="{c}"]{{stroke:{on_screen(c)}}}' for c in TWINS)
+    drawn = "".join(
+        f':not(rect)[fill="{c}"]{{fill:{on_screen(c)}}}[stroke="{c}"]{{stroke:{on_screen(c)}}}' for c in TWINS
+    )
     lit = ";".join(f"--{colour[1:]}:{twin}" for colour, twin in TWINS.items())
     system = f"@media (prefers-color-scheme:dark){{:root:not([data-theme=light]){{{lit}}}}}"
     return f"{drawn}@media screen{{{system}:root[data-theme=dark]{{{lit}}}}}"

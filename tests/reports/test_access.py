@@ -65,7 +65,7 @@ def test_what_is_read_and_touched_is_large_enough(shifted_page, digits_page, vis
     for file in (shifted_page, digits_page):
         page, _ = visit(file, width)
         sizes = page.evaluate("""() => [...document.querySelectorAll("svg text")].filter((t) => t.getClientRects().length)
-          .map((t) => [parseFloat(getComputedStyle(t).fontSize) * t.getScreenCTM().a, t.closest("figure").id, t.textContent])
+          .map((t) => [parseFloat(getComputedStyle(t).fontSize) * Math.hypot(t.getScreenCTM().a, t.getScreenCTM().b), t.closest("figure").id, t.textContent])
           .filter(([size]) => size > 0 && size < 11.2)""")
         assert sizes == []
         low = page.evaluate("""() => [...document.querySelectorAll("button,select,summary,nav a,[type=range]")]
