@@ -14,7 +14,7 @@ from typing import Any
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
-from reports.style import clipped
+from reports.style import clipped, twin_rules
 from reports.words import number, percent, roughly, signed
 
 TEMPLATES = Path(__file__).parent / "templates"
@@ -40,7 +40,10 @@ def around(keys: Iterable[str], content: Any, rules: str = "") -> dict[str, Any]
     style. drawing.css stands apart, because a figure that is saved takes it along.
     """
     keys = list(keys)
-    styles = ["".join([_text("page.css"), *(_text(f"{key}.css") for key in keys), rules]), _text("drawing.css")]
+    styles = [
+        "".join([_text("page.css"), *(_text(f"{key}.css") for key in keys), twin_rules(), rules]),
+        _text("drawing.css"),
+    ]
     parts = [f"ready.push(() => {{\n{text}}});\n" for key in keys if (text := _text(f"{key}.js"))]
     scripts = ["".join([_text("page.js"), *parts, _text("start.js")])]
     return {

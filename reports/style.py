@@ -33,6 +33,8 @@ OTHERS = (
     ("#882255", "circle", "3 2 8 2"),
     ("#44aa99", "square", ""),
 )
+# of the colours that are too dim on a dark page, lighter ones of the same hue
+TWINS = {"#332288": "#7a68d8", "#661100": "#b25f52", "#882255": "#c03f86"}
 PLAIN = ("pixels", "random")  # baselines that nothing was learned for
 # ten steps of cividis, from near to far; the palest end is left out because it fades on white
 CIVIDIS = ("#00224e", "#0c3470", "#36466c", "#52596d", "#696b71", "#807f78", "#999277", "#b5a86f", "#d0be62", "#eed649")
@@ -69,6 +71,28 @@ def looks(encoders: Iterable[str]) -> dict[str, Look]:
         colour, _, dash = OTHERS[place]
         found[name] = Look(name, title(name), colour, OTHERS[(place + turn) % len(OTHERS)][1], dash)
     return found
+
+
+def on_screen(colour: str) -> str:
+    """A colour as a rule of style has it: on a dark screen its twin, where it has one.
+
+    >>> on_screen("#0072b2"), on_screen("#332288")
+    ('#0072b2', 'var(--332288,#332288)')
+    """
+    return f"var(--{colour[1:]},{colour})" if colour in TWINS else colour
+
+
+def twin_rules() -> str:
+    """Rules that draw twins on a dark screen. They are not in drawing.css: what is printed or saved keeps its colours.
+
+    A rectangle keeps its colour too: it is a class of a picture of masks.
+    """
+    drawn = "".join(
+        f':not(rect)[fill="{c}"]{{fill:{on_screen(c)}}}[stroke="{c}"]{{stroke:{on_screen(c)}}}' for c in TWINS
+    )
+    lit = ";".join(f"--{colour[1:]}:{twin}" for colour, twin in TWINS.items())
+    system = f"@media (prefers-color-scheme:dark){{:root:not([data-theme=light]){{{lit}}}}}"
+    return f"{drawn}@media screen{{{system}:root[data-theme=dark]{{{lit}}}}}"
 
 
 def title(encoder: str) -> str:

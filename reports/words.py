@@ -66,10 +66,14 @@ def scale(most: float, powers: bool = False) -> tuple[float, str]:
 def joined(names: Sequence[str]) -> str:
     """Names in a sentence.
 
-    >>> joined(["a"]), joined(["a", "b", "c"])
-    ('a', 'a, b and c')
+    >>> joined(["a"]), joined(["a", "b", "c"]), joined(["Cats, by breed", "b"])
+    ('a', 'a, b and c', 'Cats, by breed; and b')
     """
-    return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"
+    if len(names) == 1:
+        return names[0]
+    if any(", " in name for name in names):
+        return f"{'; '.join(names[:-1])}; and {names[-1]}"
+    return f"{', '.join(names[:-1])} and {names[-1]}"
 
 
 def several(names: Sequence[str], most: int = 3) -> str:

@@ -46,7 +46,7 @@ def heat(names: Sequence[str], share_CC: np.ndarray, label: str, numbers: bool =
     if numbers and count <= NUMBERED:
         digits = 1 if count <= ROOMY else 0
         words = (text(left + side * (c + 0.48), top + side * (r + 0.62), f"{100 * s:.{digits}f}") for r, c, s in cells)
-        parts.append(f'<g text-anchor="middle" font-size="11.5">{"".join(words)}</g>')
+        parts.append(f'<g text-anchor="middle" font-size="12">{"".join(words)}</g>')
     width, height = left + side * count + 6 * longest, top + side * count + 4
     return drawing(width, height, label, "".join(parts), "plot heat")
 

@@ -18,7 +18,6 @@ from reports.words import number
 
 LANE = 18
 WIDE, RIGHT, PANEL, GAP = 760, 206, 230, 30
-BAND = "bin"  # class of what marks a bin, and of what is pointed at
 
 
 @dataclass(frozen=True)

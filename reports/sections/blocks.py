@@ -38,14 +38,15 @@ def blocks_section(m: Material) -> Section | None:
 
 
 def absent(m: Material, blocks: Sequence[Block], others: Sequence[tuple[str, str]]) -> list[str]:
-    """Encoders of the board without a square, with the reason."""
+    """Encoders of the board without a square, a line for each reason."""
     task, protocol = blocks[0].result.task, blocks[0].result.protocol
     failed = {(f["encoder"], f["task"], f["protocol"]): f["error"] for f in m.failures}
     known, found = {b.encoder for b in blocks} | {name for name, _ in others}, [*others]
     for name in m.order:
         if name not in known:
-            found.append((name, failed.get((name, task, protocol), f"there is no cell of it for {task}, {protocol}")))
-    return [f"{title(name)}: {why}" for name, why in found]
+            found.append((name, failed.get((name, task, protocol), f"there is no cell for {task}, {protocol}")))
+    reasons = dict.fromkeys(why for _, why in found)
+    return [f"{several([title(n) for n, w in found if w == why], 12)}: {why}" for why in reasons]
 
 
 def finding(blocks: Sequence[Block], look: Mapping[str, Look]) -> str:

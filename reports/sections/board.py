@@ -17,7 +17,7 @@ from reports.sections.pairs import pairs
 from reports.sections.relative import axis_limit, relative
 from reports.sections.section import Material, Section
 from reports.sections.shades import legend, shades
-from reports.style import Look, looks, title
+from reports.style import Look, looks, on_screen, title
 from reports.tables import cost_words, leaks_words, left_out_words
 from reports.words import METRICS, PROTOCOLS, counted
 
@@ -28,7 +28,7 @@ def board_section(m: Material) -> Section:
     """The board, with what each encoder costs."""
     costs = costs_of(m.stores)
     content = board_content(m.board, m.failures, costs, m.look)
-    colours = "".join(f".e{i}{{--its:{m.look[r.encoder].colour}}}" for i, r in enumerate(m.board.rows))
+    colours = "".join(f".e{i}{{--its:{on_screen(m.look[r.encoder].colour)}}}" for i, r in enumerate(m.board.rows))
     return Section("board", "Board", content, data=board_data(m.board, costs), style=colours)
 
 

@@ -61,8 +61,8 @@ def _looked_at(r: Result) -> tuple[str, tuple[str, ...], int]:
 
 def _why(its: tuple, usual: tuple) -> str:
     if its[0] != usual[0]:
-        return "its pictures are others: the digest of its data differs"
-    return "it looked at other images of the task" if its[1] != usual[1] else f"it has {its[2]} neighbours an image"
+        return "judged on other pictures: the digest of the data differs"
+    return "it looked at other images of the task" if its[1] != usual[1] else f"{its[2]} neighbours an image"
 
 
 def _block(r: Result) -> Block:

@@ -80,10 +80,11 @@ def finding(board: Board, row: Row, places: Sequence[int]) -> str:
     above, below = [s for c, s in its if c > 0], [s for c, s in its if c < 0]
     side, where = ("below", below) if len(below) > len(above) else ("above", above)
     name, base = title(row.encoder), title(board.baseline or "")
+    be = verb(name, "is", "are")
+    if len(its) == len(where) == 1:
+        return f"{name} {be} {side} {base} on the only task of both, {'certainly' if where[0] else 'not certainly'}"
     sure = f"certainly on {sum(where)}" if sum(where) else "on none certainly"
-    return f"{name} {verb(name, 'is', 'are')} {side} {base} on {len(where)} of {counted(len(its), 'task')}" + (
-        f", {sure}" if where else ""
-    )
+    return f"{name} {be} {side} {base} on {len(where)} of {counted(len(its), 'task')}" + (f", {sure}" if where else "")
 
 
 def _certain(board: Board, encoder: str, place: int) -> bool:

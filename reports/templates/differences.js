@@ -7,27 +7,18 @@
   const terms = [...document.querySelectorAll(".counts dt")], numbers = [...document.querySelectorAll(".counts dd")];
   const body = $("pair-classes").tBodies[0], said = (n) => n.toLocaleString("en-US");
   const signed = (v) => (v === 0 ? "0.0" : `${v > 0 ? "+" : "−"}${Math.abs(v).toFixed(1)}`);
-  const svg = (tag, values) => {
-    const e = document.createElementNS(NS, tag);
-    for (const [name, value] of Object.entries(values)) e.setAttribute(name, value);
-    return e;
-  };
   const face = (number, other) => {
     const item = make("li"), name = d.names[number];
     if (lists[0].classList.contains("bare")) item.append(make("i", "note", name));
-    else {
-      const picture = svg("svg", { class: "pic", viewBox: view(d.places[number]), role: "img", "aria-label": name, "data-item": name });
-      picture.append(svg("use", { href: "#sheet" }));
-      item.append(picture);
-    }
+    else item.append(thumb(d.places[number], name));
     item.append(make("b", "", d.classes[d.true[number]]), make("span", "", `≠ ${d.classes[d.said[other][number]]}`));
     return item;
   };
   const bar = ([, , , , value, low, high], limit) => {
     const at = (v) => (50 + 50 * v / limit).toFixed(1), ends = [50, 50 + 50 * value / limit].sort((x, y) => x - y);
-    const e = svg("svg", { class: "bar", viewBox: "0 0 100 10", preserveAspectRatio: "none", "aria-hidden": "true" });
-    e.append(svg("rect", { x: ends[0].toFixed(1), y: 1, width: (ends[1] - ends[0]).toFixed(1), height: 8, class: value < 0 ? "worse" : "better" }),
-      svg("path", { d: `M${at(low)} 5H${at(high)}`, class: "whisker" }), svg("path", { d: "M50 0V10", class: "axis" }));
+    const e = svgElement("svg", { class: "bar", viewBox: "0 0 100 10", preserveAspectRatio: "none", "aria-hidden": "true" });
+    e.append(svgElement("rect", { x: ends[0].toFixed(1), y: 1, width: (ends[1] - ends[0]).toFixed(1), height: 8, class: value < 0 ? "worse" : "better" }),
+      svgElement("path", { d: `M${at(low)} 5H${at(high)}`, class: "whisker" }), svgElement("path", { d: "M50 0V10", class: "axis" }));
     return e;
   };
   const row = (c, limit) => {

@@ -8,10 +8,7 @@
   const last = d.bins.length - 1, its = d.pictures;
   let place = d.bin, pinned = false;
   const bands = [0, 2].map((i) => {
-    const band = document.createElementNS(NS, "rect");
-    band.setAttribute("class", "band bin");
-    band.setAttribute("y", d.y[i]);
-    band.setAttribute("height", d.y[i + 1] - d.y[i]);
+    const band = svgElement("rect", { class: "band bin", y: d.y[i], height: d.y[i + 1] - d.y[i] });
     svg.append(band);
     return band;
   });
@@ -24,13 +21,9 @@
   };
   const images = (n) => `${n.toLocaleString("en")} ${n === 1 ? "image" : "images"}`;
   const picture = (p, ratio) => {
-    const one = make("span", "one"), pic = document.createElementNS(NS, "svg"), use = document.createElementNS(NS, "use");
-    const name = `${its.kinds[its.class[p]]}, ${its.names[p]}`;
-    for (const [key, value] of Object.entries({ class: "pic", viewBox: view(its.places[p]), role: "img", "aria-label": name })) pic.setAttribute(key, value);
-    use.setAttribute("href", "#sheet");
-    pic.append(use);
+    const one = make("span", "one"), name = `${its.kinds[its.class[p]]}, ${its.names[p]}`;
     one.title = name;
-    one.append(pic, make("span", "note", ratio.toFixed(d.decimals)));
+    one.append(thumb(its.places[p], name), make("span", "note", ratio.toFixed(d.decimals)));
     return one;
   };
   const show = (next) => {
@@ -80,11 +73,9 @@
   const rows = [...document.getElementById("shift-table").tBodies[0].rows];
   const sign = (v, places) => { const text = Math.abs(v).toFixed(places); return Number(text) === 0 ? text : (v > 0 ? "+" : "−") + text; };
   const bar = (n, colour) => {
-    const svg = document.createElementNS(NS, "svg"), at = (v) => (50 + 46 * Math.max(-1, Math.min(1, v / s.limit))).toFixed(1);
-    for (const [key, value] of Object.entries({ class: "bar", viewBox: "0 0 100 10", preserveAspectRatio: "none", "aria-hidden": "true" })) svg.setAttribute(key, value);
-    const path = document.createElementNS(NS, "path");
-    for (const [key, value] of Object.entries({ d: `M${at(n[1])} 5H${at(n[2])}M${at(n[0])} 0V10`, stroke: colour, class: "fixed" })) path.setAttribute(key, value);
-    svg.append(path);
+    const at = (v) => (50 + 46 * Math.max(-1, Math.min(1, v / s.limit))).toFixed(1);
+    const svg = svgElement("svg", { class: "bar", viewBox: "0 0 100 10", preserveAspectRatio: "none", "aria-hidden": "true" });
+    svg.append(svgElement("path", { d: `M${at(n[1])} 5H${at(n[2])}M${at(n[0])} 0V10`, stroke: colour, class: "fixed" }));
     return svg;
   };
   choice.addEventListener("change", () => {

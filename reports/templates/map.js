@@ -5,9 +5,7 @@
   const $ = (id) => document.getElementById(id), slider = $("point-number"), n = d.true.length;
   const maps = [...document.querySelectorAll(".map")].map((svg) => {
     const rings = ["halo", "here"].map((name) => {
-      const c = document.createElementNS(NS, "circle");
-      c.setAttribute("class", `hit ${name}`);
-      c.setAttribute("r", 6);
+      const c = svgElement("circle", { class: `hit ${name}`, r: 6 });
       svg.append(c);
       return c;
     });

@@ -18,9 +18,10 @@ const button = (text, act) => {
 const view = (place) => (place < 0 ? "0 -64 64 64" : `${(place % 20) * 64} ${Math.floor(place / 20) * 64} 64 64`);
 
 const NS = "http://www.w3.org/2000/svg";
-const svgElement = (tag, attributes) => {
+const svgElement = (tag, attributes, text) => {
   const e = document.createElementNS(NS, tag);
   for (const [name, value] of Object.entries(attributes)) e.setAttribute(name, value);
+  if (text !== undefined) e.textContent = text;
   return e;
 };
 const thumb = (place, name) => {
@@ -164,10 +165,9 @@ ready.push(() => {
       all.append(c);
     }
     for (const word of parts.length > 1 ? [...figure.querySelectorAll(".drawn")].filter((e) => !e.closest("details")) : []) {
-      const r = place(word), t = svgElement("text", { x: r.x, y: r.y + 13 });
-      t.textContent = word.textContent;
+      const r = place(word);
       reach(r);
-      all.append(t);
+      all.append(svgElement("text", { x: r.x, y: r.y + 13 }, word.textContent));
     }
     const size = [0, Math.floor(top), Math.ceil(right), Math.ceil(low - Math.floor(top))];
     for (const [name, value] of [["viewBox", size.join(" ")], ["width", size[2]], ["height", size[3]]]) all.setAttribute(name, value);

@@ -3,21 +3,15 @@
 (() => {
   const its = data.scaling, figure = document.getElementById("sizes");
   if (!its) return;
-  const svg = figure.querySelector("svg.plot"), NS = "http://www.w3.org/2000/svg", [left, end] = [52, 564];
-  const part = (tag, attributes, words) => {
-    const e = document.createElementNS(NS, tag);
-    for (const [name, value] of Object.entries(attributes)) e.setAttribute(name, value);
-    if (words !== undefined) e.textContent = words;
-    return e;
-  };
+  const svg = figure.querySelector("svg.plot"), [left, end] = [52, 564];
   const show = (e, there) => (there ? e.removeAttribute("display") : e.setAttribute("display", "none"));
   const pick = (id) => document.getElementById(id), chosen = (e) => (e ? Number(e.value) : 0);
   const [up, across] = [pick("sizes-y"), pick("sizes-x")];
   const floor = svg.viewBox.baseVal.height - 46;
   const draw = () => {
     const x = its.x[chosen(across)], y = its.y[chosen(up)], said = its.titles[chosen(up)];
-    svg.querySelector("[data-y]").replaceChildren(...y.ticks.flatMap(([p, w]) => [part("path", { d: `M${left} ${p}H${end}`, class: "grid" }), part("text", { x: left - 7, y: p + 4, "text-anchor": "end" }, w)]));
-    svg.querySelector("[data-x]").replaceChildren(...x.ticks.flatMap(([p, w]) => [part("path", { d: `M${p} ${floor}v4`, class: "axis" }), part("text", { x: p, y: floor + 18, "text-anchor": "middle" }, w)]));
+    svg.querySelector("[data-y]").replaceChildren(...y.ticks.flatMap(([p, w]) => [svgElement("path", { d: `M${left} ${p}H${end}`, class: "grid" }), svgElement("text", { x: left - 7, y: p + 4, "text-anchor": "end" }, w)]));
+    svg.querySelector("[data-x]").replaceChildren(...x.ticks.flatMap(([p, w]) => [svgElement("path", { d: `M${p} ${floor}v4`, class: "axis" }), svgElement("text", { x: p, y: floor + 18, "text-anchor": "middle" }, w)]));
     svg.querySelector("[data-title]").textContent = x.title;
     svg.querySelectorAll("[data-its]").forEach((g, i) => {
       const px = x.at[i], at = y.at[i];

@@ -252,15 +252,15 @@ def test_encoders_of_other_pictures_are_named_and_the_rest_is_shown(tmp_path, vi
     blocks, left_out = sort_out([other, *same, more], ["encoder-00"])
     assert [b.encoder for b in blocks] == ["encoder-01", "encoder-02"]  # those of most, though another comes first
     assert dict(left_out) == {
-        "encoder-00": "its pictures are others: the digest of its data differs",
-        "encoder-03": "it has 7 neighbours an image",
+        "encoder-00": "judged on other pictures: the digest of the data differs",
+        "encoder-03": "7 neighbours an image",
     }
     file = tmp_path / "page.html"
     file.write_text(to_html(material([other, *same, more, none], pictures=True)))
     page, faults = visit(file)
     words = page.locator("#blocks-absent li").all_inner_texts()
-    assert "Not among the squares, encoder-00: its pictures are others: the digest of its data differs." in words
-    assert any("encoder-04: there is no cell of it for made, blocks" in w for w in words)
+    assert "Not among the squares, encoder-00: judged on other pictures: the digest of the data differs." in words
+    assert any("encoder-04: there is no cell for made, blocks" in w for w in words)
     assert page.evaluate("data.blocks.encoders") == ["encoder-01", "encoder-02"]
     held = page.evaluate("data.blocks.places")
     assert min(held) >= 0  # the others' pictures take nobody's place

@@ -296,3 +296,12 @@ def test_nothing_of_a_board_with_missing_cells_is_cut_off_on_paper(visit, tmp_pa
         box = table.bounding_box()
         assert box["x"] + box["width"] <= 720
     assert page.locator("table.board .tip:visible").count() > 6
+
+
+def test_heads_can_be_repeated_on_the_next_page_of_paper(visit, tmp_path):
+    page, _ = visit(page_of(made_board(SIX, 2), tmp_path))
+    page.emulate_media(media="print")  # chromium repeats the text of a head, not buttons in it
+    shown = page.locator("#board-table thead button").evaluate_all("all => all.map((b) => getComputedStyle(b).display)")
+    assert set(shown) == {"contents"}
+    assert page.locator("#leaderboard").evaluate("(e) => getComputedStyle(e).breakInside") == "auto"
+    assert page.locator("#relative").evaluate("(e) => getComputedStyle(e).breakInside") == "avoid"

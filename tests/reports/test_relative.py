@@ -133,3 +133,11 @@ def test_numbers_on_shades_can_be_read(visit, tmp_path, scheme):
 def _light(colour):
     c = np.array(colour) / 255
     return float(np.where(c <= 0.04045, c / 12.92, ((c + 0.055) / 1.055) ** 2.4) @ [0.2126, 0.7152, 0.0722])
+
+
+def test_of_a_single_task_the_title_counts_nothing():
+    board = made_board(SIX, 1, n=4000)
+    row = against(board)[0]
+    assert re.fullmatch(
+        r".+ (is|are) (above|below) Supervised on the only task of both, (not )?certainly", finding(board, row, [0])
+    )
