@@ -105,7 +105,8 @@ def revised(
     old, new = ({(r.encoder, r.task, r.protocol): r for r in results} for results in (before, after))
     both = [name for name in sorted(old) if name in new]
     cells = [_revised(old[name], new[name], weights, draws, seed) for name in both]
-    tested = [i for i, c in enumerate(cells) if c.p is not None]
+    # what is the same to the last answer was not tested, and costs the others nothing
+    tested = [i for i, c in enumerate(cells) if c.p is not None and not c.low == c.high == 0]
     for place, rejected in zip(tested, holm(np.array([cells[i].p for i in tested], float)), strict=True):
         low, high = cells[place].low or 0.0, cells[place].high or 0.0
         cells[place] = replace(cells[place], certain=bool(rejected) and (low > 0 or high < 0))

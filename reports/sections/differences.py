@@ -98,7 +98,7 @@ def finding(a: str, b: str, whole: Group) -> str:
     """What a pair shows, in a title.
 
     >>> finding("A", "B", Group("all", "all", 90, 60.0, 20.0, 5.0, 5.0, 0.1667, 0.06, 0.27, 0.004, True))
-    'Only A has 20 images right, only B 5: A is better by 16.7 points (6.0 to 27.0)'
+    'Only A has 20 images right, only B 5: 16.7 points more for A (95% interval of this pair alone 6.0 to 27.0)'
     >>> finding("A", "B", Group("all", "all", 90, 60.0, 7.0, 5.0, 18.0, 0.022, -0.06, 0.1, 0.6, False))
     'Only A has 7 images right, only B 5: which of them is better is not certain'
     """
@@ -107,7 +107,7 @@ def finding(a: str, b: str, whole: Group) -> str:
         return f"{said}: which of them is better is not certain"
     better = a if whole.difference > 0 else b
     points, low, high = (100 * v for v in (abs(whole.difference), *sorted((abs(whole.low), abs(whole.high)))))
-    return f"{said}: {better} {verb(better, 'is', 'are')} better by {points:.1f} points ({low:.1f} to {high:.1f})"
+    return f"{said}: {points:.1f} points more for {better} (95% interval of this pair alone {low:.1f} to {high:.1f})"
 
 
 def sure(group: Group) -> bool:

@@ -81,7 +81,7 @@ def decimals(limit: float) -> int:
     (2, 3, 6)
     """
     places = 2
-    while places < 6 and limit < 2 * 10 ** (1 - places):
+    while places < 6 and limit < 10 ** (1 - places):
         places += 1
     return places
 
@@ -112,12 +112,12 @@ def finding(shifts: Sequence[Shift], look: Mapping[str, Look], places: int) -> s
         ends = [plus(v, places).removeprefix("+") for v in (s.median_low, s.median_high)]
         return (
             f"The median ratio under {look[s.encoder].title} is {s.median:.{places}f} above that under {base} "
-            f"(95% interval {ends[0]} to {ends[1]}, n = {s.n:,})"
+            f"(its own 95% interval {ends[0]} to {ends[1]}, n = {s.n:,})"
         )
     if down:
         some = "every other encoder" if len(down) == len(shifts) else f"{len(down)} of {len(shifts)} others"
-        return f"No median ratio is surely above that under {base}; under {some} it is surely lower"
-    return f"No median ratio differs surely from that under {base}"
+        return f"No median ratio lies above that under {base} by its own 95% interval; under {some} it lies below"
+    return f"No median ratio differs from that under {base} by its own 95% interval"
 
 
 def _numbers(s: Shift | None, places: int) -> list[float] | int:

@@ -337,6 +337,8 @@ def test_discriminability_of_single_images_or_a_single_class_is_missing(y):
 
 @pytest.mark.parametrize("protocol", [n for n in PROTOCOLS if n not in ("multiview", "robust")])  # they need views
 def test_protocols_repeat_themselves_and_leave_their_input_alone(protocol, splits):
+    if protocol == "map-umap":
+        pytest.importorskip("umap", reason="umap-learn is not installed")
     preset = getattr(PROTOCOLS[protocol], "preset", "")
     if preset:  # fifty of each of its classes, and of no others
         rng, names = np.random.default_rng(0), PRESETS[preset].ids
