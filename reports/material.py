@@ -12,7 +12,7 @@ from relic_eval.commands import read_commands
 from relic_eval.data.leaks import Leaks, read_leaks
 from relic_eval.progress import warn
 from relic_eval.store import find_stores, read_manifest, read_thumbnails
-from reports.sections.data import leak_key
+from reports.sections.origin.data import leak_key
 from reports.sections.section import Manifest, Material
 from reports.sections.sheet import Sheet
 

@@ -8,22 +8,22 @@ from markupsafe import Markup
 
 from reports.assets import around, environment
 from reports.sections.alike import alike_section
-from reports.sections.blocks import blocks_section
-from reports.sections.board import board_section
-from reports.sections.confusion import confusion_section
-from reports.sections.data import data_section
-from reports.sections.differences import differences_section
-from reports.sections.distances import distances_section
-from reports.sections.history import history_section
-from reports.sections.lacking import lacking_section
-from reports.sections.map import map_section
+from reports.sections.board.board import board_section
+from reports.sections.board.scaling import scaling_section
+from reports.sections.distances.distances import distances_section
 from reports.sections.measures import measures_section
-from reports.sections.provenance import provenance_section
-from reports.sections.scaling import scaling_section
+from reports.sections.neighbours.blocks import blocks_section
+from reports.sections.origin.data import data_section
+from reports.sections.origin.lacking import lacking_section
+from reports.sections.origin.provenance import provenance_section
+from reports.sections.pictures.confusion import confusion_section
+from reports.sections.pictures.differences import differences_section
+from reports.sections.pictures.map import map_section
+from reports.sections.pictures.segmentation import segmentation_section
 from reports.sections.section import Material, Section
-from reports.sections.segmentation import segmentation_section
-from reports.sections.training import training_section
-from reports.sections.why import why_section
+from reports.sections.training.history import history_section
+from reports.sections.training.training import training_section
+from reports.sections.why.why import why_section
 from reports.sections.words import words_section
 from reports.summary import heading
 

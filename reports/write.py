@@ -62,7 +62,7 @@ def report_tables(material: Material) -> dict[str, str]:
     from relic_eval.board import costs_of
     from reports.copies import board_files
     from reports.latex_measures import discriminability_latex, purity_latex
-    from reports.sections.provenance import embeddings_csv
+    from reports.sections.origin.provenance import embeddings_csv
     from reports.tables import rows_csv
 
     found = {

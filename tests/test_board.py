@@ -14,7 +14,7 @@ from relic_eval.records import Cell, Measurement
 from relic_eval.tuning.overlaps import make_cell
 from relic_eval.tuning.table import describe
 from reports.latex import board_latex
-from reports.sections.board import board_content
+from reports.sections.board.board import board_content
 from reports.tables import board_text
 
 

@@ -11,7 +11,7 @@ from relic_eval.intake import import_arrays
 from relic_eval.run import evaluate
 from relic_eval.store import find_stores, read_manifest
 from reports.latex import board_latex
-from reports.sections.board import board_content
+from reports.sections.board.board import board_content
 from reports.tables import board_text, heads
 
 TEXT = ("test", "train", "kind", "test_path", "train_path", "test_class", "train_class")

@@ -14,7 +14,7 @@ from matplotlib.patches import Rectangle
 from relic_eval.cells import Result
 from reports.figures.style import INK, LETTER, SMALL, WIDTH, in_style, new_figure
 from reports.sections.choose import shown
-from reports.sections.confusion import shares
+from reports.sections.pictures.confusion import shares
 from reports.style import short
 
 MOST = 12  # classes drawn; of more, those that the first encoder gets right least often

@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 
 from reports.drawings.frame import spread
 from reports.figures.style import LETTER, SMALL, WIDTH, in_style, look_of, new_figure, pen
-from reports.sections.training import DASHES
+from reports.sections.training.training import DASHES
 from reports.style import Look, short
 
 NARROWEST = 1.75  # inches of a panel

@@ -11,7 +11,7 @@ from matplotlib.colors import ListedColormap, Normalize
 from matplotlib.figure import Figure
 
 from reports.figures.style import INK, LETTER, LINE, SMALL, WIDTH, dot, in_style, look_of, new_figure, wrapped
-from reports.sections.neighbours import Block, colour_scale, ends_of
+from reports.sections.neighbours.neighbours import Block, colour_scale, ends_of
 from reports.style import CIVIDIS, Look, short
 from reports.words import percent
 

@@ -11,7 +11,7 @@ from relic_eval.cells import Result
 from reports.drawings.frame import decades
 from reports.figures.panels import Line, Panel, by_task, panels_figure, power
 from reports.figures.style import WIDTH, look_of
-from reports.sections.probes import LINEAR
+from reports.sections.why.probes import LINEAR
 from reports.style import Look
 from reports.words import METRICS
 

@@ -11,7 +11,7 @@ from matplotlib.ticker import MaxNLocator
 
 from reports.drawings.frame import log_ticks
 from reports.figures.style import DIM, LETTER, SMALL, WIDTH, dot, end_names, in_style, new_figure, pen, wrapped
-from reports.sections.efficiency import MEASURES, TITLES, known, logarithmic, shown_counts
+from reports.sections.training.efficiency import MEASURES, TITLES, known, logarithmic, shown_counts
 from reports.style import Look, looks
 from reports.words import scale
 

@@ -28,10 +28,10 @@ from reports.figures.scaling import scaling_figure
 from reports.figures.spectrum import spectrum_figure
 from reports.figures.style import WIDTH
 from reports.sections.choose import shown_blocks, with_ratio
-from reports.sections.efficiency import monitored
-from reports.sections.neighbours import read_blocks
+from reports.sections.neighbours.neighbours import read_blocks
 from reports.sections.section import Material
-from reports.sections.training import training_records
+from reports.sections.training.efficiency import monitored
+from reports.sections.training.training import training_records
 
 Make = Callable[[Material, float], Figure | None]
 ASK = "'relic-eval evaluate --protocol {} --out OUT' makes them."

@@ -10,9 +10,9 @@ from relic_eval.cells import Result
 from relic_eval.records import Measurement
 from reports.drawings.marks import key
 from reports.sections.choose import in_order
-from reports.sections.panels import Looks, all_looks
-from reports.sections.robustness import strengths
 from reports.sections.section import Material, Section
+from reports.sections.why.panels import Looks, all_looks
+from reports.sections.why.robustness import strengths
 from reports.words import number, percent
 
 # protocols with a figure; neighbour blocks and maps have one too

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from reports.sections.section import Material, Section
-from reports.sections.shifts import sentence, shifted_pairs
+from reports.sections.why.shifts import sentence, shifted_pairs
 from reports.summary import statements
 
 

@@ -13,8 +13,8 @@ from relic_eval.board import Board, Column
 from relic_eval.board.changes import Values, differences, entries, rows
 from relic_eval.scoring import Scored
 from reports import page
-from reports.sections.board import board_section
-from reports.sections.scaling import scaling_section
+from reports.sections.board.board import board_section
+from reports.sections.board.scaling import scaling_section
 from reports.sections.section import Material
 
 TITLES = ("Fashion-MNIST", "Oxford Flowers", "RSSCN7 scenes", "Pets", "EuroSAT", "DTD textures", "STL-10", "Food-101",

@@ -13,10 +13,10 @@ from PIL import Image
 
 from relic_eval.results import read_results
 from relic_eval.store import find_stores, read_thumbnails
-from reports.sections.blocks import blocks_content, colour_scale, read_blocks
 from reports.sections.choose import shown
+from reports.sections.neighbours.blocks import blocks_content, colour_scale, read_blocks
+from reports.sections.neighbours.strip import make_strip
 from reports.sections.sheet import THUMB, Sheet, view
-from reports.sections.strip import make_strip
 
 
 def thumbnail(rng):

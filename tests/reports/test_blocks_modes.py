@@ -16,10 +16,10 @@ from relic_eval.results import read_results
 from relic_eval.store import find_stores, read_thumbnails
 from reports import assets
 from reports.page import to_html
-from reports.sections.block_rows import front_coded, names_of, packed, unpacked
-from reports.sections.blocks import blocks_content, read_blocks
-from reports.sections.neighbours import sort_out
-from reports.sections.purity import purity_figure
+from reports.sections.neighbours.block_rows import front_coded, names_of, packed, unpacked
+from reports.sections.neighbours.blocks import blocks_content, read_blocks
+from reports.sections.neighbours.neighbours import sort_out
+from reports.sections.neighbours.purity import purity_figure
 from reports.style import looks
 from tests.reports.made import blocks_result, material, probe_result
 

@@ -11,9 +11,9 @@ from relic_eval.board import board_table
 from relic_eval.published import Published
 from reports.assets import environment
 from reports.drawings.board import cell_bars, change_bar, rank_bar
-from reports.sections.beside import beside
-from reports.sections.board import board_section
-from reports.sections.pairs import MOST, pairs
+from reports.sections.board.beside import beside
+from reports.sections.board.board import board_section
+from reports.sections.board.pairs import MOST, pairs
 from reports.sections.section import Material
 from reports.words import roughly
 from reports.write import write_report

@@ -16,7 +16,7 @@ from relic_eval.results import read_results
 from reports.drawings.heat import heat
 from reports.page import to_html
 from reports.sections.choose import shown
-from reports.sections.confusion import (
+from reports.sections.pictures.confusion import (
     BESIDE,
     LARGEST,
     NAMED,

@@ -17,18 +17,18 @@ from reports.drawings.frame import Frame
 from reports.drawings.lines import Series, lines
 from reports.drawings.trail import trail
 from reports.page import to_html
-from reports.sections.elsewhere import elsewhere_figure
 from reports.sections.measures import measure_tables
-from reports.sections.panels import LINES, MOST, choose
-from reports.sections.probes import penalty_figure, votes_figure
-from reports.sections.robustness import kinds_table, robust_figure, strengths
 from reports.sections.section import Material
-from reports.sections.semi import semi_figure
-from reports.sections.shifts import few_labels_figure
-from reports.sections.shots import shots_figure, times_fewer
-from reports.sections.spectrum import falling, ranks, spectrum_figure
-from reports.sections.standing import standing
-from reports.sections.why import FIGURES, why_section
+from reports.sections.why.elsewhere import elsewhere_figure
+from reports.sections.why.panels import LINES, MOST, choose
+from reports.sections.why.probes import penalty_figure, votes_figure
+from reports.sections.why.robustness import kinds_table, robust_figure, strengths
+from reports.sections.why.semi import semi_figure
+from reports.sections.why.shifts import few_labels_figure
+from reports.sections.why.shots import shots_figure, times_fewer
+from reports.sections.why.spectrum import falling, ranks, spectrum_figure
+from reports.sections.why.standing import standing
+from reports.sections.why.why import FIGURES, why_section
 from reports.style import looks
 
 EVIL = "</script><img src=x onerror='window.marker=1'>" + "\u202ertl \N{HONEYBEE}" + "x" * 10_000

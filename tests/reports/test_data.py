@@ -18,7 +18,7 @@ from relic_eval.encoders.load import find_encoder
 from relic_eval.run import evaluate
 from reports.material import read_material
 from reports.page import to_html
-from reports.sections.data import data_section, leak_key
+from reports.sections.origin.data import data_section, leak_key
 from reports.write import report_key
 
 

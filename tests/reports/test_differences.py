@@ -16,7 +16,7 @@ from relic_eval.results import read_results
 from relic_eval.store import find_stores, read_thumbnails
 from reports.assets import unpacked
 from reports.material import read_material
-from reports.sections.differences import MOST, PICTURES, chosen_encoders, comparable, differences_section
+from reports.sections.pictures.differences import MOST, PICTURES, chosen_encoders, comparable, differences_section
 from reports.sections.section import Material
 from reports.sections.sheet import view
 

@@ -15,9 +15,9 @@ from relic_eval.records import Cell, Measurement
 from relic_eval.results import read_results
 from reports.assets import environment, unpacked
 from reports.drawings.outlines import panels
-from reports.sections.bins import PICTURES, SLOTS, chosen_pictures, ratios, shared_bins
 from reports.sections.choose import with_ratio
-from reports.sections.distances import DRAWN, _outline, distances_content, distances_section, drawn_first
+from reports.sections.distances.bins import PICTURES, SLOTS, chosen_pictures, ratios, shared_bins
+from reports.sections.distances.distances import DRAWN, _outline, distances_content, distances_section, drawn_first
 from reports.sections.section import Material
 from reports.style import looks
 

@@ -19,7 +19,7 @@ from relic_eval.run import evaluate
 from relic_eval.training import train
 from reports.figures.files import save
 from reports.figures.sample_efficiency import mean_over_seeds, sample_efficiency_figure
-from reports.sections.efficiency import efficiency_content, monitored
+from reports.sections.training.efficiency import efficiency_content, monitored
 from reports.style import looks
 from reports.write import write_report
 

@@ -21,7 +21,7 @@ from reports.exports import board_parquet, task_results, write_task_results
 from reports.figures.leaderboard import leaderboard_figure
 from reports.latex import board_latex, escaped
 from reports.latex_measures import discriminability_latex, purity_latex
-from reports.sections.board import board_content
+from reports.sections.board.board import board_content
 from reports.tables import board_csv, board_text
 from reports.terminal import parts, show_board
 

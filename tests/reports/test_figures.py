@@ -32,7 +32,7 @@ from reports.figures.table import FIGURES, figures
 from reports.figures.widths import VENUES, inches
 from reports.material import read_material
 from reports.sections.choose import with_ratio
-from reports.sections.neighbours import colour_scale, read_blocks
+from reports.sections.neighbours.neighbours import colour_scale, read_blocks
 from reports.sections.section import Material
 from reports.style import looks
 

@@ -13,7 +13,7 @@ from relic_eval.records import Cell
 from reports.assets import unpacked
 from reports.drawings.scatter import HALF, points, whole
 from reports.material import read_material
-from reports.sections.map import finding, map_content, map_section
+from reports.sections.pictures.map import finding, map_content, map_section
 from reports.sections.sheet import Sheet
 from reports.style import title
 
@@ -58,7 +58,7 @@ def test_six_maps_of_a_thousand_points_are_small(shifted_results):
 
 
 def test_pictures_that_are_there_already_are_shown_and_a_few_more():
-    from reports.sections.map import PICTURES, _places
+    from reports.sections.pictures.map import PICTURES, _places
 
     items = [str(i) for i in range(900)]
     sheet = Sheet({("d", i): b"" for i in items})

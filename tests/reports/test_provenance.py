@@ -13,7 +13,7 @@ from relic_eval.encoders.load import find_encoder
 from relic_eval.grid import transfer
 from relic_eval.results import read_results
 from relic_eval.run import evaluate
-from reports.sections.data import tasks
+from reports.sections.origin.data import tasks
 from reports.write import write_report
 
 GRID = ["pixels", "--data", "digits", "--protocol", "linear-byol", "--protocol", "knn", "--protocol", "robust"]

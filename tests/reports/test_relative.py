@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from reports.drawings.bars import Bars, grouped, panels
-from reports.sections.relative import against, axis_limit, finding, relative
-from reports.sections.shades import legend, shade, shades
+from reports.sections.board.relative import against, axis_limit, finding, relative
+from reports.sections.board.shades import legend, shade, shades
 from reports.style import looks
 from tests.reports.made_boards import made_board, page_of
 

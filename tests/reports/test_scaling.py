@@ -11,7 +11,7 @@ from relic_eval.board import Cost, costs_of
 from relic_eval.published import Own
 from reports.drawings.among import among
 from reports.drawings.sizes import Upward, across, upward
-from reports.sections.scaling import Choice, choices, finding, scaling_section
+from reports.sections.board.scaling import Choice, choices, finding, scaling_section
 from reports.sections.section import Material
 from reports.style import looks
 from tests.reports.made_boards import made_board, page_of

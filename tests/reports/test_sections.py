@@ -17,13 +17,13 @@ from relic_eval.records import Cell, Measurement
 from relic_eval.results import read_results
 from reports.drawings.frame import Frame, spread, ticks
 from reports.sections.choose import shifts
-from reports.sections.data import unreadable
-from reports.sections.distances import density, distances_content
+from reports.sections.distances.distances import density, distances_content
 from reports.sections.measures import measure_tables
-from reports.sections.probes import penalty_figure, votes_figure
-from reports.sections.provenance import commands, provenance_content
-from reports.sections.shifts import few_labels_figure, kept, shifted_figure, shifted_pairs
-from reports.sections.training import training_runs
+from reports.sections.origin.data import unreadable
+from reports.sections.origin.provenance import commands, provenance_content
+from reports.sections.training.training import training_runs
+from reports.sections.why.probes import penalty_figure, votes_figure
+from reports.sections.why.shifts import few_labels_figure, kept, shifted_figure, shifted_pairs
 from reports.style import OTHERS, looks, title
 
 ORDER = ["supervised", "byol", "pixels"]

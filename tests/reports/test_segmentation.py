@@ -17,9 +17,9 @@ from relic_eval.metrics.segmentation import picture_counts
 from relic_eval.tuning.overlaps import make_cell
 from relic_eval.tuning.shown import chosen_places, overlays, shrunk
 from reports.page import to_html
-from reports.sections.masks import INKS, SHOWN, STEP, colours_of, item_ious, kept_of, shown_items
+from reports.sections.pictures.masks import INKS, SHOWN, STEP, colours_of, item_ious, kept_of, shown_items
+from reports.sections.pictures.segmentation import finding, segmentation_section
 from reports.sections.section import Material
-from reports.sections.segmentation import finding, segmentation_section
 from reports.style import looks
 
 CLASSES = ("rest", "cat", "dog")

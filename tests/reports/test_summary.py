@@ -11,8 +11,8 @@ from relic_eval.board import Board, Column, Difference, Entry, Row, make_board
 from relic_eval.intake import import_arrays
 from relic_eval.results import read_results
 from relic_eval.run import evaluate
-from reports.sections.board import finding
-from reports.sections.shifts import sentence, shifted_pairs
+from reports.sections.board.board import finding
+from reports.sections.why.shifts import sentence, shifted_pairs
 from reports.summary import heading, sentences, statements
 
 COLUMNS = (Column("t", "linear-byol", "Task", 500), Column("u", "linear-byol", "Other", 100))

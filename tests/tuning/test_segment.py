@@ -33,8 +33,8 @@ from relic_eval.tuning.segment_linear import SegmentLinear
 from relic_eval.tuning.shown import chosen_places, inside
 from relic_eval.tuning.table import PROTOCOLS
 from relic_eval.views import Draw
+from reports.sections.pictures.segmentation import segmentation_section
 from reports.sections.section import Material
-from reports.sections.segmentation import segmentation_section
 
 SMALL = SegmentFcn(
     learning_rates=(0.2,), steps=60, batch=8, scales=(1.0, 1.5), crop=25, view=0, width=16, dilation=1, trainings=2

@@ -11,7 +11,7 @@ from reports.drawings.frame import decades, limits
 from reports.drawings.lines import Series, lines
 from reports.sections.choose import of_protocol
 from reports.sections.figure import Figure
-from reports.sections.panels import (
+from reports.sections.why.panels import (
     Choice,
     Looks,
     all_looks,
@@ -26,7 +26,7 @@ from reports.sections.panels import (
     scope,
     task_title,
 )
-from reports.sections.standing import SURELY, said, standing
+from reports.sections.why.standing import SURELY, said, standing
 from reports.style import short, title
 from reports.tables import to_csv
 from reports.words import counted, percent, several

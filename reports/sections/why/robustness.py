@@ -10,7 +10,7 @@ from relic_eval.records import Measurement
 from reports.drawings.lines import lines
 from reports.drawings.marks import key
 from reports.sections.figure import Figure
-from reports.sections.panels import (
+from reports.sections.why.panels import (
     Choice,
     Looks,
     all_looks,
@@ -25,7 +25,7 @@ from reports.sections.panels import (
     scope,
     task_title,
 )
-from reports.sections.standing import SURELY, said, standing
+from reports.sections.why.standing import SURELY, said, standing
 from reports.style import short
 from reports.tables import to_csv
 from reports.words import percent

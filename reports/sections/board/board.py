@@ -12,11 +12,11 @@ from reports.drawings.marks import key
 from reports.latex import board_latex
 from reports.letters import column_letters
 from reports.packed import packed
-from reports.sections.beside import beside
-from reports.sections.pairs import pairs
-from reports.sections.relative import axis_limit, relative
+from reports.sections.board.beside import beside
+from reports.sections.board.pairs import pairs
+from reports.sections.board.relative import axis_limit, relative
+from reports.sections.board.shades import legend, shades
 from reports.sections.section import Material, Section
-from reports.sections.shades import legend, shades
 from reports.style import Look, looks, on_screen, title
 from reports.tables import cost_words, leaks_words, left_out_words
 from reports.words import METRICS, PROTOCOLS, counted

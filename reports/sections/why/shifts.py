@@ -8,8 +8,8 @@ from relic_eval.cells import Result
 from reports.drawings.slope import Pair, slope
 from reports.sections.choose import first_task, in_order, of_protocol, shifts
 from reports.sections.figure import Figure
-from reports.sections.panels import LINES, Looks, all_looks
-from reports.sections.standing import names
+from reports.sections.why.panels import LINES, Looks, all_looks
+from reports.sections.why.standing import names
 from reports.style import PLAIN
 from reports.tables import to_csv
 from reports.words import percent, verb

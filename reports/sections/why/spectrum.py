@@ -12,7 +12,17 @@ from reports.drawings.frame import decades, limits, power
 from reports.drawings.lines import Series, lines
 from reports.sections.choose import of_protocol
 from reports.sections.figure import Figure
-from reports.sections.panels import Choice, Looks, all_looks, choose, heading, left_out, panel_frame, scope, task_title
+from reports.sections.why.panels import (
+    Choice,
+    Looks,
+    all_looks,
+    choose,
+    heading,
+    left_out,
+    panel_frame,
+    scope,
+    task_title,
+)
 from reports.style import short
 from reports.tables import to_csv
 from reports.words import number, verb

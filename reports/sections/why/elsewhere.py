@@ -11,9 +11,9 @@ from reports.drawings.frame import Frame
 from reports.drawings.lines import lines
 from reports.sections.choose import in_order, of_protocol
 from reports.sections.figure import Figure
-from reports.sections.panels import LINES, Looks, all_looks, curve_of, reach, rounded, task_title
-from reports.sections.robustness import strengths
-from reports.sections.standing import SURELY, said, standing
+from reports.sections.why.panels import LINES, Looks, all_looks, curve_of, reach, rounded, task_title
+from reports.sections.why.robustness import strengths
+from reports.sections.why.standing import SURELY, said, standing
 from reports.style import short
 from reports.tables import to_csv
 from reports.words import several

@@ -10,10 +10,10 @@ from typing import Any
 from reports.drawings.frame import Frame, limits, ticks
 from reports.drawings.lines import Series, lines
 from reports.drawings.marks import key
-from reports.sections.efficiency import efficiency_content
 from reports.sections.figure import Figure
-from reports.sections.panels import LINES, Looks
 from reports.sections.section import Material, Section
+from reports.sections.training.efficiency import efficiency_content
+from reports.sections.why.panels import LINES, Looks
 from reports.style import Look, looks, short
 from reports.tables import to_csv
 from reports.words import counted

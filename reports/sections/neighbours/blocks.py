@@ -7,14 +7,14 @@ from typing import Any
 
 from reports.drawings.blocks import block_matrix, colour_bar, shades
 from reports.drawings.marks import key
-from reports.sections.block_rows import ALL_DRAWN, OF_MANY, drawn_rows, merged
 from reports.sections.choose import shown_blocks
-from reports.sections.mixing import mixing, superclass_figure
-from reports.sections.neighbours import Block, colour_scale, ends_of, read_blocks, sort_out
-from reports.sections.purity import other_tasks, purity_figure
+from reports.sections.neighbours.block_rows import ALL_DRAWN, OF_MANY, drawn_rows, merged
+from reports.sections.neighbours.mixing import mixing, superclass_figure
+from reports.sections.neighbours.neighbours import Block, colour_scale, ends_of, read_blocks, sort_out
+from reports.sections.neighbours.purity import other_tasks, purity_figure
+from reports.sections.neighbours.strip import Strip, make_strip
 from reports.sections.section import Material, Section
 from reports.sections.sheet import Sheet
-from reports.sections.strip import Strip, make_strip
 from reports.style import Look, clipped, looks, title
 from reports.words import percent, several
 

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from reports.sections.elsewhere import elsewhere_figure
 from reports.sections.figure import Figure
-from reports.sections.probes import penalty_figure, votes_figure
-from reports.sections.robustness import kinds_table, robust_figure
 from reports.sections.section import Material, Section
-from reports.sections.semi import semi_figure
-from reports.sections.shifts import few_labels_figure, shifted_figure
-from reports.sections.shots import shots_figure
-from reports.sections.spectrum import spectrum_figure
+from reports.sections.why.elsewhere import elsewhere_figure
+from reports.sections.why.probes import penalty_figure, votes_figure
+from reports.sections.why.robustness import kinds_table, robust_figure
+from reports.sections.why.semi import semi_figure
+from reports.sections.why.shifts import few_labels_figure, shifted_figure
+from reports.sections.why.shots import shots_figure
+from reports.sections.why.spectrum import spectrum_figure
 
 FIGURES: tuple[Callable[..., Figure | None], ...] = (
     shifted_figure,

@@ -8,7 +8,7 @@ from relic_eval.cells import Result
 from relic_eval.records import Measurement
 from reports.drawings.lines import lines
 from reports.sections.figure import Figure
-from reports.sections.panels import (
+from reports.sections.why.panels import (
     Choice,
     Looks,
     all_looks,
@@ -23,7 +23,7 @@ from reports.sections.panels import (
     scope,
     task_title,
 )
-from reports.sections.standing import SURELY, said, standing
+from reports.sections.why.standing import SURELY, said, standing
 from reports.style import short
 from reports.tables import to_csv
 

@@ -13,8 +13,8 @@ from reports.drawings.lines import Series
 from reports.drawings.marks import key
 from reports.drawings.multiples import Panel, multiples
 from reports.sections.figure import Figure
-from reports.sections.panels import LINES
-from reports.sections.standing import names
+from reports.sections.why.panels import LINES
+from reports.sections.why.standing import names
 from reports.style import Look, looks, short
 from reports.tables import to_csv
 from reports.words import joined, scale, several, verb

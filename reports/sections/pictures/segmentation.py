@@ -11,7 +11,7 @@ from relic_eval.cells import Result
 from relic_eval.records import Measurement
 from reports.drawings.marks import key
 from reports.sections.choose import in_order
-from reports.sections.masks import MOST, STEP, colours_of, item_ious, kept_of, mask_sheets, shown_items
+from reports.sections.pictures.masks import MOST, STEP, colours_of, item_ious, kept_of, mask_sheets, shown_items
 from reports.sections.section import Material, Section
 from reports.style import Look, short
 from reports.tables import to_csv

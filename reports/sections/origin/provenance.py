@@ -9,7 +9,7 @@ from typing import Any
 from relic_eval.cells import Result
 from relic_eval.commands import Command
 from relic_eval.data.registry import is_known
-from reports.sections.data import tasks
+from reports.sections.origin.data import tasks
 from reports.sections.section import Material, Section
 from reports.style import title
 from reports.tables import to_csv

@@ -9,7 +9,7 @@ from relic_eval.board import Board
 from relic_eval.board.steps import History, histories, history_table
 from reports.drawings.steps import Points, steps
 from reports.histories import finding
-from reports.sections.board import PROTOCOLS
+from reports.sections.board.board import PROTOCOLS
 from reports.sections.figure import Figure
 from reports.sections.section import Material, Section
 from reports.style import Look, looks, short

@@ -13,7 +13,7 @@ from relic_eval.records import Measurement
 from reports.drawings.lines import Series, lines
 from reports.sections.choose import of_protocol
 from reports.sections.figure import Figure
-from reports.sections.panels import (
+from reports.sections.why.panels import (
     Choice,
     Looks,
     all_looks,
@@ -28,7 +28,7 @@ from reports.sections.panels import (
     scope,
     task_title,
 )
-from reports.sections.standing import SURELY, above, names, standing
+from reports.sections.why.standing import SURELY, above, names, standing
 from reports.style import short
 from reports.tables import to_csv
 from reports.words import percent, verb

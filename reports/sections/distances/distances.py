@@ -14,10 +14,10 @@ from relic_eval.records import Measurement
 from reports.drawings.dots import dots
 from reports.drawings.marks import key
 from reports.drawings.outlines import Outline, outlines
-from reports.sections.bins import Bins, bin_counts, pointing, shared_bins
 from reports.sections.choose import with_ratio
+from reports.sections.distances.bins import Bins, bin_counts, pointing, shared_bins
+from reports.sections.distances.medians import shift_content, tasks_table
 from reports.sections.figure import Figure
-from reports.sections.medians import shift_content, tasks_table
 from reports.sections.section import Material, Section
 from reports.sections.sheet import Sheet
 from reports.style import Look, looks, short

@@ -1,0 +1,1 @@
+"""Neighbour blocks, and what is worked out of them."""

@@ -1,0 +1,1 @@
+"""What the page rests on: data, provenance, and what it lacks."""

@@ -1,0 +1,1 @@
+"""What pointing at pictures answers: confusion, differences, a map, masks."""

@@ -1,0 +1,1 @@
+"""What training left: losses, sample efficiency, checkpoints."""

@@ -1,0 +1,1 @@
+"""Curves that say why one leads."""
