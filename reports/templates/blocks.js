@@ -32,7 +32,7 @@
     if (!svg) return;
     set(svg, { viewBox: view(b.places[item]), "aria-label": b.names[item], "data-item": b.names[item] });
   };
-  const show = (place) => {
+  const show = (place, say = true) => { // pointing is seen, and not told to who listens
     const at = Math.max(0, Math.min(rows.length - 1, place));
     row = rows[at];
     slider.value = at + 1;
@@ -53,7 +53,7 @@
       });
       return `${b.encoders[e]} ${same} of ${near.length}`;
     });
-    $("heard").textContent = `Row ${row + 1}, ${kind(row)}. Neighbours of its class: ${heard.join(", ")}.`;
+    if (say) $("heard").textContent = `Row ${row + 1}, ${kind(row)}. Neighbours of its class: ${heard.join(", ")}.`;
   };
   // the drawn row that is nearest to an image
   const nearest = (image) => {
@@ -67,7 +67,7 @@
     return nearest(Math.max(0, Math.min(n - 1, Math.floor(((event.clientY - box.top) / box.height) * n))));
   };
   for (const svg of squares) {
-    svg.addEventListener("pointermove", (event) => { if (!pinned) show(at(event, svg)); });
+    svg.addEventListener("pointermove", (event) => { if (!pinned) show(at(event, svg), false); });
     svg.addEventListener("click", (event) => {
       const there = rows[at(event, svg)], again = pinned && there === row;
       row = there;

@@ -26,7 +26,7 @@
     one.append(thumb(its.places[p], name), make("span", "note", ratio.toFixed(d.decimals)));
     return one;
   };
-  const show = (next) => {
+  const show = (next, say = true) => { // pointing is seen, and not told to who listens
     place = Math.max(0, Math.min(last, next));
     const left = place === 0 ? d.left - 6 : d.x[place - 1], right = place === last ? d.x[last - 1] + 8 : d.x[place];
     bands.forEach((band) => { band.setAttribute("x", left); band.setAttribute("width", Math.max(right - left, 1)); });
@@ -39,14 +39,14 @@
       row.querySelector(".held .note").textContent = classes(d.most[e][place]);
       row.querySelector(".few").replaceChildren(...inside[e][place].slice(0, 6).map((p) => picture(p, its.ratios[e][p])));
     });
-    $("bin-heard").textContent = `${d.bins[place]}: ${d.encoders.map((name, e) => `${name} ${d.counts[e][place]}`).join(", ")}.`;
+    if (say) $("bin-heard").textContent = `${d.bins[place]}: ${d.encoders.map((name, e) => `${name} ${d.counts[e][place]}`).join(", ")}.`;
   };
   const hold = (on) => { pinned = on; pin.setAttribute("aria-pressed", on); pin.textContent = on ? "Pinned" : "Pin"; show(place); };
   const at = (event) => {
     const box = svg.getBoundingClientRect(), x = ((event.clientX - box.left) / box.width) * d.wide;
     return x > d.right + 8 ? -1 : d.x.filter((edge) => edge <= x).length;
   };
-  svg.addEventListener("pointermove", (event) => { const there = at(event); if (!pinned && there >= 0) show(there); });
+  svg.addEventListener("pointermove", (event) => { const there = at(event); if (!pinned && there >= 0) show(there, false); });
   svg.addEventListener("click", (event) => {
     const there = at(event);
     if (there < 0) return;

@@ -112,12 +112,15 @@ def commands(stores: Mapping[str, Sequence[Manifest]], baseline: str | None, ask
     grids = [(set(its.encoders), set(its.datasets)) for its in asked]
     lines: list[str] = []
     together: dict[str, list[str]] = {}  # by what follows the encoders, so that one command embeds them all
+    given: list[str] = []  # those that no command makes, said in one line where the first of them stands
+    first = 0
     for name, found in stores.items():
         kind, training = found[0]["encoder"]["kind"], found[0]["encoder"].get("training")
         if training:
             lines.append(_pretrain(name, training))
         if kind in ("imported", "module", "callable"):
-            lines.append(f"# {_inline(name)}: embeddings came from Python (save_embeddings or embed) or a .npy file")
+            first = first if given else len(lines)
+            given.append(_inline(name))
             continue
         more = name.partition(",")[2]  # settings stand in a name, unless another was given
         source = f"OUT/pretrain/{shlex.quote(name)}" if training else shlex.quote(f"{kind},{more}" if more else kind)
@@ -132,6 +135,10 @@ def commands(stores: Mapping[str, Sequence[Manifest]], baseline: str | None, ask
                 lines.append(f"relic-eval embed {source}{renamed}{end}")
             else:
                 together.setdefault(end, []).append(source)
+    if given:
+        lines.insert(
+            first, f"# {'; '.join(given)}: embeddings came from Python (save_embeddings or embed) or a .npy file"
+        )
     lines += [f"relic-eval embed {' '.join(sources)}{end}" for end, sources in together.items()]
     if together or any(" embed " in line for line in lines) or not asked:
         lines.append("relic-eval evaluate --out OUT")
