@@ -19,6 +19,7 @@ from reports.words import percent
 
 PROTOCOLS = ("map-umap", "map-tsne", "map")  # the first that there is: the others are asked for by name
 MOST = 6  # panels
+OF_MANY = 4  # panels where there are more encoders than twice that
 PICTURES = 100  # that no other figure shows
 NAMES = {
     "pca": "the first two principal components",
@@ -32,8 +33,9 @@ def map_section(m: Material) -> Section | None:
     here: list[Result] = next((its for p in PROTOCOLS if (its := _comparable(m, p))), [])
     if not here:
         return None
-    content = map_content(here[:MOST], m.sheet)
-    content["more"] = [short(r.encoder, 40) for r in here[MOST:]]
+    drawn = MOST if len(here) <= 2 * OF_MANY else OF_MANY
+    content = map_content(here[:drawn], m.sheet)
+    content["more"] = [short(r.encoder, 40) for r in here[drawn:]]
     return Section("map", "Map", content, {"map": _csv(here)}, content["data"])
 
 
