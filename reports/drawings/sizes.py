@@ -37,7 +37,8 @@ def across(numbers: Sequence[float | None], count: int) -> dict[str, Any]:
     there = [n for n in numbers if n]
     frame = _frame(count, x=(0.8 * min(there), 1.25 * max(there)))
     at = [None if not n else round(frame.at(n, 0)[0]) for n in numbers]
-    return {"at": at, "ticks": [[round(frame.at(t, 0)[0]), f"{t:,.12g}"] for t in log_ticks(*frame.x)]}
+    marked = log_ticks(*frame.x) or sorted({float(f"{n:.2g}") for n in there})[:1]  # all of about one size
+    return {"at": at, "ticks": [[round(frame.at(t, 0)[0]), f"{t:,.12g}"] for t in marked]}
 
 
 def upward(its: Upward) -> dict[str, Any]:

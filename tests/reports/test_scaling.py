@@ -124,3 +124,7 @@ def test_own_encoders_stand_among_published_ones_hollow_where_not_verified():
     circle = re.search(r'fill="#d55e00" d="M([\d.]+) [\d.]+a7', drawing)
     assert float(circle[1]) + 7 == pytest.approx(slope * np.log(24.0) + rest, abs=1)
     assert Cost().parameters is None
+
+
+def test_encoders_of_one_size_have_a_tick_to_read_it_by():
+    assert across([0.324, 0.324, None], 3)["ticks"] == [[across([0.324], 1)["at"][0], "0.32"]]
