@@ -127,4 +127,7 @@ def test_own_encoders_stand_among_published_ones_hollow_where_not_verified():
 
 
 def test_encoders_of_one_size_have_a_tick_to_read_it_by():
-    assert across([0.324, 0.324, None], 3)["ticks"] == [[across([0.324], 1)["at"][0], "0.32"]]
+    found = across([0.324, 0.324, None], 3)
+    ((place, words),) = found["ticks"]
+    assert words == "0.32"
+    assert abs(place - found["at"][0]) < 20
