@@ -36,10 +36,14 @@ def position(page, selector, x, y):
     page.mouse.move(box["x"] + x * box["width"], box["y"] + y * box["height"])
 
 
+SEEN = """(place) => { const copy = place.cloneNode(true); copy.querySelectorAll(".unseen").forEach((e) => e.remove());
+  return copy.textContent.replace(/\\s+/g, " ").replace(/,? ?pinned/, ""); }"""
+
+
 def answer(page, selector):
-    """All that a place shows: its words, and which pictures."""
+    """All that a place shows: its words, and which pictures; not what is said to a screen reader alone."""
     pictures = page.locator(f"{selector} .pic").evaluate_all("all => all.map((p) => p.getAttribute('viewBox'))")
-    return page.locator(selector).inner_text().replace(", pinned", "").replace("pinned", ""), pictures
+    return page.locator(selector).evaluate(SEEN), pictures
 
 
 def test_the_row_that_is_pointed_at_can_be_stepped_to(digits_page, visit):
