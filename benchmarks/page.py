@@ -152,6 +152,7 @@ def _opened(file: Path, times: int) -> tuple[list[float], dict[str, list[float]]
             tab.wait_for_selector("html.ready", state="attached")
             for name, place in POINTED.items():
                 tab.locator(place).first.scroll_into_view_if_needed()
+                tab.wait_for_timeout(1000)  # until what was scrolled to is drawn, sooner than which nobody points
                 answered[name] += [tab.evaluate(ANSWERED, [place, s]) for s in np.linspace(0.1, 0.9, 10).tolist()]
             context.close()
         browser.close()
