@@ -13,7 +13,7 @@ import numpy as np
 from relic_eval.cells import CELL, read_cell
 from relic_eval.errors import DataError
 from relic_eval.files import digest_json, folder_name, write_json
-from relic_eval.pairing import first_task, test_items
+from relic_eval.pairing import first_task, places_of, test_items
 from relic_eval.progress import say, warn
 from relic_eval.records import FORMAT, read_versioned
 from relic_eval.store import find_stores, read_manifest, read_store
@@ -172,9 +172,8 @@ def _rows_of(store: Path, item_N: np.ndarray) -> np.ndarray | None:
     """The rows of these images; None where one is missing."""
     its = read_store(store)
     ids = its.ids if its.ids is not None else np.arange(len(its)).astype(str)
-    order = np.argsort(ids, kind="stable")
-    place_N = order[np.minimum(np.searchsorted(ids[order], item_N), len(ids) - 1)]
-    return its.x_ND[place_N] if (ids[place_N] == item_N).all() else None
+    place_N = places_of(item_N, ids)
+    return None if place_N is None else its.x_ND[place_N]
 
 
 def _json(value_MM: np.ndarray) -> list[list[float | None]]:

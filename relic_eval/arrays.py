@@ -185,3 +185,15 @@ def paired(x_ND: np.ndarray, y_N: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         )
         raise ArgumentError("y_N", f"{len(x_ND)} labels, one a row", f"{len(y_N)}", turned)
     return x_ND, y_N
+
+
+def over_classes(name_N: np.ndarray) -> np.ndarray:
+    """An order of images that shows many classes early: the first image of each class, then the second of each, and so on.
+
+    >>> over_classes(np.array(["b", "a", "a", "b", "a"])).tolist()
+    [1, 0, 2, 3, 4]
+    """
+    by = np.argsort(name_N, kind="stable")
+    turn = np.empty(len(name_N), np.int64)
+    turn[by] = np.arange(len(name_N)) - np.searchsorted(name_N[by], name_N[by])
+    return np.lexsort((name_N, turn))

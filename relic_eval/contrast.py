@@ -7,9 +7,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from relic_eval.arrays import over_classes
 from relic_eval.cells import Result
 from relic_eval.errors import ArgumentError
-from relic_eval.pairing import test_items, training_draws
+from relic_eval.pairing import places_of, test_items, training_draws
 from relic_eval.records import Table
 
 RESAMPLES = 2_000  # of a group, where training draws vary
@@ -95,25 +96,26 @@ def only(pictures: Table, side: str) -> np.ndarray:
     return np.flatnonzero(mine & ~other)
 
 
-def over_classes(name_N: np.ndarray) -> np.ndarray:
-    """An order of images that shows many classes early: the first image of each class, then the second of each, and so on.
+def only_over_classes(pictures: Table, side: str) -> np.ndarray:
+    """The rows of `only` in an order that shows many classes early.
 
-    >>> over_classes(np.array(["b", "a", "a", "b", "a"])).tolist()
-    [1, 0, 2, 3, 4]
+    >>> its = {"right_a": np.ones(3), "right_b": np.zeros(3), "class": np.array(["b", "b", "a"])}
+    >>> only_over_classes(its, "a").tolist()
+    [2, 0, 1]
     """
-    by = np.argsort(name_N, kind="stable")
-    turn = np.empty(len(name_N), np.int64)
-    turn[by] = np.arange(len(name_N)) - np.searchsorted(name_N[by], name_N[by])
-    return np.lexsort((name_N, turn))
+    rows = only(pictures, side)
+    return rows[over_classes(pictures["class"][rows])]
 
 
 def _answers(first: Result, second: Result) -> tuple[np.ndarray, np.ndarray, np.ndarray, tuple[np.ndarray, np.ndarray]]:
     """Ids of the images in the order of the first cell; by draw who is right, and what was said."""
     items, others = test_items(first), test_items(second)
-    order = np.argsort(others, kind="stable")
-    place = order[np.minimum(np.searchsorted(others[order], items), len(others) - 1)]
-    same = len(items) == len(others) and bool((others[place] == items).all())
-    if not same or first.about["data"] != second.about["data"] or first.about["classes"] != second.about["classes"]:
+    place = places_of(items, others) if len(items) == len(others) else None
+    if (
+        place is None
+        or first.about["data"] != second.about["data"]
+        or first.about["classes"] != second.about["classes"]
+    ):
         raise ArgumentError(
             "encoders",
             f"cells of the same images and labels for {first.encoder} and {second.encoder}",

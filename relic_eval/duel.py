@@ -10,8 +10,9 @@ from typing import Any
 import numpy as np
 
 from relic_eval.cells import Result
-from relic_eval.contrast import Group, contrast, only, over_classes
+from relic_eval.contrast import Group, contrast, only, only_over_classes
 from relic_eval.errors import ArgumentError, DataError
+from relic_eval.pairing import places_of
 from relic_eval.progress import warn
 from relic_eval.records import Table
 from relic_eval.results import read_results
@@ -104,9 +105,8 @@ def _alike(out: Path, first: Result, second: Result, items: np.ndarray) -> tuple
             return None, None
         e = read_store(stores[result.encoder])
         ids = e.ids if e.ids is not None else np.arange(len(e)).astype(str)
-        order = np.argsort(ids, kind="stable")
-        place = order[np.minimum(np.searchsorted(ids[order], items), len(ids) - 1)]
-        if not (ids[place] == items).all():
+        place = places_of(items, ids)
+        if place is None:
             raise DataError(
                 f"{stores[result.encoder]}: expected the images of its cell, received others. Evaluate again."
             )
@@ -145,8 +145,7 @@ def duel_content(duel: Duel, *, most: int = 24) -> dict[str, Any]:
 
 def _pictures(duel: Duel, side: str, most: int) -> list[dict[str, Any]]:
     """The first image of each class, then the second of each, and so on."""
-    rows = duel.only(side)
-    chosen = rows[over_classes(duel.pictures["class"][rows])][:most]
+    chosen = only_over_classes(duel.pictures, side)[:most]
     return [{name: _plain(column[row]) for name, column in duel.pictures.items()} for row in chosen]
 
 

@@ -87,6 +87,17 @@ def test_items(result: Result) -> np.ndarray:
     return table["item"][: len(table["item"]) // training_draws(result) : answers(result)]
 
 
+def places_of(item_N: np.ndarray, known_N: np.ndarray) -> np.ndarray | None:
+    """Where each of these ids stands among others, which are in any order; None where one is missing.
+
+    >>> places_of(np.array(["a", "b"]), np.array(["b", "c", "a"])).tolist(), places_of(np.array(["d"]), np.array(["a"]))
+    ([2, 0], None)
+    """
+    order = np.argsort(known_N, kind="stable")
+    place_N = order[np.minimum(np.searchsorted(known_N[order], item_N), len(known_N) - 1)]
+    return place_N if (known_N[place_N] == item_N).all() else None
+
+
 def answers(result: Result) -> int:
     """How many rows of the predictions an image has in each training draw: one a class where it may be of several."""
     table = result.cell.predictions or {}

@@ -5,12 +5,29 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from relic_eval.board import Board, Cost
-from relic_eval.published import Own, larger_networks, network_of, published_beside
+from relic_eval.published import Own, Published, larger_networks, network_of, published, published_beside
 from reports.style import title
 from reports.tables import heads, to_csv
 from reports.words import METRICS, percent
 
 NOTE = "(in parentheses: recalled and not read again, so not verified)\n"
+
+
+def plain_pretraining() -> list[Published]:
+    """ImageNet by linear probe, one number a method and network: the first verified one, else the first, of plain pretraining.
+
+    >>> len({(p.method, p.network) for p in plain_pretraining()}) == len(plain_pretraining())
+    True
+    """
+    found: dict[tuple[str, str], Published] = {}
+    for p in published():
+        plain = not any(word in p.pretraining for word in ("RandAugment", "without", "JFT"))
+        if (p.task, p.protocol, p.metric) != ("imagenet", "linear-imagenet", "top1") or not plain or not p.parameters_m:
+            continue
+        key = (p.method, p.network)
+        if key not in found or (p.verified and not found[key].verified):
+            found[key] = p
+    return list(found.values())
 
 
 def networks_of(costs: Mapping[str, Cost]) -> set[str]:

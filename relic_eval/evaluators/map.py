@@ -8,6 +8,7 @@ from typing import ClassVar
 
 import numpy as np
 
+from relic_eval.arrays import over_classes
 from relic_eval.errors import DataError
 from relic_eval.evaluators.shared import predictions
 from relic_eval.records import Cell, Embeddings, Measurement
@@ -81,10 +82,7 @@ def first_of_each(y_N: np.ndarray, most: int) -> np.ndarray:
     >>> first_of_each(np.array([0, 0, 0, 1, 1]), 4).tolist(), first_of_each(np.array([0, 0, 0, 1]), 3).tolist()
     ([0, 1, 3, 4], [0, 1, 3])
     """
-    by = np.argsort(y_N, kind="stable")
-    turn_N = np.empty(len(y_N), np.int64)
-    turn_N[by] = np.arange(len(y_N)) - np.searchsorted(y_N[by], y_N[by])
-    return np.sort(np.lexsort((y_N, turn_N))[:most])
+    return np.sort(over_classes(y_N)[:most])
 
 
 def _components(x_ND: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -6,9 +6,10 @@ from collections.abc import Mapping, Sequence
 
 from markupsafe import Markup
 
-from relic_eval.published import Own, Published, published
+from relic_eval.published import Own, Published
 from reports.drawings.frame import Frame, axes, drawing, limits, spread, text, ticks
 from reports.drawings.marks import mark
+from reports.published import plain_pretraining
 from reports.style import Look, short
 
 # method -> colour and dash; a name stands at the end of each line, and own encoders have their marks
@@ -42,14 +43,8 @@ def among(own: Sequence[Own], look: Mapping[str, Look]) -> Markup:
 
 def _points(method: str) -> list[Published]:
     """One number a network, verified where there is one, of plain pretraining on ImageNet, by size."""
-    found: dict[str, Published] = {}
-    for p in published():
-        plain = not any(word in p.pretraining for word in ("RandAugment", "without", "JFT"))
-        its = (p.method, p.task, p.protocol, p.metric) == (method, "imagenet", "linear-imagenet", "top1")
-        better = p.network not in found or (p.verified and not found[p.network].verified)
-        if its and plain and p.parameters_m and better:
-            found[p.network] = p
-    return sorted(found.values(), key=lambda p: (p.parameters_m or 0, p.network))
+    its = [p for p in plain_pretraining() if p.method == method]
+    return sorted(its, key=lambda p: (p.parameters_m or 0, p.network))
 
 
 def _line(its: Sequence[Published], colour: str, frame: Frame) -> str:

@@ -10,7 +10,8 @@ from matplotlib.figure import Figure
 
 from relic_eval.cells import Result
 from reports.figures.style import DIM, LETTER, LINE, SMALL, WIDTH, dot, in_style, look_of, pen, wrapped
-from reports.sections.distances.distances import density, median_of
+from reports.sections.distances.distances import density
+from reports.sections.distances.medians import median_of
 from reports.style import Look, short
 from reports.words import number
 

@@ -10,6 +10,7 @@ from relic_eval.cells import Result
 from relic_eval.records import Measurement
 from reports.figures.panels import Line, Panel, by_task, panels_figure
 from reports.figures.style import WIDTH, look_of
+from reports.sections.why.shots import curve
 from reports.style import Look
 from reports.words import METRICS
 
@@ -22,19 +23,13 @@ def few_shot_figure(
     """A panel a task: means over draws with 95% intervals over draws and test images; None where no encoder has the protocol."""
     look, panels, seen = look_of(look, [r.encoder for r in results]), [], set()
     for its in by_task(results, PROTOCOL, order).values():
-        lines = [_line(look[r.encoder], rows) for r in its if (rows := shots(r))]
+        lines = [_line(look[r.encoder], rows) for r in its if (rows := [*curve(r).values()])]
         seen |= {x for line in lines for x in line.x}
         metric = its[0].cell.rows[0].metric
         panels.append(Panel(its[0].about["title"], lines, f"{METRICS.get(metric, metric)}, %"))
     panels = [p for p in panels if p.lines]
     ticks = sorted(seen)
     return panels_figure(panels, order, "labelled images a class", width, log_x=True, ticks=ticks) if panels else None
-
-
-def shots(result: Result) -> list[Measurement]:
-    """The rows of a cell that are of one number of images, fewest first."""
-    rows = [m for m in result.cell.rows if m.value is not None and isinstance(m.params.get("shots"), int)]
-    return sorted(rows, key=lambda m: m.params["shots"])
 
 
 def _line(look: Look, rows: Sequence[Measurement]) -> Line:

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-import numpy as np
 from matplotlib.figure import Figure
 
 from relic_eval.cells import Result
 from reports.drawings.frame import decades
 from reports.figures.panels import Line, Panel, by_task, panels_figure, power
 from reports.figures.style import WIDTH, look_of
-from reports.sections.why.probes import LINEAR
+from reports.sections.why.probes import LINEAR, chosen_place, path_of
 from reports.style import Look
 from reports.words import METRICS
 
@@ -36,10 +35,5 @@ def penalty_path_figure(
 
 def path(result: Result, look: Look) -> Line | None:
     """The line of one cell; None where it holds no path."""
-    curves = result.cell.curves or {"name": np.array([], str)}
-    rows = np.char.startswith(curves["name"].astype(str), "validation ")  # by the metric of the task
-    if not rows.any():
-        return None
-    x, y = curves["x"][rows], 100 * curves["y"][rows]
-    chosen = int(np.abs(np.log(x / result.cell.rows[0].params["penalty"])).argmin())
-    return Line(look, x.tolist(), y.tolist(), marked=(chosen,))
+    x, y = path_of(result)
+    return Line(look, x, [100 * v for v in y], marked=(chosen_place(result),)) if x else None

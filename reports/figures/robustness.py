@@ -10,6 +10,7 @@ from relic_eval.cells import Result
 from relic_eval.records import Measurement
 from reports.figures.panels import Line, Panel, by_task, panels_figure
 from reports.figures.style import WIDTH, look_of
+from reports.sections.why.robustness import strengths
 from reports.style import Look
 from reports.words import METRICS
 
@@ -36,14 +37,6 @@ def robustness_figure(
     ticks = sorted(seen)
     labels = ["clean" if t == 0 else str(t) for t in ticks]
     return panels_figure(panels, order, "strength of corruption", width, ticks=ticks, labels=labels) if panels else None
-
-
-def strengths(result: Result) -> dict[int, Measurement]:
-    """The rows of a cell that are over all kinds of one strength; clean pictures are 0, where they were tested."""
-    rows, metric = result.cell.rows, result.cell.rows[0].metric
-    clean = next((m for m in rows if m.metric == f"clean_{metric}" and m.value is not None), None)
-    its = {int(m.params["strength"]): m for m in rows if m.metric == metric and set(m.params) == {"strength"}}
-    return ({} if clean is None else {0: clean}) | dict(sorted(its.items()))
 
 
 def _three(m: Measurement) -> tuple[float | None, float | None, float | None]:

@@ -9,9 +9,10 @@ import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.ticker import NullLocator
 
-from relic_eval.published import Own, Published, published
+from relic_eval.published import Own, Published
 from reports.drawings.frame import spread
 from reports.figures.style import DIM, GRID, INK, SMALL, WIDTH, in_style, new_figure, wrapped
+from reports.published import plain_pretraining
 from reports.style import short
 
 # method -> colour (Okabe and Ito's and Tol's) and mark; those of transformers are drawn dashed
@@ -47,7 +48,7 @@ def scaling_figure(own: Sequence[Own] = (), *, width: float = WIDTH) -> Figure:
 
     Side by side; beneath each other where the width is that of a column.
     """
-    wide, rows = width >= BESIDE, _rows()
+    wide, rows = width >= BESIDE, plain_pretraining()
     if wide:
         figure, (strip, axes) = new_figure(2, width, 4.2, gridspec_kw={"width_ratios": [1.1, width / 2.8]})
     else:
@@ -60,19 +61,6 @@ def scaling_figure(own: Sequence[Own] = (), *, width: float = WIDTH) -> Figure:
     said += " Black stars: your models." if own else ""
     figure.supxlabel(wrapped(said, width), fontsize=SMALL, x=0.01, ha="left", color=DIM)
     return figure
-
-
-def _rows() -> list[Published]:
-    """One number a method and network: the first verified one, else the first, of plain pretraining on ImageNet."""
-    found: dict[tuple[str, str], Published] = {}
-    for p in published():
-        plain = "RandAugment" not in p.pretraining and "without" not in p.pretraining and "JFT" not in p.pretraining
-        if (p.task, p.protocol, p.metric) != ("imagenet", "linear-imagenet", "top1") or not plain or not p.parameters_m:
-            continue
-        key = (p.method, p.network)
-        if key not in found or (p.verified and not found[key].verified):
-            found[key] = p
-    return list(found.values())
 
 
 def _look(method: str) -> tuple[str, str]:

@@ -99,7 +99,9 @@ def test_empty_overlaps_and_curves_cost_no_page(out, capsys):
     path = cell(out, "discriminability")
     table = read_table(path / "curves.parquet")
     replaced(path, "curves", {k: a[:0] for k, a in table.items()})
-    report(out, capsys)
+    page = report(out, capsys)
+    assert page.count("<tr data-row") == 2
+    assert 'id="outlines"' in page
 
 
 @pytest.mark.parametrize(

@@ -10,13 +10,12 @@ import numpy as np
 
 from relic_eval.board import shares_below
 from relic_eval.cells import Result
-from relic_eval.records import Measurement
 from reports.drawings.dots import dots
 from reports.drawings.marks import key
 from reports.drawings.outlines import Outline, outlines
 from reports.sections.choose import with_ratio
 from reports.sections.distances.bins import Bins, bin_counts, pointing, shared_bins
-from reports.sections.distances.medians import shift_content, tasks_table
+from reports.sections.distances.medians import median_of, shift_content, tasks_table
 from reports.sections.figure import Figure
 from reports.sections.section import Material, Section
 from reports.sections.sheet import Sheet
@@ -36,11 +35,6 @@ def density(results: Sequence[Result]) -> dict[str, tuple[np.ndarray, np.ndarray
     middle = (bins.edges_E[1:] + bins.edges_E[:-1]) / 2
     counts = {r.encoder: bin_counts(r, bins) for r in results}
     return {name: (middle, 100 * count_B[1:-1] / count_B.sum()) for name, count_B in counts.items()}
-
-
-def median_of(result: Result) -> Measurement:
-    """The median ratio of a cell."""
-    return next(m for m in result.cell.rows if m.metric == "distance_ratio_median")
 
 
 def distances_section(m: Material) -> Section | None:

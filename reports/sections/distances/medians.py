@@ -32,7 +32,7 @@ def shift_content(results: Sequence[Result], baseline: str | None, look: Mapping
     digits = decimals(limit)
     by = {(s.encoder, s.baseline): s for s in shifts}
     shown = _shown(names, base)
-    medians, below = {r.encoder: _median(r) for r in results}, shares_below(results)
+    medians, below = {r.encoder: median_of(r) for r in results}, shares_below(results)
     rows = [
         {
             "title": look[e].title,
@@ -136,7 +136,8 @@ def _record(s: Shift) -> dict[str, object]:
     }
 
 
-def _median(result: Result) -> Measurement:
+def median_of(result: Result) -> Measurement:
+    """The median ratio of a cell."""
     return next(m for m in result.cell.rows if m.metric == "distance_ratio_median")
 
 
@@ -147,7 +148,7 @@ def tasks_table(results: Iterable[Result], order: Sequence[str], look: Mapping[s
     if len(tests) < 2:
         return None
     tasks = sorted(tests, key=lambda t: (-tests[t][1], t))
-    by = {(r.encoder, r.task): _median(r) for r in here}
+    by = {(r.encoder, r.task): median_of(r) for r in here}
     encoders = list(dict.fromkeys(r.encoder for r in here))
     return {
         "columns": [tests[t] for t in tasks],

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from relic_eval.cells import Result
-from relic_eval.contrast import Contrast, Group, contrast, only, over_classes, right_or_wrong
+from relic_eval.contrast import Contrast, Group, contrast, only_over_classes, right_or_wrong
 from relic_eval.pairing import test_items
 from reports.drawings.board import change_bar
 from reports.sections.choose import shown
@@ -149,9 +149,7 @@ def _group(g: Group, classes: Sequence[str]) -> list[float]:
 
 def _pictures(c: Contrast, side: str, data: str, sheet: Sheet, pool: dict[str, int]) -> list[int]:
     """Numbers of the pictures that only this side has right, over many classes; of images without a picture where none has one."""
-    rows = only(c.pictures, side)
-    rows = rows[over_classes(c.pictures["class"][rows])]
-    items = [str(item) for item in c.pictures["item"][rows]]
+    items = [str(item) for item in c.pictures["item"][only_over_classes(c.pictures, side)]]
     seen = list(itertools.islice((i for i in items if sheet.place(data, i) >= 0), PICTURES))
     return [pool.setdefault(item, len(pool)) for item in seen or items[:PICTURES]]
 
