@@ -12,15 +12,15 @@ from reports.drawings.marks import mark
 from reports.style import Look, short
 from reports.words import percent
 
-ROW = 22
+ROW, RIGHT = 22, 164  # pixels of a line, and of the numbers, of which "100.0 (100.0 to 100.0)" is the longest
 
 
 def intervals(rows: Sequence[tuple[Look, Measurement, Measurement | None]], x_title: str, label: str) -> Markup:
     """A line an encoder on one axis from 0 to 100: mark and interval, grey where chance lies, the numbers at the right."""
     names = [short(look.name, 20) for look, _, _ in rows]
     left = 18 + round(7.6 * max(map(len, names)))
-    width, height = left + 190 + 138, 50 + ROW * len(rows)
-    frame = Frame((0, 100), (0, 1), width, height, left=left, right=138, top=4)
+    width, height = left + 190 + RIGHT, 50 + ROW * len(rows)
+    frame = Frame((0, 100), (0, 1), width, height, left=left, right=RIGHT, top=4)
     parts = []
     for place, (name, (look, m, chance)) in enumerate(zip(names, rows, strict=True)):
         y = frame.top + ROW * (place + 0.5)

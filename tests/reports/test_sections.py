@@ -16,6 +16,7 @@ from relic_eval.cells import Result
 from relic_eval.records import Cell, Measurement
 from relic_eval.results import read_results
 from reports.drawings.frame import Frame, spread, ticks
+from reports.drawings.intervals import intervals
 from reports.sections.choose import shifts
 from reports.sections.distances.distances import density, distances_content
 from reports.sections.measures import measure_tables
@@ -278,3 +279,14 @@ def test_a_table_says_what_is_missing_and_keeps_the_chosen_vote():
         "retrieval": (["recall, %, k = 5"], [("25.0", "20.0 to 30.0")]),
         "discriminability-fisher": (["ratio"], [("none", "")]),
     }
+
+
+def test_numbers_beside_an_interval_lie_within_the_drawing(digits_page, visit):
+    """Full purity has the longest words: 100.0 (100.0 to 100.0)."""
+    full = Measurement("purity", 1.0, 1.0, 1.0, 200)
+    svg = intervals([(looks(["byol"])["byol"], full, None)], "share, %", "purity")
+    page, _ = visit(digits_page)
+    page.evaluate("svg => { document.querySelector('#purity').insertAdjacentHTML('beforeend', svg); }", str(svg))
+    drawn = page.locator("#purity svg").last
+    ends = drawn.evaluate("e => [...e.querySelectorAll('text')].map((t) => t.getBBox().x + t.getBBox().width)")
+    assert max(ends) <= float(drawn.get_attribute("viewBox").split()[2])
