@@ -58,11 +58,14 @@ def _shares(here: Sequence[Result], stratum_N: np.ndarray, draws: int, seed: int
         value_M = np.array([class_mean(right_TN, true_N) for right_TN in right_MTN])
         sample_MB = paired_class_bootstrap(right_MTN, true_N, stratum_N, draws=draws, seed=seed)
         ends_M2 = np.array([class_ends(v, s, true_N) for v, s in zip(value_M, sample_MB, strict=True)])
-    p_MM, binary = paired_p(value_M, sample_MB), bool(((right_MTN == 0) | (right_MTN == 1)).all())
-    if binary and not drawn:
-        # exact: the spread of resamples is nothing where one encoder is right on all of a few images
+    exact_MM = None
+    if not drawn and ((right_MTN == 0) | (right_MTN == 1)).all():
         exact_MM = mcnemar_pairs(right_MTN[:, 0])
-        p_MM = exact_MM if plain else np.where(p_MM == 0, exact_MM, p_MM)
+    if plain and exact_MM is not None:
+        return Scored(value_M, ends_M2, sample_MB, exact_MM, drawn)
+    p_MM = paired_p(value_M, sample_MB)
+    if exact_MM is not None:  # the spread of resamples is nothing where one encoder is right on all of a few images
+        p_MM = np.where(p_MM == 0, exact_MM, p_MM)
     return Scored(value_M, ends_M2, sample_MB, p_MM, drawn)
 
 

@@ -6,10 +6,10 @@ import json
 import math
 from collections.abc import Mapping
 
-from relic_eval.board import Board, Cost, Row, board_table
+from relic_eval.board import Board, Cost, Row
 from reports.latex import board_latex
 from reports.style import title
-from reports.tables import board_csv, heads, leaks_words, left_out_words, to_csv
+from reports.tables import board_csv, board_records, heads, leaks_words, left_out_words, to_csv
 from reports.words import METRICS, percent, signed
 
 HEAD = (
@@ -66,7 +66,7 @@ def board_json(board: Board, costs: Mapping[str, Cost] | None = None) -> str:
     >>> board_json(Board(None, (), (), ()))
     '[\\n]\\n'
     """
-    lines = [json.dumps({k: _finite(v) for k, v in r.items()}, ensure_ascii=False) for r in board_table(board, costs)]
+    lines = [json.dumps({k: _finite(v) for k, v in r.items()}, ensure_ascii=False) for r in board_records(board, costs)]
     return "[\n" + "".join(f"{line}{',' if i + 1 < len(lines) else ''}\n" for i, line in enumerate(lines)) + "]\n"
 
 

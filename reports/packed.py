@@ -1,38 +1,67 @@
-"""The records of the board in few bytes, of which the page makes its CSV and JSON again, digit by digit."""
+"""Numbers and names in few bytes, which the page's script reads again."""
 
 from __future__ import annotations
 
-import base64
-import struct
 from collections.abc import Sequence
-from typing import Any
+from itertools import takewhile
+
+import numpy as np
+
+DIGITS = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz-_"
 
 
-def packed(records: Sequence[dict[str, Any]], rows: int, columns: int) -> list[list[Any]]:
-    """Fields in order, each [name, level, values]: "r" one a row, "c" one a column, "e" one a record, rows after rows.
+def front_coded(names: Sequence[str]) -> list[str]:
+    """Names without what they begin with as the one before does; the first sign says how many letters that are.
 
-    Floats stand as base64 of their 8 bytes, least first, NaN for a missing one: so no digit is lost; all else as it is.
+    Letters beyond the first 65,536 are never among these: the script counts them twice.
 
-    >>> packed([{"a": 1, "b": 7}, {"a": 1, "b": 8}], 1, 2)
-    [['a', 'r', [1]], ['b', 'c', [7, 8]]]
+    >>> front_coded(["test/a/1", "test/a/2", "b"]), names_of(["0test/a/1", "72", "0b"])
+    (['0test/a/1', '72', '0b'], ['test/a/1', 'test/a/2', 'b'])
     """
-    return [_field(name, [r[name] for r in records], rows, columns) for name in (records[0] if records else ())]
+    found = []
+    for before, name in zip(["", *names], names, strict=False):
+        pairs = zip(before, name[: len(DIGITS) - 1], strict=False)
+        same = sum(1 for _ in takewhile(lambda pair: pair[0] == pair[1] and ord(pair[0]) <= 0xFFFF, pairs))
+        found.append(DIGITS[same] + name[same:])
+    return found
 
 
-def _field(name: str, values: list[Any], rows: int, columns: int) -> list[Any]:
-    level = "e"
-    if all(values[i] == values[i - i % columns] for i in range(rows * columns)):
-        level, values = "r", values[::columns]
-    elif all(values[i] == values[i % columns] for i in range(rows * columns)):
-        level, values = "c", values[:columns]
-    return [name, level, floats(values) if any(isinstance(v, float) for v in values) else values]
+def names_of(coded: Sequence[str]) -> list[str]:
+    """What `front_coded` made, as the page's script reads it."""
+    names = [""]
+    for text in coded:
+        names.append(names[-1][: DIGITS.index(text[0])] + text[1:])
+    return names[1:]
 
 
-def floats(values: Sequence[float | None]) -> str:
-    """Numbers as base64 of their 8 bytes, least first; NaN for a missing one.
+def packed(number_RK: np.ndarray) -> str:
+    """Whole numbers that do not fall within a row as text: the first of each row, then the steps.
 
-    >>> floats([1.0])
-    'AAAAAAAA8D8='
+    A number is one sign for each five bits, the highest first; a sign of 32 or more says that the number goes on. Median
+    distances have three digits, steps mostly one sign.
+
+    >>> packed(np.array([[5, 6], [32, 32]])), unpacked("51X00", 2).tolist()
+    ('51X00', [[5, 6], [32, 32]])
     """
-    numbers = [float("nan") if v is None else v for v in values]
-    return base64.b64encode(struct.pack(f"<{len(numbers)}d", *numbers)).decode()
+    text = []
+    for value in np.diff(number_RK, axis=1, prepend=0).ravel().tolist():
+        signs = [value & 31]
+        while value := value >> 5:
+            signs.append(value & 31 | 32)
+        text += [DIGITS[sign] for sign in reversed(signs)]
+    return "".join(text)
+
+
+def unpacked(text: str, k: int) -> np.ndarray:
+    """What `packed` made, as the page's script reads it.
+
+    >>> unpacked("1020", 2).tolist()
+    [[1, 1], [2, 2]]
+    """
+    values, value = [], 0
+    for sign in map(DIGITS.index, text):
+        value = value << 5 | sign & 31
+        if sign < 32:
+            values.append(value)
+            value = 0
+    return np.cumsum(np.array(values).reshape(-1, k), axis=1)

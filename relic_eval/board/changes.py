@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -66,56 +66,53 @@ def differences(columns: Sequence[Column], values: Values) -> list[Difference]:
     >>> differences([], Values("a", ["a"]))
     []
     """
-    found: list[Difference] = []
-    for column, its in enumerate(columns):
-        scored, here = values.scored[column], values.here[column]
-        for i, one in enumerate(here):
-            for j, other in enumerate(here[i + 1 :], i + 1):
-                ahead = values.value[(one, column)] >= values.value[(other, column)]
-                a, b = (one, other) if ahead else (other, one)
-                sample_B = values.sample[(a, column)] - values.sample[(b, column)]
-                low, high = interval(sample_B)
-                value = values.value[(a, column)] - values.value[(b, column)]
-                more = 0 if low > 0 else images_to_separate(value, float(sample_B.std()) * its.n**0.5, its.n)
-                if more and scored.drawn:
-                    more = None
-                p = float(scored.p_MM[i, j])
-                found.append(Difference(column, a, b, value, float(low), float(high), more_images=more, p=p))
+    found = [d for column, its in enumerate(columns) for d in _pairs(column, its.n, values)]
     rejected = holm(np.array([d.p for d in found]))
     return [replace(d, certain=bool(c) and d.sure) for d, c in zip(found, rejected, strict=True)]
 
 
-def entries(encoder: str, count: int, values: Values, found: Sequence[Difference]) -> tuple[Entry | None, ...]:
-    """What one encoder has in each of `count` columns; None where its cell is missing.
+def _pairs(column: int, n: int, values: Values) -> Iterator[Difference]:
+    """Of one column, the better of each two first; each encoder is set against all after it at once."""
+    its, here = values.scored[column], values.here[column]
+    for i, one in enumerate(here[:-1]):
+        side_M = np.where(its.value_M[i] >= its.value_M[i + 1 :], 1, -1)
+        value_M = side_M * (its.value_M[i] - its.value_M[i + 1 :])
+        sample_MB = side_M[:, None] * (its.sample_MB[i] - its.sample_MB[i + 1 :])
+        low_M, high_M = interval(sample_MB)
+        for m, other in enumerate(here[i + 1 :]):
+            a, b = (one, other) if side_M[m] > 0 else (other, one)
+            value, low, high = float(value_M[m]), float(low_M[m]), float(high_M[m])
+            more = 0 if low > 0 else images_to_separate(value, float(sample_MB[m].std()) * n**0.5, n)
+            told = None if more and its.drawn else more
+            yield Difference(column, a, b, value, low, high, more_images=told, p=float(its.p_MM[i, i + 1 + m]))
 
-    >>> entries("a", 2, Values("a", ["a"]), [])
-    (None, None)
+
+def entries(values: Values, found: Sequence[Difference]) -> dict[str, tuple[Entry | None, ...]]:
+    """By encoder what it has in each column; None where its cell is missing.
+
+    >>> entries(Values("a", ["a"]), [])
+    {'a': ()}
     """
-    return tuple(
-        _entry(encoder, column, values, [d for d in found if d.column == column])
-        if (encoder, column) in values.value
-        else None
-        for column in range(count)
-    )
+    pairs: list[list[Difference]] = [[] for _ in values.here]
+    for d in found:
+        pairs[d.column].append(d)
+    made: dict[str, list[Entry | None]] = {e: [None] * len(pairs) for e in values.encoders}
+    for column, (here, its) in enumerate(zip(values.here, pairs, strict=True)):
+        best = max(here, key=lambda e: values.value[(e, column)])
+        behind = {d.worse for d in its if d.better == best and d.sure}
+        place = _ranks_here(column, values, its)
+        for m, encoder in enumerate(here):
+            span = int(place.first_M[m]), int(place.last_M[m])
+            made[encoder][column] = _entry(encoder, column, values, encoder not in behind, span)
+    return {encoder: tuple(its) for encoder, its in made.items()}
 
 
-def _entry(encoder: str, column: int, values: Values, pairs: Sequence[Difference]) -> Entry:
-    here = values.here[column]
-    best = max(here, key=lambda e: values.value[(e, column)])
-    surely_worse = any(d.better == best and d.worse == encoder and d.sure for d in pairs)
+def _entry(encoder: str, column: int, values: Values, tied: bool, span: tuple[int, int]) -> Entry:
     change: tuple[float | None, float | None, float | None] = (None, None, None)
     if values.based(column):
         change = (values.change(encoder, column), *bounds_interval(*values.changes(encoder, column)))
-    its = _ranks_here(column, values, pairs)
-    place = here.index(encoder)
-    return Entry(
-        values.value[(encoder, column)],
-        *values.ends[(encoder, column)],
-        *change,
-        tied_with_best=not surely_worse,
-        rank=int(its.first_M[place]),
-        rank_last=int(its.last_M[place]),
-    )
+    ends = values.ends[(encoder, column)]
+    return Entry(values.value[(encoder, column)], *ends, *change, tied_with_best=tied, rank=span[0], rank_last=span[1])
 
 
 def _ranks_here(column: int, values: Values, pairs: Sequence[Difference]) -> Ranks:

@@ -64,7 +64,7 @@ def make_board(
         columns.append(_column(here[0]))
         values.add(number, [r.encoder for r in here], scored(here, strata, draws=draws, seed=seed))
     found = differences(columns, values)
-    its = {e: entries(e, len(columns), values, found) for e in encoders}
+    its = entries(values, found)
     return Board(baseline, tuple(columns), tuple(rows(its, columns, values)), tuple(found))
 
 

@@ -8,6 +8,7 @@ import numpy as np
 from markupsafe import Markup, escape
 
 from reports.drawings.frame import drawing, text
+from reports.drawings.scatter import points
 from reports.style import CIVIDIS
 
 FINEST = 150  # more classes than this have no lines of their own: they would cover what lies between them
@@ -33,21 +34,20 @@ def dot_size(n: int) -> float:
 
 
 def dots(rows_R: np.ndarray, index_RK: np.ndarray, shade_RK: np.ndarray) -> dict[int, str]:
-    """Path data of each shade, row before column: a dot is a step from the one before and a line of no length.
+    """Path data of each shade, row before column: a line that is not seen, of a step from dot to dot.
 
     Read shade after shade, the dots of a row are its neighbours from the nearest on: the page's script reads them so, and no
     other list of them is on the page.
 
     >>> dots(np.array([0, 1]), np.array([[1, 2], [0, 2]]), np.array([[0, 3], [0, 0]]))
-    {0: 'm0 1h0m1-1h0m0 2h0', 3: 'm0 2h0'}
+    {0: 'm0 1 1-1 0 2', 3: 'm0 2'}
     """
-    paths: dict[int, list[str]] = {}
+    paths: dict[int, str] = {}
     for shade in np.unique(shade_RK).tolist():
         places, ranks = np.nonzero(shade_RK == shade)
         steps_x, steps_y = np.diff(index_RK[places, ranks], prepend=0), np.diff(rows_R[places], prepend=0)
-        # a step to the left needs no space, as its sign parts the numbers
-        paths[shade] = [f"m{y}{' ' * (x >= 0)}{x}h0" for x, y in zip(steps_x.tolist(), steps_y.tolist(), strict=True)]
-    return {shade: "".join(steps) for shade, steps in paths.items()}
+        paths[shade] = "m" + points(np.stack([steps_y, steps_x], 1))
+    return paths
 
 
 def block_matrix(
@@ -59,19 +59,21 @@ def block_matrix(
     rows_R: np.ndarray | None = None,
     size: int | None = None,
 ) -> Markup:
-    """A dot a neighbour: row = image, column = neighbour. `rows_R` are the rows that are drawn, of `size`, where not all are."""
+    """A dot a neighbour: row = image, column = neighbour. `rows_R` are the rows that are drawn, of `size`, where not all are.
+
+    The dots themselves are in `colour_bar`, one a colour, and stand at each corner of a line by a rule of drawing.css.
+    """
     rows_R = np.arange(len(index_RK)) if rows_R is None else rows_R
     n = size or len(index_RK)
-    paths = "".join(  # a line of no length with round ends is a dot, in print too
-        f'<path d="{d}" stroke="{CIVIDIS[shade]}"/>' for shade, d in dots(rows_R, index_RK, shade_RK).items()
-    )
+    drawn = dots(rows_R, index_RK, shade_RK)
+    paths = "".join(f'<path class="shade-{shade}" d="{d}"/>' for shade, d in drawn.items())
     thin = [e for e in class_ends if 0 < e < n and e not in set(above_ends)]
     lines = _lines(thin if len(class_ends) < FINEST else [], n, "thin")
     lines += _lines([e for e in above_ends if 0 < e < n] if len(above_ends) < FINEST else [], n, "thick")
     return Markup(
         f'<svg class="blocks" viewBox="0 0 {n} {n}" role="img" data-title="{escape(title)}" aria-label="Neighbour block '
         f'matrix of {escape(title)}"><rect width="{n}" height="{n}" class="sheet"/>{lines}'
-        f'<g class="dots" transform="matrix(0 1 1 0 .5 .5)" stroke-width="{dot_size(n):.2g}" stroke-linecap="round">{paths}</g></svg>'
+        f'<g class="dots" transform="matrix(0 1 1 0 .5 .5)" fill="none">{paths}</g></svg>'
     )
 
 
@@ -80,11 +82,15 @@ def _lines(ends: Sequence[int], n: int, kind: str) -> str:
     return f'<path d="{path}" class="{kind}"/>' if path else ""
 
 
-def colour_bar(scale: tuple[float, float]) -> Markup:
-    """The ten colours with the numbers between them."""
+def colour_bar(scale: tuple[float, float], n: int) -> Markup:
+    """The ten colours with the numbers between them, and the dots of each in a matrix of n rows."""
     low, high = scale
     step, wide, left = (high - low) / len(CIVIDIS), 24, 20
     parts = [
+        f'<marker id="shade-{place}" markerUnits="userSpaceOnUse" overflow="visible"><circle r="{dot_size(n) / 2:.2g}" fill="{colour}"/></marker>'
+        for place, colour in enumerate(CIVIDIS)
+    ]
+    parts += [
         f'<rect x="{left + wide * place}" y="2" width="{wide}" height="12" fill="{colour}"/>'
         for place, colour in enumerate(CIVIDIS)
     ]

@@ -27,6 +27,15 @@ def cell_bars(
     return Markup(f'<svg aria-hidden="true">{upper}{_change(change, limit) if change else ""}</svg>')
 
 
+def mean_bar(change: float, low: float | None, high: float | None, limit: float) -> Markup:
+    """The lower bar of a cell alone.
+
+    >>> mean_bar(-5, -8, -2, 10)
+    Markup('<svg aria-hidden="true"><path class="worse" d="M42 14H21"/><path d="M8 14H34"/></svg>')
+    """
+    return Markup(f'<svg aria-hidden="true">{_change((change, low, high), limit)}</svg>')
+
+
 def _change(change: tuple[float, float | None, float | None], limit: float) -> str:
     value, low, high = change
 
@@ -34,19 +43,19 @@ def _change(change: tuple[float, float | None, float | None], limit: float) -> s
         return WIDE / 2 * (1 + max(-1.0, min(1.0, number / limit)))
 
     side = "worse" if value < 0 else "better"
-    bar = f'<path class="{side}" d="M{WIDE // 2} 11H{_p(place(value))}v6H{WIDE // 2}z"/>'
+    bar = f'<path class="{side}" d="M{WIDE // 2} 14H{_p(place(value))}"/>'
     if low is None or high is None:
         return bar
     return f'{bar}<path d="M{_p(place(low))} 14H{_p(place(high))}"/>'
 
 
 def _p(number: float) -> str:
-    """Pixels with one decimal at most.
+    """Whole pixels: the numbers stand beside.
 
     >>> _p(4.0), _p(12.34)
-    ('4', '12.3')
+    ('4', '12')
     """
-    return f"{round(number, 1):g}"
+    return f"{round(number)}"
 
 
 def change_bar(change: float, low: float | None, high: float | None, limit: float) -> Markup:

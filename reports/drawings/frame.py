@@ -107,15 +107,16 @@ def axes(
 ) -> str:
     """Ticks, faint lines across, and titles with units; no box."""
     parts = []
-    for value in x_ticks:
-        px, _ = frame.at(value, frame.y[0])
-        parts.append(f'<path d="M{px:.1f} {frame.floor}v4" class="axis"/>')
-        words = power(value) if frame.log_x else f"{value:g}"
-        parts.append(text(px, frame.floor + 18, words, "middle"))
-    for value in y_ticks:
-        _, py = frame.at(frame.x[0], value)
-        parts.append(f'<path d="M{frame.left} {py:.1f}H{frame.end}" class="grid"/>')
-        parts.append(text(frame.left - 7, py + 4, f"{value:g}", "end"))
+    if x_ticks:
+        places = [frame.at(value, frame.y[0])[0] for value in x_ticks]
+        words = [power(value) if frame.log_x else f"{value:g}" for value in x_ticks]
+        short = "".join(f"M{round(px, 1):g} {frame.floor}v4" for px in places)
+        below = [text(px, frame.floor + 18, its) for px, its in zip(places, words, strict=True)]
+        parts += [f'<path d="{short}" class="axis"/>', together(below, "middle")]
+    if y_ticks:
+        heights = [frame.at(frame.x[0], value)[1] for value in y_ticks]
+        beside = [text(frame.left - 7, py + 4, f"{value:g}") for py, value in zip(heights, y_ticks, strict=True)]
+        parts += [across(heights, frame), together(beside, "end")]
     parts.append(text((frame.left + frame.end) / 2, frame.height - 6, titles[0], "middle", "dim"))
     middle = (frame.top + frame.floor) / 2
     parts.append(
@@ -127,7 +128,7 @@ def axes(
 
 
 def text(x: float, y: float, words: str, anchor: str = "start", kind: str = "") -> str:
-    """Words at a point; nothing where there are none.
+    """Words at the pixel of a point; nothing where there are none.
 
     >>> text(1, 2, "a & b")
     '<text x="1" y="2">a &amp; b</text>'
@@ -136,7 +137,23 @@ def text(x: float, y: float, words: str, anchor: str = "start", kind: str = "") 
         return ""
     end = "" if anchor == "start" else f' text-anchor="{anchor}"'
     sort = f' class="{kind}"' if kind else ""
-    return f'<text x="{round(x, 1):g}" y="{round(y, 1):g}"{end}{sort}>{escape(words)}</text>'
+    return f'<text x="{round(x)}" y="{round(y)}"{end}{sort}>{escape(words)}</text>'
+
+
+def together(texts: Sequence[str], anchor: str, kind: str = "") -> str:
+    """Texts that stand by the same end and are of one kind, which is said once.
+
+    >>> together([text(1, 2, "a"), text(1, 3, "b")], "end")
+    '<g text-anchor="end"><text x="1" y="2">a</text><text x="1" y="3">b</text></g>'
+    """
+    sort = f' class="{kind}"' if kind else ""
+    return f'<g text-anchor="{anchor}"{sort}>{"".join(texts)}</g>'
+
+
+def across(heights: Sequence[float], frame: Frame) -> str:
+    """Faint lines from the left to where the data end."""
+    lines = "".join(f"M{frame.left} {round(py, 1):g}H{frame.end}" for py in heights)
+    return f'<path d="{lines}" class="grid"/>'
 
 
 def spread(places: Sequence[float], gap: float, low: float, high: float) -> list[float]:

@@ -8,7 +8,8 @@ from dataclasses import dataclass, replace
 from markupsafe import Markup
 
 from reports.drawings.frame import Frame, axes, drawing, power, spread, text, ticks
-from reports.drawings.trail import Point, curve, fewer, spots, whisker
+from reports.drawings.marks import spots
+from reports.drawings.trail import Point, curve, fewer, whisker
 from reports.style import Look
 
 GAP = 16  # between labels

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import cache
 
 import numpy as np
 from markupsafe import Markup
 
+from reports.drawings.trail import Point, trail
 from reports.style import Look
 
 ARM = 0.36  # half the thickness of a plus
@@ -36,20 +38,38 @@ def mark(look: Look, x: float, y: float, size: float = 4.5) -> str:
     """The mark of an encoder, its centre at a point.
 
     >>> mark(Look("m", "M", "#000000", "square", ""), 10, 10, 2)
-    '<path class="mark" fill="#000000" d="M8.2 8.2L11.8 8.2L11.8 11.8L8.2 11.8z"/>'
+    '<path class="mark" fill="#000000" d="M8.2 8.2h3.6v3.6h-3.6z"/>'
     """
-    return f'<path class="mark" fill="{look.colour}" d="{outline(look, x, y, size)}"/>'
+    return spots(look, [(x, y)], size)
+
+
+def spots(look: Look, points: Sequence[Point], size: float = 4.5) -> str:
+    """The mark of an encoder at each of these points, as one path."""
+    path = "".join(outline(look, x, y, size) for x, y in points)
+    return f'<path class="mark" fill="{look.colour}" d="{path}"/>'
 
 
 def outline(look: Look, x: float, y: float, size: float) -> str:
     """The path of a mark alone: several make one element.
 
-    >>> outline(Look("m", "M", "#000000", "square", ""), 10, 10, 2)
-    'M8.2 8.2L11.8 8.2L11.8 11.8L8.2 11.8z'
+    >>> outline(Look("m", "M", "#000000", "triangle", ""), 10, 10, 2)
+    'M10 7.5l2.2 3.7-4.4.1z'
     """
-    if look.mark == "circle":
-        return f"M{x - size:.1f} {y:.1f}a{size} {size} 0 1 0 {2 * size} 0a{size} {size} 0 1 0 {-2 * size} 0z"
-    return "M" + "L".join(f"{x + size * a:.1f} {y + size * b:.1f}" for a, b in SHAPES[look.mark]) + "z"
+    (dx, dy), shape = _shape(look.mark, size)
+    return f"M{round(x + dx, 1):g} {round(y + dy, 1):g}{shape}"
+
+
+@cache
+def _shape(name: str, size: float) -> tuple[Point, str]:
+    """From the centre to where a mark begins, and the mark from there."""
+    if name == "circle":
+        return (-size, 0.0), f"a{size:g} {size:g} 0 1 0 {2 * size:g} 0a{size:g} {size:g} 0 1 0-{2 * size:g} 0z"
+    points = [(size * a, size * b) for a, b in SHAPES[name]]
+    if name == "square":
+        side = f"{2 * 0.9 * size:g}"
+        return points[0], f"h{side}v{side}h-{side}z"
+    start = points[0]
+    return start, trail([(x - start[0], y - start[1]) for x, y in points])[len("M0 0") :] + "z"
 
 
 def marker(look: Look, name: str, size: float) -> str:
@@ -62,11 +82,10 @@ def marks(name: str, places: Sequence[tuple[float, float]]) -> str:
     """A marker at each of these places, along a line that is not seen: a few bytes a place.
 
     >>> marks("m", [(1, 2), (3, 4.25)])
-    '<path d="M1 2L3 4.2" fill="none" marker-start="url(#m)" marker-mid="url(#m)" marker-end="url(#m)"/>'
+    '<path d="M1 2l2 2.2" fill="none" marker-start="url(#m)" marker-mid="url(#m)" marker-end="url(#m)"/>'
     """
-    at = "L".join(f"{round(float(x), 1):g} {round(float(y), 1):g}" for x, y in places)
     ends = "".join(f' marker-{part}="url(#{name})"' for part in ("start", "mid", "end"))
-    return f'<path d="M{at}" fill="none"{ends}/>' if places else ""
+    return f'<path d="{trail(places)}" fill="none"{ends}/>' if places else ""
 
 
 def line(look: Look, points: Sequence[tuple[float, float]], width: float = 2) -> str:
@@ -82,4 +101,4 @@ def line(look: Look, points: Sequence[tuple[float, float]], width: float = 2) ->
 
 def key(look: Look) -> Markup:
     """The mark alone, as it stands beside a name."""
-    return Markup(f'<svg class="key" viewBox="-7 -7 14 14" aria-hidden="true">{mark(look, 0, 0, 5)}</svg>')
+    return Markup(f'<svg class="key" aria-hidden="true">{mark(look, 7, 7, 5)}</svg>')

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
-from markupsafe import Markup
+from markupsafe import Markup, escape
 
-from reports.drawings.frame import drawing, text
+from reports.drawings.frame import drawing, text, together
 from reports.style import CIVIDIS
 
 SIDE = 36
@@ -22,11 +22,11 @@ def matrix(names: Sequence[str], value_MM: np.ndarray, decimals: int, factor: fl
     (1, True)
     """
     longest = max(map(len, names))
-    left, words = 12 + round(8 * longest), []
+    left, beside, words = 12 + round(8 * longest), [], []
     squares: dict[int, list[str]] = {}
     for row in range(1, len(names)):
         y = SIDE * (row - 1)
-        words.append(text(left - 8, y + 22, names[row], "end"))
+        beside.append(text(left - 8, y + 22, names[row]))
         numbers: dict[str, list[str]] = {}  # by how they are written: those of a line in one element
         for column in range(row):
             x, value = left + SIDE * column, float(value_MM[row, column])
@@ -37,18 +37,16 @@ def matrix(names: Sequence[str], value_MM: np.ndarray, decimals: int, factor: fl
             kind = ("pale" if shade < DARK else "deep") if known else "dim"
             said = _said(value, decimals, factor) if known else "–"
             numbers.setdefault(kind, []).append(f'<tspan x="{x + SIDE // 2}">{said}</tspan>')
-        words += [
-            f'<text y="{y + 22}" text-anchor="middle" class="{kind}">{"".join(its)}</text>'
-            for kind, its in sorted(numbers.items())
-        ]
-    depth = SIDE * (len(names) - 1)
+        words += [f'<text y="{y + 22}" class="{kind}">{"".join(its)}</text>' for kind, its in sorted(numbers.items())]
+    depth, below = SIDE * (len(names) - 1), []
     for column, name in enumerate(names[:-1]):
         middle = left + SIDE * column + SIDE / 2 + 5
-        words.append(f'<g transform="translate({middle:g} {depth + 10}) rotate(-45)">{text(0, 0, name, "end")}</g>')
+        below.append(f'<text transform="translate({middle:g} {depth + 10}) rotate(-45)">{escape(name)}</text>')
     parts = [f'<path d="{"".join(its)}" stroke="{CIVIDIS[shade]}"/>' for shade, its in sorted(squares.items())]
     width, height = left + depth + 12, depth + 20 + round(5.6 * longest)
     coloured = f'<g stroke-width="{SIDE - 1}">{"".join(parts)}</g>'  # lines as thick as a square is high
-    return drawing(width, height, label, coloured + "".join(words), "plot matrix")
+    said = together(words, "middle") + together([*beside, *below], "end")
+    return drawing(width, height, label, coloured + said, "plot matrix")
 
 
 def shade_of(value: float) -> int:

@@ -10,7 +10,8 @@ from markupsafe import Markup
 from relic_eval.records import Measurement
 from reports.drawings.frame import Frame, axes, drawing, limits, spread, text, ticks
 from reports.drawings.lines import ASIDE, GAP, tall
-from reports.drawings.trail import curve, spots, whisker
+from reports.drawings.marks import spots
+from reports.drawings.trail import curve, whisker
 from reports.style import Look, short
 from reports.words import percent
 

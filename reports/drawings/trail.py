@@ -1,11 +1,9 @@
-"""Short paths: lines, whiskers and marks of one encoder in as few bytes as they can be read from; a page holds hundreds of lines."""
+"""Short paths: lines and whiskers in as few bytes as they can be read from; a page holds hundreds of lines."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from functools import cache
 
-from reports.drawings.marks import SHAPES
 from reports.style import Look
 
 Point = tuple[float, float]
@@ -78,27 +76,3 @@ def curve(look: Look, points: Sequence[Point], upright: str = "") -> str:
     path = f'<path{dash} d="{trail(points)}"/>' if len(points) > 1 else ""
     span = f'<path class="span" d="{upright}"/>' if upright else ""
     return f'<g class="curve" stroke="{look.colour}">{path}{span}</g>' if path or span else ""
-
-
-def spots(look: Look, points: Sequence[Point], size: float = 4.5) -> str:
-    """The mark of an encoder at each of these points, as one path.
-
-    >>> spots(Look("m", "M", "#000000", "square", ""), [(10, 10), (20, 10)], 2)
-    '<path class="mark" fill="#000000" d="M8.2 8.2h3.6v3.6h-3.6zM18.2 8.2h3.6v3.6h-3.6z"/>'
-    """
-    (dx, dy), shape = _shape(look.mark, size)
-    path = "".join(f"M{round(x + dx, 1):g} {round(y + dy, 1):g}{shape}" for x, y in points)
-    return f'<path class="mark" fill="{look.colour}" d="{path}"/>'
-
-
-@cache
-def _shape(name: str, size: float) -> tuple[Point, str]:
-    """From the centre to where a mark begins, and the mark from there."""
-    if name == "circle":
-        return (-size, 0.0), f"a{size:g} {size:g} 0 1 0 {2 * size:g} 0a{size:g} {size:g} 0 1 0-{2 * size:g} 0z"
-    points = [(size * a, size * b) for a, b in SHAPES[name]]
-    if name == "square":
-        side = f"{2 * 0.9 * size:g}"
-        return points[0], f"h{side}v{side}h-{side}z"
-    start = points[0]
-    return start, trail([(x - start[0], y - start[1]) for x, y in points])[len("M0 0") :] + "z"

@@ -73,6 +73,7 @@ def _limits(rows: list[Row]) -> tuple[float, float]:
 
 
 def _bars(axes: Any, row: Row, look: Look, count: int, low: float, high: float) -> None:
+    places, changes, starts, ends, faces = [], [], [], [], []  # one call for all bars, which are many
     for place, entry in enumerate(row.entries):
         if entry is None or entry.change is None:
             axes.annotate(
@@ -80,9 +81,13 @@ def _bars(axes: Any, row: Row, look: Look, count: int, low: float, high: float) 
             )
             continue
         a, b = (v if v is not None else entry.change for v in (entry.change_low, entry.change_high))
-        face = look.colour if a > 0 or b < 0 else "white"
-        axes.barh(place, entry.change, 0.62, color=face, edgecolor=look.colour, linewidth=0.9)
-        axes.plot([max(a, low), min(b, high)], [place, place], color=INK, lw=0.8, solid_capstyle="butt")
+        places.append(place)
+        changes.append(entry.change)
+        faces.append(look.colour if a > 0 or b < 0 else "white")
+        starts.append(max(a, low))
+        ends.append(min(b, high))
+    axes.barh(places, changes, 0.62, color=faces, edgecolor=look.colour, linewidth=0.9)
+    axes.hlines(places, starts, ends, color=INK, lw=0.8, zorder=2)
     axes.axhline(count - 0.4, color=DIM, lw=0.4)
     if row.change is not None and row.change_low is not None and row.change_high is not None:
         axes.plot([max(row.change_low, low), min(row.change_high, high)], [count + 0.2] * 2, color=look.colour, lw=1.4)

@@ -44,9 +44,13 @@ def check_ending(place: Path) -> None:
 
 def figure_bytes(figure: Figure, ending: str) -> bytes:
     """The content of such a file."""
-    file = io.BytesIO()
+    file, engine = io.BytesIO(), figure.get_layout_engine()
     with settings():
+        if engine is not None:  # laid out once: savefig would draw all of it once more to lay it out
+            engine.execute(figure)
+            figure.set_layout_engine(None)
         figure.savefig(file, format=ending[1:], dpi=DOTS, metadata=METADATA[ending])
+        figure.set_layout_engine(engine)
     return file.getvalue()
 
 

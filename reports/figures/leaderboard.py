@@ -35,13 +35,12 @@ def leaderboard_figure(board: Board, look: Mapping[str, Look] | None = None, wid
     wide = int((width - beside) / across / LETTER * 0.92)
     for number, column in enumerate(board.columns):
         axes = every[number]
-        for place, row in enumerate(board.rows):
-            entry = row.entries[number]
-            if entry is not None:
-                its = look[row.encoder]
-                face = its.colour if entry.tied_with_best else "white"
-                axes.plot([100 * entry.low, 100 * entry.high], [place, place], color=its.colour, lw=1.2)
-                axes.plot(100 * entry.value, place, ms=4.5, mfc=face, mew=1, **dot(its))
+        here = [(p, look[r.encoder], e) for p, r in enumerate(board.rows) if (e := r.entries[number]) is not None]
+        ends = [[100 * getattr(entry, end) for *_, entry in here] for end in ("low", "high")]
+        axes.hlines([place for place, *_ in here], *ends, colors=[its.colour for _, its, _ in here], lw=1.2, zorder=2)
+        for place, its, entry in here:
+            face = its.colour if entry.tied_with_best else "white"
+            axes.plot(100 * entry.value, place, ms=4.5, mfc=face, mew=1, **dot(its))
         axes.set_title("\n".join(textwrap.wrap(column.title, wide, max_lines=3, placeholder=" …")), loc="left")
         axes.set_xlabel(f"{METRICS.get(column.metric, column.metric)}, % (n = {column.n:,})", size=SMALL)
         axes.grid(axis="y")

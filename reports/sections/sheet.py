@@ -67,7 +67,7 @@ class Sheet:
                 warn(f"{key[1]}: expected a small picture, received a damaged one. The page shows a grey square.")
                 sheet.paste((140, 140, 140), (*at, at[0] + THUMB, at[1] + THUMB))
         file = io.BytesIO()
-        sheet.save(file, "WEBP", quality=75, method=6)
+        sheet.save(file, "WEBP", quality=75, method=4)
         return "data:image/webp;base64," + base64.b64encode(file.getvalue()).decode()
 
 

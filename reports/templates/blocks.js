@@ -30,7 +30,7 @@
   };
   const draw = (svg, item) => {
     if (!svg) return;
-    set(svg, { viewBox: view(b.places[item]), "aria-label": b.names[item], "data-item": b.names[item] });
+    set(svg, { viewBox: view(b.places[item]), "aria-label": b.names[item] });
   };
   const show = (place, say = true) => { // pointing is seen, and not told to who listens
     const at = Math.max(0, Math.min(rows.length - 1, place));

@@ -4,13 +4,9 @@
   const its = data.board, width = its.columns, table = document.getElementById("board-table");
   const heads = [...table.tHead.rows[0].cells], body = table.tBodies[0];
 
-  // the records of the board again, with every digit: numbers that are not whole are base64 of 8 bytes each
-  const floats = (text) => {
-    const bytes = Uint8Array.from(atob(text), (c) => c.charCodeAt(0)), view = new DataView(bytes.buffer);
-    return Array.from({ length: bytes.length / 8 }, (_, i) => view.getFloat64(8 * i, true));
-  };
-  const fields = its.fields.map(([name, level, values]) => {
-    const real = typeof values === "string", all = real ? floats(values) : values;
+  // the records of the board again; a number without an end came as text
+  const fields = its.fields.map(([name, level, real, values]) => {
+    const all = real ? values.map((v) => (v === null ? v : Number(v))) : values;
     const at = { r: (row) => all[row], c: (_, column) => all[column], e: (row, column) => all[row * width + column] }[level];
     return { name, real, at };
   });
@@ -23,7 +19,7 @@
     if (size && (size < 1e-4 || size >= 1e16)) return x.toExponential().replace(/([+-])(\d)$/, (_, sign, one) => `${sign}0${one}`);
     return Object.is(x, -0) ? "-0.0" : /\./.test(String(x)) ? String(x) : `${x}.0`;
   };
-  const missing = (v) => v === null || Number.isNaN(v);
+  const missing = (v) => v === null;
   const csv_text = (v, real) => {
     if (missing(v)) return "";
     if (v === true || v === false) return v ? "True" : "False";

@@ -2,7 +2,7 @@
 (() => {
   const d = data.map;
   if (!d) return;
-  const $ = (id) => document.getElementById(id), slider = $("point-number"), n = d.true.length;
+  const $ = (id) => document.getElementById(id), slider = $("point-number"), n = d.true.length, names = namesOf(d.names);
   const maps = [...document.querySelectorAll(".map")].map((svg) => {
     const rings = ["halo", "here"].map((name) => {
       const c = svgElement("circle", { class: `hit ${name}`, r: 6 });
@@ -13,15 +13,14 @@
   });
   const picture = document.querySelector("#point .pic");
   const show = (next, say) => {
-    const number = Math.max(0, Math.min(n - 1, next)), kind = d.classes[d.true[number]], name = d.prefix + d.names[number];
+    const number = Math.max(0, Math.min(n - 1, next)), kind = d.classes[d.true[number]], name = names[number], seen = d.places[number] >= 0;
     slider.value = number + 1;
     slider.setAttribute("aria-valuetext", `image ${number + 1} of ${n}, ${kind}`);
     for (const m of maps) for (const ring of m.rings) { ring.setAttribute("cx", m.places[number][0]); ring.setAttribute("cy", m.places[number][1]); }
-    picture.setAttribute("viewBox", view(number in d.places ? d.places[number] : -1));
-    picture.setAttribute("aria-label", number in d.places ? name : "no picture here");
-    picture.dataset.item = number in d.places ? name : "";
+    picture.setAttribute("viewBox", view(d.places[number]));
+    picture.setAttribute("aria-label", seen ? name : "no picture here");
     $("point-class").textContent = kind;
-    $("point-name").textContent = `Image ${number + 1} of ${n}, ${name}${number in d.places ? "" : ", no picture here"}`;
+    $("point-name").textContent = `Image ${number + 1} of ${n}, ${name}${seen ? "" : ", no picture here"}`;
     if (say) $("point-heard").textContent = `Image ${number + 1}, ${kind}`;
   };
   const nearest = (event, m) => {

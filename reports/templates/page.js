@@ -25,7 +25,7 @@ const svgElement = (tag, attributes, text) => {
   return e;
 };
 const thumb = (place, name) => {
-  const e = svgElement("svg", { class: "pic", viewBox: view(place), role: "img", "aria-label": name, "data-item": name });
+  const e = svgElement("svg", { class: "pic", viewBox: view(place), role: "img", "aria-label": name });
   e.append(svgElement("use", { href: "#sheet" }));
   return e;
 };
@@ -35,8 +35,9 @@ const tail = (name) => { const letters = [...name]; return letters.length > 13 ?
 
 // the dots or cells of a drawing in the order of its paths, as [x, y]: each is a step from the one before
 const steps = (drawing) => [...drawing.querySelectorAll("path[d^=m]")].flatMap((path) => {
+  const line = path.getAttribute("d"), step = line.includes("h") ? /m(-?\d+) ?(-?\d+)/g : /(-?\d+) ?(-?\d+)/g; // a cell has sides, a dot none
   let x = 0, y = 0;
-  return [...path.getAttribute("d").matchAll(/m(-?\d+) ?(-?\d+)/g)].map((m) => [x += +m[1], y += +m[2]]);
+  return [...line.matchAll(step)].map((m) => [x += +m[1], y += +m[2]]);
 });
 
 const DIGITS = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz-_";

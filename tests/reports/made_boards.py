@@ -50,7 +50,7 @@ def made_board(
         ends_M2 = np.percentile(sample_MB, [2.5, 97.5], axis=1).T
         values.add(number, here, Scored(value_M, ends_M2, sample_MB, p_MM, False))
     found = differences(columns, values)
-    its = {e: entries(e, len(columns), values, found) for e in values.encoders}
+    its = entries(values, found)
     return Board(baseline, tuple(columns), tuple(rows(its, columns, values)), tuple(found))
 
 

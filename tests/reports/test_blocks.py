@@ -109,9 +109,9 @@ def neighbours_of(page, digits_page, encoder, row):
     near = zip(cell.neighbours["query"], cell.neighbours["item"], cell.neighbours["distance"], strict=True)
     expected = [(item, float(distance)) for q, item, distance in near if q == query]
     line = page.locator("#strip .near", has_text="Pixels" if encoder == "pixels" else "Random")
-    pictures = line.locator(".pic").evaluate_all("all => all.map((p) => p.dataset.item)")
+    pictures = line.locator(".pic").evaluate_all("all => all.map((p) => p.ariaLabel)")
     distances = [float(t) for t in line.locator(".far").all_inner_texts()]
-    assert page.locator("#strip .query .pic").get_attribute("data-item") == query
+    assert page.locator("#strip .query .pic").get_attribute("aria-label") == query
     return pictures, distances, expected
 
 
@@ -145,7 +145,7 @@ def test_arrow_keys_mark_the_row_in_every_square_and_show_its_pictures(digits_pa
     check_strip(page, digits_page, 10)
     assert "Row 11" in page.locator("#heard").text_content()
     store = next(s for s in find_stores(digits_page.parents[1]) if s.encoder == "pixels")
-    assert set(page.locator("#strip .pic").evaluate_all("all => all.map((p) => p.dataset.item)")) <= set(
+    assert set(page.locator("#strip .pic").evaluate_all("all => all.map((p) => p.ariaLabel)")) <= set(
         read_thumbnails(store.path)
     )
     assert faults == []

@@ -63,7 +63,8 @@ def test_a_cell_s_colour_follows_its_share_and_rare_ones_stay_empty():
     assert re.findall(r">(\d+\.\d)<", drawing) == ["90.0", "10.0", "99.6", "30.0", "30.0", "40.0"]
     depths = {
         (kind, float(depth)): path.count("m")
-        for kind, depth, path in re.findall(r'class="(right|wrong)" fill-opacity="([\d.]+)" d="([^"]*)"', drawing)
+        for kind, its in re.findall(r'<g class="(right|wrong)">(.*?)</g>', drawing)
+        for depth, path in re.findall(r'fill-opacity="([\d.]+)" d="([^"]*)"', its)
     }
     assert sum(depths.values()) == 6
     assert depths[("wrong", 0.65)] == 2
@@ -117,7 +118,7 @@ def test_pictures_of_every_cell_are_of_images_that_were_so_confused(confused, vi
                 page.locator("#confusion-cell select").nth(2).select_option(str(said))
                 expected = in_the_cell(results[title], true, said)
                 found = page.locator("#confusion-cell .slot .pic").evaluate_all(
-                    "all => all.map((p) => [p.dataset.item, p.getAttribute('viewBox')])"
+                    "all => all.map((p) => [p.ariaLabel, p.getAttribute('viewBox')])"
                 )
                 items = [item for item, _ in found]
                 assert set(items) <= set(expected)
@@ -190,7 +191,7 @@ def test_without_scripts_the_largest_confusions_stand_with_pictures(confused, vi
         true, said, who, count = (row.locator("th, td").nth(i).inner_text() for i in range(4))
         expected = in_the_cell(results[who], int(true[-3:]), int(said[-3:]))
         assert int(count) == len(expected)
-        found = row.locator(".pic").evaluate_all("all => all.map((p) => [p.dataset.item, p.getAttribute('viewBox')])")
+        found = row.locator(".pic").evaluate_all("all => all.map((p) => [p.ariaLabel, p.getAttribute('viewBox')])")
         assert [item for item, _ in found] == expected[:BESIDE]
         assert all(np.abs(at(sheet, box) - colour(item)).max() < 24 for item, box in found)
     tops = [counts(r) for r in list(results.values())]
@@ -251,6 +252,6 @@ def test_the_page_of_a_real_run_has_confusion_of_its_own_predictions(digits_page
     e, true, said = chosen(page)
     name = page.locator("#confusion-cell select").first.locator("option").nth(e).inner_text()
     expected = in_the_cell(cells[titles[name]], true, said)
-    items = page.locator("#confusion-cell .pic").evaluate_all("all => all.map((p) => p.dataset.item)")
+    items = page.locator("#confusion-cell .pic").evaluate_all("all => all.map((p) => p.ariaLabel)")
     assert items == expected[:8]
     assert faults == []

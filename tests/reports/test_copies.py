@@ -13,7 +13,8 @@ from playwright.sync_api import expect
 
 from relic_eval.board import Cost, board_table
 from reports.copies import board_files, board_json, board_markdown, pairs_csv
-from reports.packed import packed
+from reports.sections.board.fields import fields
+from reports.tables import board_records
 from reports.write import write_report
 from tests.reports.made_boards import made_board, page_of
 from tests.reports.test_downloads import saved
@@ -93,7 +94,9 @@ def test_markdown_has_a_row_an_encoder_and_the_same_columns_everywhere(board):
 def test_json_holds_the_records_and_pairs_hold_every_pair(board):
     records = json.loads(board_json(board))
     for found, expected in zip(records, board_table(board), strict=True):
-        assert found == {k: None if isinstance(v, float) and math.isinf(v) else v for k, v in expected.items()}
+        its = {k: None if isinstance(v, float) and math.isinf(v) else v for k, v in expected.items()}
+        assert found == pytest.approx(its, rel=5e-6)
+        assert {k: type(v) for k, v in found.items()} == {k: type(v) for k, v in its.items()}
     rows = list(csv.DictReader(io.StringIO(pairs_csv(board))))
     assert len(rows) == len(board.differences)
     assert [float(r["difference"]) for r in rows] == [d.value for d in board.differences]
@@ -102,6 +105,6 @@ def test_json_holds_the_records_and_pairs_hold_every_pair(board):
 
 def test_records_that_are_packed_take_few_bytes():
     board = made_board([f"encoder-{i}" for i in range(20)], 12)
-    text = json.dumps(packed(board_table(board), 20, 12), separators=(",", ":"))
+    text = json.dumps(fields(board_records(board), 20, 12), separators=(",", ":"))
     assert len(text) < 140 * 240
     assert len(board_files(board)["board.csv"]) > 2 * len(text)

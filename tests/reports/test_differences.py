@@ -110,7 +110,7 @@ def test_of_many_encoders_the_leader_the_baseline_and_two_more_can_be_chosen(shi
 
 def shown_on(page):
     lists = page.locator(".faces").all()
-    return [[p.get_attribute("data-item") for p in one.locator(".pic").all()] for one in lists]
+    return [[p.get_attribute("aria-label") for p in one.locator(".pic").all()] for one in lists]
 
 
 def test_another_pair_is_shown_by_mouse_and_keyboard(digits_page, visit):

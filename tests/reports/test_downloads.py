@@ -100,6 +100,11 @@ def test_the_squares_are_saved_together_with_names_and_scale(digits_page, visit)
     words = {e.text for e in drawing.iter("{http://www.w3.org/2000/svg}text")}
     assert {"Pixels", "Random initialisation"} <= words
     assert any(w.startswith("≤") for w in words)
+    # the dots are there with what they are drawn with
+    kinds = {e.get("class") for e in drawing.iter() if (e.get("class") or "").startswith("shade-")}
+    assert kinds
+    assert kinds <= {e.get("id") for e in drawing.iter() if e.tag.endswith("marker")}
+    assert all(f".{kind}{{marker:url(#{kind})}}" in text for kind in kinds)
     assert faults == []
 
 

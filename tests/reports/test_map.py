@@ -13,6 +13,7 @@ from relic_eval.records import Cell
 from reports.assets import unpacked
 from reports.drawings.scatter import HALF, points, whole
 from reports.material import read_material
+from reports.packed import names_of
 from reports.sections.pictures.map import finding, map_content, map_section
 from reports.sections.sheet import Sheet
 from reports.style import title
@@ -35,7 +36,7 @@ def test_points_are_those_of_the_cells_class_by_class(digits_page):
         assert panel["near"] == f"{100 * table['correct'].mean():.0f}"
     data, table = section.data, here[0].cell.predictions
     true = dict(zip(table["item"].tolist(), table["true"].tolist(), strict=True))
-    assert [true[data["prefix"] + name] for name in data["names"]] == data["true"]
+    assert [true[name] for name in names_of(data["names"])] == data["true"]
     assert f"under {title(here[0].encoder)}" in section.content["finding"] == finding(here)
 
 
@@ -94,9 +95,9 @@ def test_pointing_and_keys_ring_the_same_image_in_every_map(digits_page, visit, 
     def check(number):
         assert rings(page) == [p[number].tolist() for p in places]
         assert page.locator("#point-class").inner_text() == data["classes"][data["true"][number]]
-        name, place = data["prefix"] + data["names"][number], data["places"].get(str(number))
+        name, place = names_of(data["names"])[number], data["places"][number]
         assert name in page.locator("#point-name").inner_text()
-        x = "0 -64 64 64" if place is None else f"{place % 20 * 64} {place // 20 * 64} 64 64"
+        x = "0 -64 64 64" if place < 0 else f"{place % 20 * 64} {place // 20 * 64} 64 64"
         assert page.locator("#point .pic").get_attribute("viewBox") == x
 
     check(0)

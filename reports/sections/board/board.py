@@ -5,20 +5,20 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from relic_eval.board import Board, Column, Cost, Entry, Row, board_table, costs_of
+from relic_eval.board import Board, Column, Cost, Entry, Row, costs_of
 from reports.copies import board_markdown
-from reports.drawings.board import cell_bars, change_bar, rank_bar
+from reports.drawings.board import cell_bars, mean_bar, rank_bar
 from reports.drawings.marks import key
 from reports.latex import board_latex
 from reports.letters import column_letters
-from reports.packed import packed
 from reports.sections.board.beside import beside
+from reports.sections.board.fields import fields
 from reports.sections.board.pairs import pairs
 from reports.sections.board.relative import axis_limit, relative
 from reports.sections.board.shades import legend, shades
 from reports.sections.section import Material, Section
 from reports.style import Look, looks, on_screen, title
-from reports.tables import cost_words, leaks_words, left_out_words
+from reports.tables import board_records, cost_words, leaks_words, left_out_words
 from reports.words import METRICS, PROTOCOLS, counted
 
 MANY = 14  # columns: where there are more, the page begins with those of one protocol
@@ -35,7 +35,7 @@ def board_section(m: Material) -> Section:
 def board_data(board: Board, costs: Mapping[str, Cost]) -> dict[str, Any]:
     """What the script sorts by, and what it makes the files of."""
     return {
-        "fields": packed(board_table(board, costs), len(board.rows), len(board.columns)),
+        "fields": fields(board_records(board, costs), len(board.rows), len(board.columns)),
         "rows": len(board.rows),
         "columns": len(board.columns),
         "many": len(board.columns) > MANY,
@@ -136,7 +136,7 @@ def _rows(
 
 
 def _row(r: Row, look: Look, limit: float, ranked: int) -> dict[str, Any]:
-    mean = None if r.change is None else change_bar(r.change, r.change_low, r.change_high, limit)
+    mean = None if r.change is None else mean_bar(r.change, r.change_low, r.change_high, limit)
     ranks = None if r.rank is None or r.rank_last is None else rank_bar(r.rank, r.rank_last, ranked)
     return {"title": look.title, "key": key(look), "row": r, "bar": mean, "ranks": ranks}
 

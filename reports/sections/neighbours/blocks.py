@@ -77,7 +77,7 @@ def blocks_content(
         "finding": finding(blocks, look),
         "lines": [squares[i : i + LINE] for i in range(0, len(squares), LINE)],
         "squares": squares,
-        "scale": colour_bar(scale),
+        "scale": colour_bar(scale, len(drawn[0].index_NK)),
         "data": strip.data(look) | {"mix": mixed["data"]},
         "labels": _names(labels, LABELS[len(drawn) > 4]),
         "classes": several([clipped(c) for c in classes], 12),

@@ -9,8 +9,8 @@ import numpy as np
 
 from relic_eval.cells import Result
 from reports.drawings.heat import LEAST, NUMBERED, heat
+from reports.packed import packed
 from reports.sections.figure import Figure
-from reports.sections.neighbours.block_rows import packed
 from reports.style import Look
 from reports.tables import to_csv
 from reports.words import counted

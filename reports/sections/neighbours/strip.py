@@ -10,7 +10,7 @@ import numpy as np
 
 from reports.drawings.blocks import dot_size
 from reports.drawings.marks import key
-from reports.sections.neighbours.block_rows import front_coded, packed
+from reports.packed import front_coded, packed
 from reports.sections.neighbours.neighbours import Block, decimals, disputed
 from reports.sections.sheet import Sheet, view
 from reports.style import Look

@@ -33,7 +33,7 @@ def embeddings_csv(stores: Mapping[str, Sequence[Manifest]]) -> str:
                 "split": m["data"]["split"],
                 "rows": m["rows"],
                 "dims": m["dims"],
-                "digest": m["content"][:16],
+                "digest": m["content"][:12],
             }
             for name, found in stores.items()
             for m in found
@@ -61,7 +61,7 @@ def provenance_content(
             for name, settings in sorted({r.protocol: r.about["settings"] for r in results}.items())
         ],
         "stores": [
-            (title(name), f"{m['data']['name']} {m['data']['split']}", m["rows"], m["content"][:16])
+            (title(name), f"{m['data']['name']} {m['data']['split']}", m["rows"], m["content"][:12])
             for name, found in stores.items()
             for m in found
         ],

@@ -8,9 +8,10 @@ from typing import Any
 import numpy as np
 
 from relic_eval.cells import Result
+from reports.packed import front_coded
 from reports.sections.choose import shown
 from reports.sections.figure import Figure
-from reports.sections.neighbours.block_rows import ALL_DRAWN, OF_MANY, front_coded
+from reports.sections.neighbours.block_rows import ALL_DRAWN, OF_MANY
 from reports.sections.neighbours.mixing import cell_codes, heats, how, least_drawn
 from reports.sections.section import Material, Section
 from reports.sections.sheet import Sheet, view

@@ -10,6 +10,7 @@ import numpy as np
 from relic_eval.cells import Result
 from relic_eval.records import Measurement
 from reports.drawings.scatter import KINDS, markers, named, scatter, whole
+from reports.packed import front_coded
 from reports.sections.choose import shown
 from reports.sections.section import Material, Section
 from reports.sections.sheet import Sheet
@@ -53,7 +54,6 @@ def map_content(here: Sequence[Result], sheet: Sheet) -> dict[str, Any]:
     names, group_C = groups_of(first.about["classes"], first.about.get("superclasses"))
     rows = [np.flatnonzero(group_C[true_N] == g) for g in range(max(1, len(names)))]
     order = np.concatenate(rows).tolist()
-    prefix = shared_start(items)
     settings = first.about["settings"]
     return {
         "finding": finding(here),
@@ -67,8 +67,7 @@ def map_content(here: Sequence[Result], sheet: Sheet) -> dict[str, Any]:
         "data": {
             "classes": [clipped(name) for name in first.about["classes"]],
             "true": [int(true_N[row]) for row in order],
-            "prefix": prefix,
-            "names": [items[row][len(prefix) :] for row in order],
+            "names": front_coded([items[row] for row in order]),
             "places": _places(str(first.about["data"]["test"]), [items[row] for row in order], sheet),
         },
     }
@@ -105,17 +104,6 @@ def finding(here: Sequence[Result]) -> str:
     )
 
 
-def shared_start(items: Sequence[str]) -> str:
-    """What all ids begin with, which the page holds once.
-
-    >>> shared_start(["test/a1", "test/b2"]), shared_start(["a"])
-    ('test/', 'a')
-    """
-    first, last = min(items), max(items)
-    same = next((i for i, (a, b) in enumerate(zip(first, last, strict=False)) if a != b), min(len(first), len(last)))
-    return first[:same]
-
-
 def _panel(r: Result, rows: Sequence[np.ndarray], shapes: str) -> dict[str, Any]:
     curve = r.cell.curves or {}
     place_N2 = whole(np.stack([curve["x"], curve["y"]], 1))
@@ -129,14 +117,13 @@ def _panel(r: Result, rows: Sequence[np.ndarray], shapes: str) -> dict[str, Any]
     }
 
 
-def _places(data: str, items: Sequence[str], sheet: Sheet) -> dict[int, int]:
-    """Places on the sheet by number of the point: of pictures that are there already, and of PICTURES more, taken evenly."""
-    found = {number: place for number, item in enumerate(items) if (place := sheet.known(data, item)) >= 0}
-    left = [number for number in range(len(items)) if number not in found]
+def _places(data: str, items: Sequence[str], sheet: Sheet) -> list[int]:
+    """Places on the sheet, -1 for none: of pictures that are there already, and of PICTURES more, taken evenly."""
+    found = [sheet.known(data, item) for item in items]
+    left = [number for number, place in enumerate(found) if place < 0]
     for number in left[:: max(1, len(left) // PICTURES)][:PICTURES]:
-        if (place := sheet.place(data, items[number])) >= 0:
-            found[number] = place
-    return dict(sorted(found.items()))
+        found[number] = sheet.place(data, items[number])
+    return found
 
 
 def _table(r: Result) -> Any:
