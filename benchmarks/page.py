@@ -104,7 +104,9 @@ def page(quick: bool) -> Iterator[Figure]:
         same = float(html == whole == to_html(read_material(out)))
         yield Figure("L5, made again: same bytes", same, None, "", same, ">= 1")
         yield Figure("L6, made from results", median(stood), None, "s", median(stood), "<= 5", "page and tables")
-        yield Figure("L6, with figures for papers", median(made), None, "s", median(made), None, "seven beside the page")
+        yield Figure(
+            "L6, with figures for papers", median(made), None, "s", median(made), None, "seven beside the page"
+        )
         opened, answered = _opened(file, 3 if quick else 9)
         yield Figure("L2, opened", median(opened), None, "s", median(opened), "<= 1", "load event and first drawing")
         for name, took_ms in answered.items():

@@ -206,6 +206,7 @@ def cifar(kind: str, place: Path, split: str, reader: Callable[..., Any] | None 
         partial(cifar_digest, kind, place, split),
         superclasses=above,
         side=32,
+        size=lambda row: (32, 32),
     )
 
 

@@ -44,6 +44,9 @@ class Pictures:
     labels_NC: np.ndarray | None = None  # (N, C) bool, where a picture may have several classes; y_N is then the first
     blocks: tuple[str, ...] = ()  # classes of the neighbour block matrix; empty: the first few
     trains_on: str = ""  # the set whose training rows it is tested with; empty: its own
+    size: Callable[[int], tuple[int, int]] | None = (
+        None  # width and height of a row's picture as it lies; None: not known
+    )
 
     def __len__(self) -> int:
         return len(self.y_N)
@@ -83,7 +86,7 @@ def from_array(
 
     side, channels = pixels_NHWC.shape[1], pixels_NHWC.shape[3]
     its = (dataset, split, digest, names, names, y_N, classes, superclasses, side, channels, read)
-    return Pictures(*its, corrupted_at=side)
+    return Pictures(*its, corrupted_at=side, size=lambda row: (pixels_NHWC.shape[2], side))
 
 
 def only(pictures: Pictures, rows_M: np.ndarray) -> Pictures:
@@ -102,7 +105,8 @@ def only(pictures: Pictures, rows_M: np.ndarray) -> Pictures:
 
     fields = ("ids", "paths", "y_N", "valid_N", "labels_NC")
     kept = {name: value[rows_M] for name in fields if (value := getattr(pictures, name)) is not None}
-    return replace(pictures, read=read, **kept)
+    size = pictures.size
+    return replace(pictures, read=read, size=None if size is None else lambda row: size(int(rows_M[row])), **kept)
 
 
 def as_transform(side: int | Transform) -> Transform:

@@ -12,7 +12,7 @@ import numpy as np
 
 from relic_eval.data.archive import Archive, archive_digest
 from relic_eval.data.folder import SIDE, digest_files
-from relic_eval.data.opening import read_each
+from relic_eval.data.opening import read_each, upright_size
 from relic_eval.data.pictures import Pictures
 from relic_eval.errors import DataError
 from relic_eval.files import digest_bytes, digest_json
@@ -33,13 +33,14 @@ class Rows:
     valid_N: np.ndarray | None = None
     labels_NC: np.ndarray | None = None
     side: int = SIDE
+    size: Callable[[int], tuple[int, int]] | None = None  # width and height of a row's picture as it lies
 
     def __len__(self) -> int:
         return len(self.y_N)
 
     def pictures(self, dataset: str, split: str, digest: str, **said: Any) -> Pictures:
         """The split under its name; `said` is what the set says of its task."""
-        names = ("ids", "paths", "y_N", "classes", "superclasses", "side", "read", "valid_N", "labels_NC")
+        names = ("ids", "paths", "y_N", "classes", "superclasses", "side", "read", "valid_N", "labels_NC", "size")
         its: dict[str, Any] = {name: getattr(self, name) for name in names}
         return Pictures(dataset=dataset, split=split, digest=digest, channels=3, **its, **said)
 
@@ -60,7 +61,11 @@ def of_files(root: Path, files: Sequence[str], y_N: np.ndarray, classes: Sequenc
     def read(rows: np.ndarray, side: int | Transform) -> tuple[np.ndarray, Mapping[int, str]]:
         return read_each(rows, side, lambda row: Path(places[row]), lambda row: str(places[row]))
 
-    return Rows(np.array(list(files)), places, np.asarray(y_N, np.int64), tuple(classes), read, digest, **more)
+    def size(row: int) -> tuple[int, int]:
+        return upright_size(Path(places[row]))
+
+    ids = np.array(list(files))
+    return Rows(ids, places, np.asarray(y_N, np.int64), tuple(classes), read, digest, size=size, **more)
 
 
 def of_archive(archive: Archive, names: Sequence[str], y_N: np.ndarray, classes: Sequence[str], **more: Any) -> Rows:
@@ -75,8 +80,11 @@ def of_archive(archive: Archive, names: Sequence[str], y_N: np.ndarray, classes:
     def digest(cache: Path | None) -> str:
         return archive_digest(archive.path, cache)
 
+    def size(row: int) -> tuple[int, int]:
+        return upright_size(BytesIO(archive.read(ids[row])))
+
     paths = np.array([f"{archive.path.name}/{name}" for name in names])
-    return Rows(ids, paths, np.asarray(y_N, np.int64), tuple(classes), read, digest, **more)
+    return Rows(ids, paths, np.asarray(y_N, np.int64), tuple(classes), read, digest, size=size, **more)
 
 
 def of_class_folders(root: Path, top: str, note: str) -> Rows:
@@ -118,6 +126,13 @@ def together(parts: Sequence[Rows], valid: int) -> Rows:
                 problems.update({int(row + start): text for row, text in wrong.items()})
         return first.read(rows, side) if pixels is None else pixels, problems  # type: ignore[return-value]
 
+    def size(row: int) -> tuple[int, int]:
+        number = int(np.searchsorted(starts, row, "right")) - 1
+        its = parts[number].size
+        if its is None:
+            raise DataError("no part's sizes are known")
+        return its(row - int(starts[number]))
+
     def joined(name: str) -> np.ndarray:
         return np.concatenate([getattr(part, name) for part in parts])
 
@@ -132,6 +147,7 @@ def together(parts: Sequence[Rows], valid: int) -> Rows:
         np.repeat(np.arange(len(parts)) == valid, [len(part) for part in parts]),
         None if first.labels_NC is None else joined("labels_NC"),
         first.side,
+        None if any(part.size is None for part in parts) else size,
     )
 
 

@@ -11,6 +11,7 @@ from PIL import Image
 from relic_eval.data.bundled import FASHION, bundled
 from relic_eval.data.demo.make_fashion import SUPERCLASSES
 from relic_eval.data.opening import open_square
+from relic_eval.data.pictures import only
 from relic_eval.data.sources import dataset_splits, pictures
 from relic_eval.data.tasks import Task, split_task
 from relic_eval.encode import embed
@@ -152,6 +153,26 @@ def test_what_is_no_picture_is_not_counted_and_a_line_is_refused(tmp_path):
     _, problems = pictures(str(folder), "all").read(np.arange(13), 16)
     assert len(problems) == 1
     assert "times as long as wide" in next(iter(problems.values()))
+
+
+def test_sizes_are_noted_as_pictures_lie_upright_and_readable(tmp_path):
+    """An EXIF entry turns a picture; one that cannot be read has no size; a set that is in memory has one for all."""
+    folder = make(tmp_path / "set")
+    turned = Image.Exif()
+    turned[274] = 6
+    Image.fromarray(np.zeros((20, 90, 3), np.uint8)).save(folder / "ant" / "0.jpg", exif=turned)
+    (folder / "bee" / "9.png").write_bytes(b"no picture")
+    source = pictures(str(folder), "all")
+    (row,) = np.flatnonzero(source.ids == "ant/0.jpg")
+    assert source.size(row) == (20, 90)
+    (path,) = embed(find_encoder("pixels"), str(folder), tmp_path / "out", on_error="skip")
+    assert read_manifest(path)["data"]["sizes"] == {"of": 13, "shorter": [20, 30, 30], "longer": [40, 40, 90]}
+    pair = only(source, np.array([row, 1]))
+    assert [pair.size(0), pair.size(1)] == [(20, 90), (30, 40)]
+    paths = embed(find_encoder("pixels"), "digits", tmp_path / "digits")
+    sizes = [read_manifest(p)["data"]["sizes"] for p in paths]
+    assert {tuple(s["shorter"] + s["longer"]) for s in sizes} == {(8, 8, 8, 8, 8, 8)}
+    assert all(s["of"] == min(500, read_manifest(p)["rows"]) for s, p in zip(sizes, paths, strict=True))
 
 
 def test_a_class_that_skipping_would_empty_is_an_error(tmp_path, capsys):

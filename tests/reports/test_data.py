@@ -48,6 +48,11 @@ def test_what_was_not_searched_is_said_with_the_command(leaky):
     assert content["commands"] == [f"relic-eval leaks PATH/TO/{folder.name} --out OUT"]
     (task,) = content["tasks"]
     assert (task["counts"]["train"] + task["counts"]["valid"], task["counts"]["test"], task["classes"]) == (26, 24, 2)
+    assert task["sizes"] == "40 × 40"
+    assert "<td>40 × 40</td>" in to_html(m)
+    for manifest in m.stores["pixels"]:
+        del manifest["data"]["sizes"]  # a store of before they were noted
+    assert "longer side" not in to_html(m)
 
 
 def test_leaks_are_told_with_their_share_and_both_pictures(leaky):

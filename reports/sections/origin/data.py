@@ -26,12 +26,16 @@ KINDS = {
 def data_section(m: Material) -> Section:
     """Every table of the section."""
     here = tasks(m.results)
+    sizes = {(s["data"]["name"], s["data"]["digest"]): s["data"].get("sizes") for its in m.stores.values() for s in its}
     records = [its for its in m.leaks if its.task in here]
     searched = {its.task for its in records if its.against == OWN and not its.encoder and is_of(its, here[its.task])}
     unsearched = {name: about for name, about in here.items() if name not in searched and not about["elsewhere"]}
     content = {
         "finding": finding(here, records),
-        "tasks": list(here.values()),
+        "tasks": [
+            its | {"sizes": sizes_words(sizes.get((its["dataset"], its["digests"][1])))} for its in here.values()
+        ],
+        "sized": any(sizes.values()),
         "unreadable": unreadable(m.stores, m.results),
         "leaks": [line for its in records for line in _lines(its, here[its.task])],
         "pairs": pairs(records, m.sheet),
@@ -61,6 +65,22 @@ def tasks(results: Sequence[Result]) -> dict[str, dict[str, Any]]:
             "digests": (r.about["data"]["train"], r.about["data"]["test"]),
         }
     return {name: found[name] for name in sorted(found, key=lambda n: (-found[n]["counts"]["test"], n))}
+
+
+def sizes_words(sizes: Mapping[str, Any] | None) -> str:
+    """Shorter and longer sides of the pictures as they lie, in pixels; empty where they were not noted.
+
+    >>> sizes_words({"of": 9, "shorter": [28, 28, 28], "longer": [28, 28, 28]})
+    '28 × 28'
+    >>> sizes_words({"of": 9, "shorter": [100, 333, 500], "longer": [200, 500, 500]})
+    '100–500 (333) × 200–500 (500)'
+    """
+    if not sizes:
+        return ""
+    return " × ".join(
+        f"{low}" if low == high else f"{low}–{high} ({middle})"
+        for low, middle, high in (sizes["shorter"], sizes["longer"])
+    )
 
 
 def _halves(settings: Mapping[str, Any]) -> str:
