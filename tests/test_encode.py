@@ -102,13 +102,13 @@ def dropped(x):
 )
 def test_what_depends_on_the_batch_is_found_before_anything_is_written(function, cause, tmp_path):
     with pytest.raises(ArgumentError, match=rf"wild: expected features of a picture that do not depend on .*{cause}"):
-        embed(from_callable("wild", function, digest="1"), "digits", tmp_path)
+        embed(from_callable("wild", function, digest="1"), "digits", tmp_path, device="cpu")
     assert not find_stores(tmp_path)
     assert not list(tmp_path.rglob("part-*"))
 
 
 def test_what_does_not_depend_on_it_is_embedded(tmp_path):
-    embed(from_callable("mild", Net().eval(), digest="1"), "digits", tmp_path)
+    embed(from_callable("mild", Net().eval(), digest="1"), "digits", tmp_path, device="cpu")
     embed(find_encoder("random:thin-resnet,normalise=l2,precision=bfloat16"), "digits", tmp_path)
     manifests = {s.encoder: read_manifest(s.path)["encoder"] for s in find_stores(tmp_path)}
     assert manifests["mild"]["parameters"] == 8 * 9 + 8 + 16
