@@ -104,7 +104,7 @@ def test_no_picture_is_encoded_twice(tmp_path):
 
     def run(views):
         seen.clear()
-        embed(from_callable("count", count, digest="1"), "digits", tmp_path, views=views)
+        embed(from_callable("count", count, digest="1"), "digits", tmp_path, views=views, device="cpu")
         return seen.total()
 
     # each store looks at one picture for the number of features, that of the whole ones at a batch of 2 and one of 4

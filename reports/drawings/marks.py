@@ -53,7 +53,7 @@ def outline(look: Look, x: float, y: float, size: float) -> str:
     """The path of a mark alone: several make one element.
 
     >>> outline(Look("m", "M", "#000000", "triangle", ""), 10, 10, 2)
-    'M10 7.5l2.2 3.7-4.4.1z'
+    'M10 7.5l2.2 3.8-4.4 0z'
     """
     (dx, dy), shape = _shape(look.mark, size)
     return f"M{round(x + dx, 1):g} {round(y + dy, 1):g}{shape}"
