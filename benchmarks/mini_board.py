@@ -32,7 +32,7 @@ TRAINED = {
     "monitor_every": "0",
 }
 CROPS = {"large": "4", "small": "2", "small_side": "16", "small_area_low": "0.1", "small_area_high": "0.3"}
-PROTOCOLS = ("linear-byol", "knn", "fewshot", "blocks", "discriminability", "robust")
+PROTOCOLS = ("linear-byol", "knn", "fewshot", "blocks", "discriminability", "spectrum", "map", "robust")
 TUNED = ("finetune-small", "semi-10pct", "segment-fcn-small", "segment-linear")
 CORRUPTED = "40"  # pictures of each test set, one of each class at least
 BOARD = ("linear-byol", "knn", "fewshot", "robust")
