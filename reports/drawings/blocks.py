@@ -86,6 +86,7 @@ def colour_bar(scale: tuple[float, float], n: int) -> Markup:
     """The ten colours with the numbers between them, and the dots of each in a matrix of n rows."""
     low, high = scale
     step, wide, left = (high - low) / len(CIVIDIS), 24, 20
+    digits = 1 if round(20 * step, 6).is_integer() else 2  # every number that stands there is exact
     parts = [
         f'<marker id="shade-{place}" markerUnits="userSpaceOnUse" overflow="visible"><circle r="{dot_size(n) / 2:.2g}" fill="{colour}"/></marker>'
         for place, colour in enumerate(CIVIDIS)
@@ -95,8 +96,8 @@ def colour_bar(scale: tuple[float, float], n: int) -> Markup:
         for place, colour in enumerate(CIVIDIS)
     ]
     for place in range(0, len(CIVIDIS) + 1, 2):
-        words = f"{low + step * place:.1f}"
+        words = f"{low + step * place:.{digits}f}"
         words = f"≤ {words}" if place == 0 else f"≥ {words}" if place == len(CIVIDIS) else words
         parts.append(text(left + wide * place, 29, words, "middle"))
-    label = f"Colour scale: from {low:.1f}, dark, near, to {high:.1f}, yellow, far"
+    label = f"Colour scale: from {low:.{digits}f}, dark, near, to {high:.{digits}f}, yellow, far"
     return drawing(2 * left + wide * len(CIVIDIS), 34, label, "".join(parts), "plot scale")

@@ -15,6 +15,7 @@ from PIL import Image
 from relic_eval.results import read_results
 from relic_eval.store import find_stores, read_thumbnails
 from reports import assets
+from reports.drawings.blocks import colour_bar
 from reports.packed import front_coded, names_of, packed, unpacked
 from reports.page import to_html
 from reports.sections.neighbours.blocks import blocks_content, read_blocks
@@ -52,6 +53,19 @@ def test_six_encoders_of_200_rows_cost_few_bytes(k, most):
     paths = [d for s in content["squares"] for d in re.findall(r'd="(m[^"]*)"', s["svg"])]
     assert sum(len(re.findall(r"-?\d+", d)) for d in paths) == 2 * 6 * 200 * k  # every dot is there
     assert squares + len(json.dumps(content["data"], separators=(",", ":"))) <= most
+
+
+@pytest.mark.parametrize(
+    ("scale", "words"),
+    [
+        ((0.8, 1.2), ["≤ 0.80", "0.88", "0.96", "1.04", "1.12", "≥ 1.20"]),
+        ((0.5, 1.5), ["≤ 0.5", "0.7", "0.9", "1.1", "1.3", "≥ 1.5"]),
+    ],
+)
+def test_every_number_of_the_colour_scale_is_exact(scale, words):
+    bar = colour_bar(scale, 200)
+    assert re.findall(r"<text[^>]*>([^<]*)<", bar) == words
+    assert len(re.findall(r'<marker id="shade-\d"[^>]*><circle r="1.2" fill="#', bar)) == 10
 
 
 def test_numbers_and_names_written_short_are_read_as_they_were():
