@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from relic_eval.data.ahead import read_ahead
+from relic_eval.data.opening import UNREADABLE
 from relic_eval.data.pictures import Pictures, said_in_words
 from relic_eval.devices import device as find_device
 from relic_eval.devices import versions
@@ -30,7 +31,7 @@ from relic_eval.timings import note_time
 # Pictures that a CPU is given at once, in pixels: 8 of 224 x 224. An EfficientNet-Lite0 takes 40 ms a picture then and 75 ms
 # where 64 go through together, whose activations no cache holds; at 96 pixels 32 are as good as any.
 CPU_PIXELS = 8 * 224 * 224
-SIZED = 500  # pictures at most whose sizes are noted: each is opened once more, and nothing of it decoded
+SIZED, STRETCH = 500, 20  # pictures at most whose sizes are noted, side by side in stretches: they are opened once more
 THUMBNAIL = 64  # longest side kept; smaller pictures stay as they are
 
 
@@ -163,17 +164,30 @@ def _about_data(source: Pictures, problems: dict[int, str]) -> dict[str, Any]:
 
 
 def _sizes(source: Pictures, problems: Container[int]) -> dict[str, Any]:
-    """Least, median and largest shorter and longer side of the pictures as they lie, in pixels, of some that are spread evenly."""
-    if source.size is None:
+    """Least, median and largest shorter and longer side of some pictures as they lie, in pixels; nothing where none is known."""
+    sides = []
+    for row in _spread(len(source)):
+        try:
+            if source.size is not None and row not in problems:
+                sides.append(sorted(source.size(row)))
+        except UNREADABLE:  # it could be read a while ago; no embedding depends on this
+            continue
+    if not sides:
         return {}
-    rows = [
-        row
-        for row in np.linspace(0, len(source) - 1, min(SIZED, len(source))).astype(int).tolist()
-        if row not in problems
-    ]
-    sides_N2 = np.sort([source.size(row) for row in rows], axis=1)
-    shorter, longer = ([int(f(its_N)) for f in (np.min, np.median, np.max)] for its_N in sides_N2.T)
-    return {"sizes": {"of": len(rows), "shorter": shorter, "longer": longer}}
+    shorter, longer = ([int(f(its_N)) for f in (np.min, np.median, np.max)] for its_N in np.array(sides).T)
+    return {"sizes": {"of": len(sides), "shorter": shorter, "longer": longer}}
+
+
+def _spread(count: int) -> list[int]:
+    """SIZED rows at most, in stretches that are spread evenly: what lies side by side is read together.
+
+    >>> _spread(3), len(_spread(10_000)), _spread(10_000)[18:22]
+    ([0, 1, 2], 500, [18, 19, 415, 416])
+    """
+    if count <= SIZED:
+        return list(range(count))
+    starts = np.linspace(0, count - STRETCH, SIZED // STRETCH).astype(int)
+    return (starts[:, None] + np.arange(STRETCH)).ravel().tolist()
 
 
 def _about_task(source: Pictures) -> dict[str, Any]:

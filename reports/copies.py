@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from relic_eval.board import Board, Cost, Row
 from reports.latex import board_latex
 from reports.style import title
-from reports.tables import board_csv, board_records, heads, leaks_words, left_out_words, to_csv
+from reports.tables import board_csv, board_records, heads, leaks_words, left_out_words, six_digits, to_csv
 from reports.words import METRICS, percent, signed
 
 HEAD = (
@@ -75,26 +75,28 @@ def _finite(value: object) -> object:
 
 
 def pairs_csv(board: Board) -> str:
-    """Every pair of encoders in every column as CSV, differences as fractions.
+    """Every pair of encoders in every column as CSV, differences as fractions, numbers with six digits.
 
     >>> pairs_csv(Board(None, (), (), ()))
     ''
     """
     return to_csv(
         [
-            {
-                "task": board.columns[d.column].task,
-                "protocol": board.columns[d.column].protocol,
-                "better": d.better,
-                "worse": d.worse,
-                "difference": d.value,
-                "low": d.low,
-                "high": d.high,
-                "excludes_0": d.sure,
-                "certain": d.certain,
-                "p": d.p,
-                "more_images": d.more_images,
-            }
+            six_digits(
+                {
+                    "task": board.columns[d.column].task,
+                    "protocol": board.columns[d.column].protocol,
+                    "better": d.better,
+                    "worse": d.worse,
+                    "difference": d.value,
+                    "low": d.low,
+                    "high": d.high,
+                    "excludes_0": d.sure,
+                    "certain": d.certain,
+                    "p": d.p,
+                    "more_images": d.more_images,
+                }
+            )
             for d in board.differences
         ]
     )

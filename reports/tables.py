@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
@@ -243,15 +244,24 @@ def board_records(board: Board, costs: Mapping[str, Cost] | None = None) -> list
     >>> board_records(Board(None, (), (), ()))
     []
     """
-    return [{name: _six(value) for name, value in record.items()} for record in board_table(board, costs)]
+    return [six_digits(record) for record in board_table(board, costs)]
 
 
-def _six(value: Any) -> Any:
-    return float(f"{value:.6g}") if isinstance(value, float) else value
+def six_digits(record: Mapping[str, Any]) -> dict[str, Any]:
+    """A record as files have it; what is no number is missing.
+
+    >>> six_digits({"a": 0.12345678, "b": float("nan"), "c": 3})
+    {'a': 0.123457, 'b': None, 'c': 3}
+    """
+    return {name: _six(value) if isinstance(value, float) else value for name, value in record.items()}
+
+
+def _six(value: float) -> float | None:
+    return None if math.isnan(value) else float(f"{value:.6g}")
 
 
 def board_csv(board: Board, costs: Mapping[str, Cost] | None = None) -> str:
-    """The board as CSV, one line an encoder and column, values as fractions."""
+    """The board as CSV, one line an encoder and column, values as fractions, numbers with six digits."""
     return to_csv(board_records(board, costs))
 
 

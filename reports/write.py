@@ -134,7 +134,10 @@ def report_key(out: Path, asked: Sequence[Any]) -> str:
             [(str(p.relative_to(out)), digest_file(p)) for p in (*cells, *pictures, *notes)],
             # a table that is cut off or gone is left out of the page, and on it again once it is whole
             [(str(p.relative_to(out)), p.stat().st_size) for p in sorted(out.glob("cells/*/*/*/*.parquet"))],
-            [(s.encoder, s.dataset, s.split, m["content"], m["encoder"].get("training")) for s, m in manifests],
+            [
+                (s.encoder, s.dataset, s.split, m["content"], m["encoder"].get("training"), m["data"].get("sizes"))
+                for s, m in manifests
+            ],
             [(p.name, digest_file(p)) for p in sorted(sources)],
         ]
     )

@@ -1,4 +1,4 @@
-"""The board as flat records: what CSV, Parquet and DataFrame hold."""
+"""The board as flat records: what Parquet and DataFrame hold, and CSV and JSON with six digits."""
 
 from __future__ import annotations
 

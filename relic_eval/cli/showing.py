@@ -47,7 +47,7 @@ def leaderboard(
     baseline: Baseline = None,
     encoder: Encoders = None,
     task: Tasks = None,
-    csv: Annotated[bool, typer.Option("--csv", help="As CSV.")] = False,
+    csv: Annotated[bool, typer.Option("--csv", help="As CSV, numbers with six digits.")] = False,
     to: Annotated[
         Path | None, typer.Option("--to", help="Into a file (.csv, .parquet, .tex) or a folder of JSON instead.")
     ] = None,

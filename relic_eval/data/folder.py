@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
-from relic_eval.data.opening import is_picture, read_each, upright_size
+from relic_eval.data.opening import is_picture, read_each, stored_size
 from relic_eval.data.pictures import Pictures
 from relic_eval.errors import DataError
 from relic_eval.files import digest_file, digest_json, read_json, write_json
@@ -100,7 +100,7 @@ def folder_pictures(folder: Path, split: str, cache: Path | None = None) -> Pict
         side=SIDE,
         channels=3,
         read=lambda rows, side: read_each(rows, side, lambda row: Path(places[row]), lambda row: str(places[row])),
-        size=lambda row: upright_size(Path(places[row])),
+        size=lambda row: stored_size(Path(places[row])),
     )
 
 

@@ -139,6 +139,12 @@ def _box(size: tuple[int, int], asked: Transform) -> tuple[tuple[int, int], tupl
     return (wide, high), (left, upper, left + asked.side, upper + asked.side)
 
 
+def stored_size(path: Path | BinaryIO) -> tuple[int, int]:
+    """Width and height in pixels of a picture as it lies, not turned as its EXIF entry says; nothing of it is decoded."""
+    with opened(path, FORMATS) as file:
+        return file.size
+
+
 def upright_size(path: Path | BinaryIO) -> tuple[int, int]:
     """Width and height in pixels of a picture as `open_square` turns it, decoding nothing of it."""
     from PIL import ExifTags

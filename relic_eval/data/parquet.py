@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from relic_eval.data.folder import digest_files, folder_title
-from relic_eval.data.opening import read_each, upright_size
+from relic_eval.data.opening import read_each, stored_size
 from relic_eval.data.pictures import Pictures
 from relic_eval.data.rows import Rows, label_digest, together
 from relic_eval.errors import DataError, UnknownNameError
@@ -111,7 +111,7 @@ def _rows(folder: Path, split: str, files: list[Path]) -> Rows:
     def digest(cache: Path | None) -> str:
         return digest_files(folder, files, f"parquet/{split}", cache)
 
-    return Rows(ids, paths, y_N.astype(np.int64), names, read, digest, size=lambda row: upright_size(source(row)))
+    return Rows(ids, paths, y_N.astype(np.int64), names, read, digest, size=lambda row: stored_size(source(row)))
 
 
 @lru_cache(maxsize=4)  # batches follow the order of the rows, so that a group is read once

@@ -44,9 +44,8 @@ class Pictures:
     labels_NC: np.ndarray | None = None  # (N, C) bool, where a picture may have several classes; y_N is then the first
     blocks: tuple[str, ...] = ()  # classes of the neighbour block matrix; empty: the first few
     trains_on: str = ""  # the set whose training rows it is tested with; empty: its own
-    size: Callable[[int], tuple[int, int]] | None = (
-        None  # width and height of a row's picture as it lies; None: not known
-    )
+    # width and height of a row's picture as it lies, turned or not; None: not known
+    size: Callable[[int], tuple[int, int]] | None = None
 
     def __len__(self) -> int:
         return len(self.y_N)

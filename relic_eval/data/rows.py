@@ -12,7 +12,7 @@ import numpy as np
 
 from relic_eval.data.archive import Archive, archive_digest
 from relic_eval.data.folder import SIDE, digest_files
-from relic_eval.data.opening import read_each, upright_size
+from relic_eval.data.opening import read_each, stored_size
 from relic_eval.data.pictures import Pictures
 from relic_eval.errors import DataError
 from relic_eval.files import digest_bytes, digest_json
@@ -62,7 +62,7 @@ def of_files(root: Path, files: Sequence[str], y_N: np.ndarray, classes: Sequenc
         return read_each(rows, side, lambda row: Path(places[row]), lambda row: str(places[row]))
 
     def size(row: int) -> tuple[int, int]:
-        return upright_size(Path(places[row]))
+        return stored_size(Path(places[row]))
 
     ids = np.array(list(files))
     return Rows(ids, places, np.asarray(y_N, np.int64), tuple(classes), read, digest, size=size, **more)
@@ -81,7 +81,7 @@ def of_archive(archive: Archive, names: Sequence[str], y_N: np.ndarray, classes:
         return archive_digest(archive.path, cache)
 
     def size(row: int) -> tuple[int, int]:
-        return upright_size(BytesIO(archive.read(ids[row])))
+        return stored_size(BytesIO(archive.read(ids[row])))
 
     paths = np.array([f"{archive.path.name}/{name}" for name in names])
     return Rows(ids, paths, np.asarray(y_N, np.int64), tuple(classes), read, digest, size=size, **more)
@@ -126,12 +126,11 @@ def together(parts: Sequence[Rows], valid: int) -> Rows:
                 problems.update({int(row + start): text for row, text in wrong.items()})
         return first.read(rows, side) if pixels is None else pixels, problems  # type: ignore[return-value]
 
+    sizes = [part.size for part in parts if part.size is not None]
+
     def size(row: int) -> tuple[int, int]:
         number = int(np.searchsorted(starts, row, "right")) - 1
-        its = parts[number].size
-        if its is None:
-            raise DataError("no part's sizes are known")
-        return its(row - int(starts[number]))
+        return sizes[number](row - int(starts[number]))
 
     def joined(name: str) -> np.ndarray:
         return np.concatenate([getattr(part, name) for part in parts])
@@ -147,7 +146,7 @@ def together(parts: Sequence[Rows], valid: int) -> Rows:
         np.repeat(np.arange(len(parts)) == valid, [len(part) for part in parts]),
         None if first.labels_NC is None else joined("labels_NC"),
         first.side,
-        None if any(part.size is None for part in parts) else size,
+        size if len(sizes) == len(parts) else None,
     )
 
 

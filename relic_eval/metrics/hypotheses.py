@@ -98,15 +98,15 @@ def wilcoxon(difference_T: Float[np.ndarray, " T"]) -> float:
     >>> wilcoxon(np.arange(1.0, 12.0))
     0.0009765625
     """
-    from scipy.stats import rankdata, wilcoxon
+    from scipy import stats
 
     difference_T = numbers("difference_T", difference_T, 1)
     if not np.isfinite(difference_T).all():
         raise ArgumentError("difference_T", "finite numbers", "NaN or infinity", "Compare models on the same tasks.")
     left = difference_T[difference_T != 0]
     if len(left) > EXACT:
-        return float(wilcoxon(left).pvalue)
-    twice_T = np.rint(2 * rankdata(np.abs(left))).astype(np.int64)  # tied ranks are halves
+        return float(stats.wilcoxon(left).pvalue)
+    twice_T = np.rint(2 * stats.rankdata(np.abs(left))).astype(np.int64)  # tied ranks are halves
     ways = np.ones(1)  # in how many ways the ranks so far sum to each number
     for rank in twice_T:
         ways = np.pad(ways, (0, rank)) + np.pad(ways, (rank, 0))

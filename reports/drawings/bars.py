@@ -8,7 +8,7 @@ from textwrap import wrap
 
 from markupsafe import Markup
 
-from reports.drawings.frame import Frame, axes, drawing, text, ticks, together
+from reports.drawings.frame import Frame, axes, drawing, text, texts, ticks
 from reports.drawings.legend import legend
 from reports.drawings.marks import mark, outline
 from reports.style import Look, short
@@ -103,7 +103,7 @@ def panels(names: Sequence[str], bars: Sequence[Bars], limit: float, x_title: st
         left, top = NAMES + across * (PANEL + GAP), down * high + 26
         if across == 0:
             beside = [text(NAMES - 10, top + ROW * p + 12, _fit(n)) for p, n in enumerate(names)]
-            parts.append(together(beside, "end", "tight"))
+            parts.append(texts(beside, "end", "tight"))
         parts.append(_panel(b, left, top, limit, len(names)))
     rows = -(-len(bars) // ACROSS)
     parts.append(text(NAMES, rows * high + 6, x_title, kind="dim"))

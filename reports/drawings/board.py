@@ -1,4 +1,4 @@
-"""The small bars in the cells of the board."""
+"""Small bars: in the cells of the board, of its means and ranks, and of changes in other tables."""
 
 from __future__ import annotations
 
@@ -39,14 +39,16 @@ def mean_bar(change: float, low: float | None, high: float | None, limit: float)
 def _change(change: tuple[float, float | None, float | None], limit: float) -> str:
     value, low, high = change
 
-    def place(number: float) -> float:
-        return WIDE / 2 * (1 + max(-1.0, min(1.0, number / limit)))
+    def place(number: float) -> int:
+        """A pixel, never that of zero for what is not zero."""
+        middle, x = WIDE // 2, round(WIDE / 2 * (1 + max(-1.0, min(1.0, number / limit))))
+        return max(x, middle + 1) if number > 0 else min(x, middle - 1) if number < 0 else middle
 
     side = "worse" if value < 0 else "better"
-    bar = f'<path class="{side}" d="M{WIDE // 2} 14H{_p(place(value))}"/>'
+    bar = f'<path class="{side}" d="M{WIDE // 2} 14H{place(value)}"/>'
     if low is None or high is None:
         return bar
-    return f'{bar}<path d="M{_p(place(low))} 14H{_p(place(high))}"/>'
+    return f'{bar}<path d="M{place(low)} 14H{place(high)}"/>'
 
 
 def _p(number: float) -> str:

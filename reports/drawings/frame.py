@@ -8,6 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 from markupsafe import Markup, escape
 
+Ticks = Sequence[float] | Sequence[tuple[float, str]]  # the words where they are not the number
+
 
 @dataclass(frozen=True)
 class Frame:
@@ -99,24 +101,18 @@ def power(value: float) -> str:
     return f"{value:g}" if 0.001 < value < 10_000 else f"1e{round(np.log10(value))}"
 
 
-def axes(
-    frame: Frame,
-    titles: tuple[str, str],
-    x_ticks: Sequence[float] = (),
-    y_ticks: Sequence[float] = (),
-) -> str:
-    """Ticks, faint lines across, and titles with units; no box."""
+def axes(frame: Frame, titles: tuple[str, str], x_ticks: Ticks = (), y_ticks: Ticks = ()) -> str:
+    """Ticks, faint lines across, and titles with units; no box. Each kind is one element: a page holds hundreds of drawings."""
     parts = []
     if x_ticks:
-        places = [frame.at(value, frame.y[0])[0] for value in x_ticks]
-        words = [power(value) if frame.log_x else f"{value:g}" for value in x_ticks]
-        short = "".join(f"M{round(px, 1):g} {frame.floor}v4" for px in places)
-        below = [text(px, frame.floor + 18, its) for px, its in zip(places, words, strict=True)]
-        parts += [f'<path d="{short}" class="axis"/>', together(below, "middle")]
+        named = [(frame.at(value, frame.y[0])[0], words) for value, words in _named(x_ticks, frame.log_x)]
+        short = "".join(f"M{round(px, 1):g} {frame.floor}v4" for px, _ in named)
+        below = [text(px, frame.floor + 18, words) for px, words in named]
+        parts += [f'<path d="{short}" class="axis"/>', texts(below, "middle")]
     if y_ticks:
-        heights = [frame.at(frame.x[0], value)[1] for value in y_ticks]
-        beside = [text(frame.left - 7, py + 4, f"{value:g}") for py, value in zip(heights, y_ticks, strict=True)]
-        parts += [across(heights, frame), together(beside, "end")]
+        named = [(frame.at(frame.x[0], value)[1], words) for value, words in _named(y_ticks)]
+        beside = [text(frame.left - 7, py + 4, words) for py, words in named]
+        parts += [grid(frame, [py for py, _ in named]), texts(beside, "end")]
     parts.append(text((frame.left + frame.end) / 2, frame.height - 6, titles[0], "middle", "dim"))
     middle = (frame.top + frame.floor) / 2
     parts.append(
@@ -125,6 +121,11 @@ def axes(
         else ""
     )
     return "".join(parts)
+
+
+def _named(marks: Ticks, powers: bool = False) -> list[tuple[float, str]]:
+    """Each tick with its words, which are its number where it has none of its own."""
+    return [m if isinstance(m, tuple) else (m, power(m) if powers else f"{m:g}") for m in marks]
 
 
 def text(x: float, y: float, words: str, anchor: str = "start", kind: str = "") -> str:
@@ -140,17 +141,17 @@ def text(x: float, y: float, words: str, anchor: str = "start", kind: str = "") 
     return f'<text x="{round(x)}" y="{round(y)}"{end}{sort}>{escape(words)}</text>'
 
 
-def together(texts: Sequence[str], anchor: str, kind: str = "") -> str:
+def texts(parts: Sequence[str], anchor: str, kind: str = "") -> str:
     """Texts that stand by the same end and are of one kind, which is said once.
 
-    >>> together([text(1, 2, "a"), text(1, 3, "b")], "end")
+    >>> texts([text(1, 2, "a"), text(1, 3, "b")], "end")
     '<g text-anchor="end"><text x="1" y="2">a</text><text x="1" y="3">b</text></g>'
     """
     sort = f' class="{kind}"' if kind else ""
-    return f'<g text-anchor="{anchor}"{sort}>{"".join(texts)}</g>'
+    return f'<g text-anchor="{anchor}"{sort}>{"".join(parts)}</g>'
 
 
-def across(heights: Sequence[float], frame: Frame) -> str:
+def grid(frame: Frame, heights: Sequence[float]) -> str:
     """Faint lines from the left to where the data end."""
     lines = "".join(f"M{frame.left} {round(py, 1):g}H{frame.end}" for py in heights)
     return f'<path d="{lines}" class="grid"/>'

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import numpy as np
 from markupsafe import Markup, escape
 
-from reports.drawings.frame import drawing, text, together
+from reports.drawings.frame import drawing, text, texts
 
 NUMBERED = 24  # classes at most whose cells hold numbers; cells of more are coloured squares
 ROOMY = 12  # classes at most whose numbers have a decimal
@@ -35,7 +35,7 @@ def heat(names: Sequence[str], share_CC: np.ndarray, label: str, numbers: bool =
     turn = -45 if side > 12 else -90  # narrow columns have upright names
     left, top = 14 + round(8 * longest), 14 + round((5 if side > 12 else 7.4) * longest)
     x = 2 if side > 12 else 4
-    parts = [together([text(left - 6, top + side * (i + 0.5) + 4, name) for i, name in enumerate(fit)], "end")]
+    parts = [texts([text(left - 6, top + side * (i + 0.5) + 4, name) for i, name in enumerate(fit)], "end")]
     parts += [
         f'<text transform="translate({left + side * (i + 0.5) + x:g} {top - 5})rotate({turn})">{escape(name)}</text>'
         for i, name in enumerate(fit)

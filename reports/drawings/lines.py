@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from markupsafe import Markup
 
-from reports.drawings.frame import Frame, axes, drawing, power, spread, text, ticks
+from reports.drawings.frame import Frame, Ticks, axes, drawing, spread, text, ticks
 from reports.drawings.marks import spots
 from reports.drawings.trail import Point, curve, fewer, whisker
 from reports.style import Look
 
 GAP = 16  # between labels
 ASIDE = 1.6  # pixels between the whiskers of two encoders at one place: they would cover each other
-Ticks = Sequence[float] | Sequence[tuple[float, str]]  # the words where they are not the number
 
 
 @dataclass(frozen=True)
@@ -54,7 +53,7 @@ def lines(
     """All series over each other; the name of each stands at its end, moved apart where they would touch."""
     gap = GAP + 12 * any(s.under for s in series)
     frame = tall(frame, len(series), gap)
-    parts, leads = [_axes(frame, titles, x_ticks, ticks(*frame.y, 5) if y_ticks is None else y_ticks)], ""
+    parts, leads = [axes(frame, titles, x_ticks, ticks(*frame.y, 5) if y_ticks is None else y_ticks)], ""
     ends = [frame.at(s.x[-1], s.y[-1]) for s in series]
     places = spread([y for _, y in ends], gap, frame.top + 4, frame.floor - 2 - (gap - GAP))
     for number, (one, (x, y), place) in enumerate(zip(series, ends, places, strict=True)):
@@ -83,25 +82,3 @@ def _name(one: Series, points: Sequence[Point], right: int, place: float) -> str
     marks = spots(one.look, [*marked, (right + 15, place)], 4) if marked else ""
     start = right + (24 if marked else 11)
     return marks + text(start, place + 4, one.label) + text(start, place + 16, one.under, kind="tight dim")
-
-
-def _axes(frame: Frame, titles: tuple[str, str], x_ticks: Ticks, y_ticks: Ticks) -> str:
-    """What `frame.axes` draws, where a tick may have words of its own and small multiples repeat everything: in few elements."""
-    across = [(frame.at(v, frame.y[0])[0], words) for v, words in _named(x_ticks, power if frame.log_x else _plain)]
-    up = [(frame.at(frame.x[0], v)[1], words) for v, words in _named(y_ticks, _plain)]
-    feet = "".join(f"M{round(x, 1):g} {frame.floor}v4" for x, _ in across)
-    grid = "".join(f"M{frame.left} {round(y, 1):g}H{frame.end}" for y, _ in up)
-    below = "".join(text(x, frame.floor + 18, words) for x, words in across)
-    beside = "".join(text(frame.left - 7, y + 4, words) for y, words in up)
-    return (
-        f'<path d="{grid}" class="grid"/><path d="{feet}" class="axis"/><g text-anchor="middle">{below}</g>'
-        f'<g text-anchor="end">{beside}</g>{axes(frame, titles)}'
-    )
-
-
-def _plain(value: float) -> str:
-    return f"{value:g}"
-
-
-def _named(marks: Ticks, words: Callable[[float], str]) -> list[tuple[float, str]]:
-    return [m if isinstance(m, tuple) else (m, words(m)) for m in marks]

@@ -44,7 +44,11 @@ def mark(look: Look, x: float, y: float, size: float = 4.5) -> str:
 
 
 def spots(look: Look, points: Sequence[Point], size: float = 4.5) -> str:
-    """The mark of an encoder at each of these points, as one path."""
+    """The mark of an encoder at each of these points, as one path.
+
+    >>> spots(Look("m", "M", "#000000", "square", ""), [(10, 10), (20, 10)], 2)
+    '<path class="mark" fill="#000000" d="M8.2 8.2h3.6v3.6h-3.6zM18.2 8.2h3.6v3.6h-3.6z"/>'
+    """
     path = "".join(outline(look, x, y, size) for x, y in points)
     return f'<path class="mark" fill="{look.colour}" d="{path}"/>'
 

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 from markupsafe import Markup, escape
 
-from reports.drawings.frame import drawing, text, together
+from reports.drawings.frame import drawing, text, texts
 from reports.style import CIVIDIS
 
 SIDE = 36
@@ -45,7 +45,7 @@ def matrix(names: Sequence[str], value_MM: np.ndarray, decimals: int, factor: fl
     parts = [f'<path d="{"".join(its)}" stroke="{CIVIDIS[shade]}"/>' for shade, its in sorted(squares.items())]
     width, height = left + depth + 12, depth + 20 + round(5.6 * longest)
     coloured = f'<g stroke-width="{SIDE - 1}">{"".join(parts)}</g>'  # lines as thick as a square is high
-    said = together(words, "middle") + together([*beside, *below], "end")
+    said = texts(words, "middle") + texts([*beside, *below], "end")
     return drawing(width, height, label, coloured + said, "plot matrix")
 
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 
 from markupsafe import Markup
 
-from reports.drawings.frame import Frame, across, axes, drawing, log_ticks, spread, text, ticks
+from reports.drawings.frame import Frame, axes, drawing, grid, log_ticks, spread, text, ticks
 from reports.drawings.lines import GAP, Series
 from reports.drawings.marks import spots
 from reports.drawings.trail import Point, curve
@@ -57,7 +57,7 @@ def _panel(panel: Panel, frame: Frame, title: str | None) -> str:
     x_ticks = log_ticks(*frame.x) if frame.log_x else ticks(*frame.x, 4)
     parts = [axes(frame, (panel.title, title or ""), x_ticks, upwards if title is not None else ())]
     if title is None:
-        parts.append(across([frame.at(frame.x[0], v)[1] for v in upwards], frame))
+        parts.append(grid(frame, [frame.at(frame.x[0], v)[1] for v in upwards]))
     if panel.level is not None:
         height = frame.at(frame.x[0], panel.level)[1]
         parts.append(f'<path d="M{frame.left} {height:.1f}H{frame.end}" class="axis" stroke-dasharray="2 3"/>')

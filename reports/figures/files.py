@@ -49,8 +49,10 @@ def figure_bytes(figure: Figure, ending: str) -> bytes:
         if engine is not None:  # laid out once: savefig would draw all of it once more to lay it out
             engine.execute(figure)
             figure.set_layout_engine(None)
-        figure.savefig(file, format=ending[1:], dpi=DOTS, metadata=METADATA[ending])
-        figure.set_layout_engine(engine)
+        try:
+            figure.savefig(file, format=ending[1:], dpi=DOTS, metadata=METADATA[ending])
+        finally:
+            figure.set_layout_engine(engine)
     return file.getvalue()
 
 

@@ -54,6 +54,8 @@ SETTINGS: dict[Any, Any] = {
     "axes.linewidth": 0.6,
     "axes.labelcolor": DIM,
     "axes.axisbelow": True,
+    "figure.autolayout": False,
+    "figure.constrained_layout.use": False,
     "text.color": INK,
     "xtick.color": DIM,
     "ytick.color": DIM,

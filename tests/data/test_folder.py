@@ -3,20 +3,24 @@
 from __future__ import annotations
 
 import tarfile
+from dataclasses import replace
 
 import numpy as np
 import pytest
 from PIL import Image
 
+from relic_eval.data.archive import open_archive
 from relic_eval.data.bundled import FASHION, bundled
 from relic_eval.data.demo.make_fashion import SUPERCLASSES
-from relic_eval.data.opening import open_square
+from relic_eval.data.opening import open_square, stored_size
 from relic_eval.data.pictures import only
+from relic_eval.data.rows import of_archive, of_files, together
 from relic_eval.data.sources import dataset_splits, pictures
 from relic_eval.data.tasks import Task, split_task
 from relic_eval.encode import embed
 from relic_eval.encoders.load import find_encoder
 from relic_eval.errors import ArgumentError, DataError, UnknownNameError
+from relic_eval.fill import _sizes
 from relic_eval.records import Embeddings
 from relic_eval.store import read_manifest
 
@@ -164,15 +168,38 @@ def test_sizes_are_noted_as_pictures_lie_upright_and_readable(tmp_path):
     (folder / "bee" / "9.png").write_bytes(b"no picture")
     source = pictures(str(folder), "all")
     (row,) = np.flatnonzero(source.ids == "ant/0.jpg")
-    assert source.size(row) == (20, 90)
+    assert source.size(row) == (90, 20)
     (path,) = embed(find_encoder("pixels"), str(folder), tmp_path / "out", on_error="skip")
     assert read_manifest(path)["data"]["sizes"] == {"of": 13, "shorter": [20, 30, 30], "longer": [40, 40, 90]}
+    assert _sizes(replace(source, size=lambda row: stored_size(folder / "nothing.png")), {}) == {}
+    assert _sizes(replace(source, size=None), {}) == {}
     pair = only(source, np.array([row, 1]))
-    assert [pair.size(0), pair.size(1)] == [(20, 90), (30, 40)]
+    assert [pair.size(0), pair.size(1)] == [(90, 20), (30, 40)]
     paths = embed(find_encoder("pixels"), "digits", tmp_path / "digits")
     sizes = [read_manifest(p)["data"]["sizes"] for p in paths]
     assert {tuple(s["shorter"] + s["longer"]) for s in sizes} == {(8, 8, 8, 8, 8, 8)}
     assert all(s["of"] == min(500, read_manifest(p)["rows"]) for s, p in zip(sizes, paths, strict=True))
+
+
+def test_sizes_of_rows_in_an_archive_and_of_parts_together(tmp_path):
+    """Each picture has its own size, so that a row taken for another shows."""
+    folder = tmp_path / "set"
+    for number, name in enumerate(("ant", "bee")):
+        (folder / name).mkdir(parents=True)
+        for i in range(3):
+            Image.fromarray(np.zeros((5 + i, 9 + 10 * number, 3), np.uint8)).save(folder / name / f"{i}.png")
+    with tarfile.open(tmp_path / "set.tar", "w") as tar:
+        tar.add(folder, arcname=".")
+    names, y = [f"{name}/{i}.png" for name in ("ant", "bee") for i in range(3)], np.repeat([0, 1], 3)
+    archive = open_archive(tmp_path / "set.tar")
+    inside = [next(n for n in archive.spans if n.endswith(name)) for name in names]
+    expected = [(9 + 10 * (row // 3), 5 + row % 3) for row in range(6)]
+    for rows in (of_archive(archive, inside, y, ("ant", "bee")), of_files(folder, names, y, ("ant", "bee"), "note")):
+        assert [rows.size(row) for row in range(6)] == expected
+        both = together([rows, rows], 1)
+        assert [both.size(row) for row in range(12)] == expected * 2
+        assert both.pictures("set", "train", "digest").size(7) == expected[1]
+        assert together([rows, replace(rows, size=None)], 1).size is None
 
 
 def test_a_class_that_skipping_would_empty_is_an_error(tmp_path, capsys):

@@ -291,6 +291,7 @@ def test_parquet_of_a_hub_repository(tmp_path):
     rows = np.array([5, 0, 4])
     wanted = [np.asarray(Image.open(io.BytesIO(kept["test"][row]["bytes"]))) for row in rows]
     assert np.array_equal(test.read(rows, 9)[0], np.stack(wanted))
+    assert {test.size(row) for row in range(6)} == {(9, 9)}
     assert test.y_N.tolist() == [0, 1, 0, 1, 0, 1]
     assert dataset_name(str(tmp_path / "birds")) == "birds"
     assert split_digest(str(tmp_path / "birds"), "test") == test.digest

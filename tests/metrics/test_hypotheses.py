@@ -124,6 +124,21 @@ def test_wilcoxon_is_a_sum_over_all_signs(difference):
     assert wilcoxon(np.array(difference, float)) == pytest.approx(expected, rel=1e-9)
 
 
+def test_wilcoxon_with_ties_of_more_tasks_than_scipy_counts():
+    """All 2^16 signs of ranks that are tied, and the last number that is counted beside the first that is not."""
+    from scipy.stats import rankdata
+
+    rng = np.random.default_rng(1)
+    difference = rng.integers(1, 5, 16) * rng.choice([-1, 1], 16, p=[0.3, 0.7])
+    rank = rankdata(abs(difference))
+    ways = (np.arange(2**16)[:, None] >> np.arange(16) & 1) @ rank
+    seen, middle = rank @ (difference > 0), rank.sum() / 2
+    assert wilcoxon(difference.astype(float)) == pytest.approx((abs(ways - middle) >= abs(seen - middle) - 1e-9).mean())
+    many = rng.normal(0.3, 1, 51)
+    assert wilcoxon(many[:50]) == pytest.approx(scipys(many[:50], method="exact").pvalue, rel=1e-9)
+    assert wilcoxon(many) == pytest.approx(scipys(many, method="approx").pvalue, rel=1e-9)
+
+
 def test_wilcoxon_of_many_tasks():
     difference = np.random.default_rng(0).normal(0.2, 1, 80)
     assert wilcoxon(difference) == pytest.approx(scipys(difference).pvalue, rel=1e-9)

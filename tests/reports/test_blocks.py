@@ -17,6 +17,7 @@ from reports.sections.choose import shown
 from reports.sections.neighbours.blocks import blocks_content, colour_scale, read_blocks
 from reports.sections.neighbours.strip import make_strip
 from reports.sections.sheet import THUMB, Sheet, view
+from tests.reports.test_downloads import saved
 
 
 def thumbnail(rng):
@@ -120,6 +121,35 @@ def check_strip(page, digits_page, row):
         pictures, distances, expected = neighbours_of(page, digits_page, encoder, row)
         assert pictures == [item for item, _ in expected]
         assert np.allclose(distances, [d for _, d in expected], rtol=0.01)
+
+
+def painted(page, colour):
+    """Of each square the pixels of nearly that colour."""
+    found = []
+    for square in page.locator(".blocks").all():
+        with Image.open(io.BytesIO(square.screenshot())) as picture:
+            pixels = np.asarray(picture.convert("RGB")).astype(int)
+        found.append(int((np.abs(pixels - colour).max(-1) < 40).sum()))
+    return found
+
+
+@pytest.mark.parametrize(("width", "scheme"), [(1280, "light"), (1280, "dark"), (400, "light")])
+def test_dots_are_painted(digits_page, visit, width, scheme):
+    """They are drawn by markers of another drawing, which a browser leaves out where that is hidden."""
+    page, _ = visit(digits_page, width, scheme)
+    near = np.array([0, 0x22, 0x4E])
+    assert min(painted(page, near)) > 20
+    page.evaluate("document.querySelectorAll('marker').forEach((m) => m.remove())")
+    page.evaluate("document.querySelectorAll('.band, .hit').forEach((m) => m.remove())")
+    assert max(painted(page, near)) < 20  # it is the dots that were counted
+
+
+def test_dots_are_painted_in_a_picture_that_is_saved(digits_page, visit, tmp_path):
+    page, _ = visit(digits_page, accept_downloads=True)
+    _, text = saved(page, "#squares", "SVG")
+    (tmp_path / "saved.html").write_text(f'<html class="ready">{text}')
+    alone, _ = visit(tmp_path / "saved.html")
+    assert min(painted(alone, np.array([0, 0x22, 0x4E]))) > 20
 
 
 def test_the_strip_first_shows_the_most_disputed_row(digits_page, visit):

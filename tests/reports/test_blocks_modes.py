@@ -15,8 +15,8 @@ from PIL import Image
 from relic_eval.results import read_results
 from relic_eval.store import find_stores, read_thumbnails
 from reports import assets
+from reports.coded import front_coded, names_of, numbers_of, step_coded
 from reports.drawings.blocks import colour_bar
-from reports.packed import front_coded, names_of, packed, unpacked
 from reports.page import to_html
 from reports.sections.neighbours.blocks import blocks_content, read_blocks
 from reports.sections.neighbours.neighbours import sort_out
@@ -71,7 +71,7 @@ def test_every_number_of_the_colour_scale_is_exact(scale, words):
 def test_numbers_and_names_written_short_are_read_as_they_were():
     rng = np.random.default_rng(0)
     numbers = np.sort(rng.integers(0, 5000, (40, 7)), axis=1)
-    assert np.array_equal(unpacked(packed(numbers), 7), numbers)
+    assert np.array_equal(numbers_of(step_coded(numbers), 7), numbers)
     names = ["a🐝1", "a🐝2", "", "long" * 30 + "1", "long" * 30 + "2", "‮rtl"]
     assert names_of(front_coded(names)) == names
     assert front_coded(names)[1] == "1🐝2"  # the script counts a bee as two letters

@@ -128,6 +128,9 @@ def test_bars_lie_where_the_numbers_say():
     assert 'd="M0 4H67M17 0v8"' in bars
     assert 'class="worse" d="M42 14H21"' in bars
     assert 'd="M8 14H34"' in bars
+    slight = cell_bars(0.5, 0.499, 0.501, (0.1, 0.9), (0.3, 0.1, 0.6), 100)  # no pixel is long enough
+    assert 'class="better" d="M42 14H43"/><path d="M43 14H43"/>' in slight
+    assert '<path d="M41 14H43"/>' in cell_bars(0.5, 0.4, 0.6, (0.1, 0.9), (0, -0.1, 0.1), 100)
     assert 'class="better" d="M42 14H84"' in cell_bars(0.5, 0.4, 0.8, (0.4, 0.9), (50, 40, 60), 10)
     worse, better = change_bar(-5, -8, -2, 10), change_bar(5, 2, 8, 10)
     assert re.search(r'x="25.0" y="1" width="25.0" height="8" class="worse"', worse)

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import base64
+import copy
 import dataclasses
 import io
+import json
 import shutil
 
 import numpy as np
@@ -50,9 +52,22 @@ def test_what_was_not_searched_is_said_with_the_command(leaky):
     assert (task["counts"]["train"] + task["counts"]["valid"], task["counts"]["test"], task["classes"]) == (26, 24, 2)
     assert task["sizes"] == "40 × 40"
     assert "<td>40 × 40</td>" in to_html(m)
-    for manifest in m.stores["pixels"]:
-        del manifest["data"]["sizes"]  # a store of before they were noted
-    assert "longer side" not in to_html(m)
+    older = [copy.deepcopy(manifest) for manifest in m.stores["pixels"]]
+    for manifest in older:
+        del manifest["data"]["sizes"]  # stores of before they were noted
+    mixed = dataclasses.replace(m, stores={**m.stores, "older": older})
+    assert data_section(mixed).content["tasks"][0]["sizes"] == "40 × 40"
+    assert "longer side" not in to_html(dataclasses.replace(m, stores={"pixels": older}))
+
+
+def test_sizes_that_become_known_make_the_report_anew(leaky):
+    _, out = leaky
+    out = shutil.copytree(out, out.parent / "sized")
+    (file,) = out.glob("embeddings/pixels/*/test.*/manifest.json")
+    before, about = report_key(out, []), json.loads(file.read_text())
+    del about["data"]["sizes"]
+    file.write_text(json.dumps(about))
+    assert report_key(out, []) != before
 
 
 def test_leaks_are_told_with_their_share_and_both_pictures(leaky):

@@ -10,6 +10,7 @@ import sys
 
 import numpy as np
 import pytest
+from matplotlib import rc_context
 from matplotlib.text import Text
 
 import relic_eval
@@ -221,9 +222,23 @@ def test_bars_of_change_are_the_boards(many):
         assert drawn == pytest.approx([e.change for e in row.entries])
         hollow = [bar.get_facecolor()[:3] == (1.0, 1.0, 1.0) for bar in axes.patches]
         assert hollow == [e.change_low <= 0 <= e.change_high for e in row.entries]
+        (whiskers,) = axes.collections
+        ends = [sorted(segment[:, 0]) for segment in whiskers.get_segments()]
+        assert np.allclose(ends, [(e.change_low, e.change_high) for e in row.entries])
         mean = next(line for line in axes.lines if line.get_marker() == "D")
         assert mean.get_xdata()[0] == pytest.approx(row.change)
     assert change_figure(make_board(cells("byol"), draws=20)) is None
+
+
+@pytest.mark.parametrize("key", ["figure.autolayout", "figure.constrained_layout.use"])
+def test_what_somebody_has_set_for_matplotlib_changes_no_byte(many, key):
+    for name in ("neighbour-blocks", "leaderboard"):  # with a bar of colours, and without
+        whole = figure_bytes(FIGURES[name].make(many, 5.5), ".svg")
+        with rc_context({key: True}):
+            figure = FIGURES[name].make(many, 5.5)
+            engine = figure.get_layout_engine()
+            assert figure_bytes(figure, ".svg") == whole
+        assert figure.get_layout_engine() is engine
 
 
 def degenerate(r):

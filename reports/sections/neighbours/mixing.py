@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 
 from relic_eval.cells import Result
+from reports.coded import step_coded
 from reports.drawings.heat import LEAST, NUMBERED, heat
-from reports.packed import packed
 from reports.sections.figure import Figure
 from reports.style import Look
 from reports.tables import to_csv
@@ -87,7 +87,7 @@ def least_drawn(parts: Sequence[np.ndarray], most: int = CELLS) -> float:
 def cell_codes(value_CC: np.ndarray, least: float, times: float, by_CC: np.ndarray | None = None) -> str:
     """A number of each drawn cell, row after row, as the script reads it; which cells are drawn, it reads from the drawing."""
     drawn_CC = (value_CC if by_CC is None else by_CC) >= least
-    return packed(np.rint(times * value_CC[drawn_CC]).astype(int)[:, None])
+    return step_coded(np.rint(times * value_CC[drawn_CC]).astype(int)[:, None])
 
 
 def _pairs(every: Mapping[str, np.ndarray], names: Sequence[str]) -> list[dict[str, Any]]:

@@ -8,9 +8,9 @@ from typing import Any
 
 import numpy as np
 
+from reports.coded import front_coded, step_coded
 from reports.drawings.blocks import dot_size
 from reports.drawings.marks import key
-from reports.packed import front_coded, packed
 from reports.sections.neighbours.neighbours import Block, decimals, disputed
 from reports.sections.sheet import Sheet, view
 from reports.style import Look
@@ -106,4 +106,4 @@ def _row_by_row(blocks: Sequence[Block], rows: Sequence[int]) -> list[int]:
 
 
 def _far(b: Block, rows_R: np.ndarray) -> str:
-    return packed(np.rint(b.distance_NK[rows_R].astype(float) * 10 ** decimals(b)).astype(int))
+    return step_coded(np.rint(b.distance_NK[rows_R].astype(float) * 10 ** decimals(b)).astype(int))

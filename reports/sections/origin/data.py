@@ -26,7 +26,8 @@ KINDS = {
 def data_section(m: Material) -> Section:
     """Every table of the section."""
     here = tasks(m.results)
-    sizes = {(s["data"]["name"], s["data"]["digest"]): s["data"].get("sizes") for its in m.stores.values() for s in its}
+    data = [manifest["data"] for its in m.stores.values() for manifest in its]
+    sizes = {(its["name"], its["digest"]): its["sizes"] for its in data if "sizes" in its}
     records = [its for its in m.leaks if its.task in here]
     searched = {its.task for its in records if its.against == OWN and not its.encoder and is_of(its, here[its.task])}
     unsearched = {name: about for name, about in here.items() if name not in searched and not about["elsewhere"]}
@@ -35,7 +36,8 @@ def data_section(m: Material) -> Section:
         "tasks": [
             its | {"sizes": sizes_words(sizes.get((its["dataset"], its["digests"][1])))} for its in here.values()
         ],
-        "sized": any(sizes.values()),
+        "unsized": any((its["dataset"], its["digests"][1]) not in sizes for its in here.values()),
+        "sized": max((its["of"] for its in sizes.values()), default=0),
         "unreadable": unreadable(m.stores, m.results),
         "leaks": [line for its in records for line in _lines(its, here[its.task])],
         "pairs": pairs(records, m.sheet),

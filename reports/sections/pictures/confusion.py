@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from relic_eval.cells import Result
-from reports.packed import front_coded
+from reports.coded import front_coded
 from reports.sections.choose import shown
 from reports.sections.figure import Figure
 from reports.sections.neighbours.block_rows import ALL_DRAWN, OF_MANY

@@ -9,8 +9,8 @@ import numpy as np
 
 from relic_eval.cells import Result
 from relic_eval.records import Measurement
+from reports.coded import front_coded
 from reports.drawings.scatter import KINDS, markers, named, scatter, whole
-from reports.packed import front_coded
 from reports.sections.choose import shown
 from reports.sections.section import Material, Section
 from reports.sections.sheet import Sheet

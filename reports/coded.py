@@ -34,13 +34,13 @@ def names_of(coded: Sequence[str]) -> list[str]:
     return names[1:]
 
 
-def packed(number_RK: np.ndarray) -> str:
+def step_coded(number_RK: np.ndarray) -> str:
     """Whole numbers that do not fall within a row as text: the first of each row, then the steps.
 
     A number is one sign for each five bits, the highest first; a sign of 32 or more says that the number goes on. Median
     distances have three digits, steps mostly one sign.
 
-    >>> packed(np.array([[5, 6], [32, 32]])), unpacked("51X00", 2).tolist()
+    >>> step_coded(np.array([[5, 6], [32, 32]])), numbers_of("51X00", 2).tolist()
     ('51X00', [[5, 6], [32, 32]])
     """
     text = []
@@ -52,10 +52,10 @@ def packed(number_RK: np.ndarray) -> str:
     return "".join(text)
 
 
-def unpacked(text: str, k: int) -> np.ndarray:
-    """What `packed` made, as the page's script reads it.
+def numbers_of(text: str, k: int) -> np.ndarray:
+    """What `step_coded` made, as the page's script reads it.
 
-    >>> unpacked("1020", 2).tolist()
+    >>> numbers_of("1020", 2).tolist()
     [[1, 1], [2, 2]]
     """
     values, value = [], 0
