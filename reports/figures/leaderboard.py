@@ -36,8 +36,9 @@ def leaderboard_figure(board: Board, look: Mapping[str, Look] | None = None, wid
     for number, column in enumerate(board.columns):
         axes = every[number]
         here = [(p, look[r.encoder], e) for p, r in enumerate(board.rows) if (e := r.entries[number]) is not None]
-        ends = [[100 * getattr(entry, end) for *_, entry in here] for end in ("low", "high")]
-        axes.hlines([place for place, *_ in here], *ends, colors=[its.colour for _, its, _ in here], lw=1.2, zorder=2)
+        lows, highs = ([100 * getattr(entry, end) for *_, entry in here] for end in ("low", "high"))
+        colours = [its.colour for _, its, _ in here]
+        axes.hlines([place for place, *_ in here], lows, highs, colors=colours, lw=1.2, zorder=2)
         for place, its, entry in here:
             face = its.colour if entry.tied_with_best else "white"
             axes.plot(100 * entry.value, place, ms=4.5, mfc=face, mew=1, **dot(its))
