@@ -18,9 +18,9 @@ from relic_eval.results import read_results
 from relic_eval.run import evaluate
 from relic_eval.store import note_training, read_manifest
 from reports.figures.history import history_figure
-from reports.histories import finding, histories_text
+from reports.histories import histories_text
 from reports.material import read_material
-from reports.sections.training.history import history_section
+from reports.sections.training.history import finding, history_section
 from reports.write import write_report
 from tests.test_cli import run as command
 

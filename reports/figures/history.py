@@ -10,8 +10,7 @@ from matplotlib.ticker import MaxNLocator
 from relic_eval.board import Board
 from relic_eval.board.steps import History
 from reports.figures.style import WIDTH, dot, new_figure, pen
-from reports.histories import finding
-from reports.sections.training.history import panels, run_names
+from reports.sections.training.history import finding, panels, run_names
 from reports.style import Look, looks, short
 from reports.words import scale
 

@@ -6,15 +6,14 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from relic_eval.board import Board
-from relic_eval.board.steps import History, histories, history_table
+from relic_eval.board.steps import Gain, History, histories, history_table
 from reports.drawings.steps import Points, steps
-from reports.histories import finding
 from reports.sections.board.board import PROTOCOLS
 from reports.sections.figure import Figure
 from reports.sections.section import Material, Section
-from reports.style import Look, looks, short
+from reports.style import Look, looks, short, title
 from reports.tables import to_csv
-from reports.words import counted, signed
+from reports.words import counted, percent, signed, verb
 
 MOST = 24  # panels; the other columns are in the table
 LONG = 32  # letters of a panel's title
@@ -82,6 +81,41 @@ def history_figure_of(board: Board, runs: Sequence[History], look: Mapping[str, 
         "Certain: after Holm's correction for all stretches. One run each: how another seed would do, no interval says."
     )
     return Figure("history-steps", title, steps(shown, names, title), how, note, to_csv(history_table(board, runs)))
+
+
+def finding(run: History) -> str:
+    """What a run gained from its first checkpoint to its last, and whether its last stretch changed anything for certain.
+
+    >>> finding(History("byol", ("a", "b"), (500, 1000), (g := Gain(500, 1000, 0.031, 0.02, 0.042, 4, 1e-8, True),), g))
+    'BYOL gains 3.1 points (95% interval 2.0 to 4.2) on average from step 500 to 1,000'
+    """
+    whole, name = run.whole, title(run.run)
+    if whole is None:
+        return f"{name}: {len(run.steps)} checkpoints"
+    if whole.certain:
+        one, more = ("gains", "gain") if whole.value > 0 else ("loses", "lose")
+        sign = 1 if whole.value > 0 else -1
+        low, high = sorted((sign * whole.low, sign * whole.high))
+        size = f"{percent(abs(whole.value))} points (95% interval {percent(low)} to {percent(high)})"
+        text = f"{name} {verb(name, one, more)} {size} on average from step {whole.first:,} to {whole.last:,}"
+    else:
+        text = f"{name}: no certain change on average from step {whole.first:,} to {whole.last:,}, {gain_words(whole)}"
+    if len(run.gains) < 2:
+        return text
+    last = run.gains[-1]
+    if not last.certain:
+        return f"{text}; the last change is not certain"
+    return f"{text}, {gain_words(last)} of it in the last stretch" if whole.certain else text
+
+
+def gain_words(gain: Gain) -> str:
+    """A gain with its interval.
+
+    >>> gain_words(Gain(5, 9, -0.01, -0.02, 0.0, 4, 0.05))
+    '−1.0 points (95% interval −2.0 to 0.0)'
+    """
+    low, high = signed(100 * gain.low), signed(100 * gain.high)
+    return f"{signed(100 * gain.value)} points (95% interval {low} to {high})"
 
 
 def _gain(name: str, g: Any) -> dict[str, Any]:
