@@ -85,7 +85,7 @@ def _lines(ends: Sequence[int], n: int, kind: str) -> str:
 def colour_bar(scale: tuple[float, float], n: int) -> Markup:
     """The ten colours with the numbers between them, and the dots of each in a matrix of n rows."""
     low, high = scale
-    step, wide, left = (high - low) / len(CIVIDIS), 24, 20
+    step, wide, left = (high - low) / len(CIVIDIS), 24, 28
     digits = 1 if round(20 * step, 6).is_integer() else 2  # every number that stands there is exact
     parts = [
         f'<marker id="shade-{place}" markerUnits="userSpaceOnUse" overflow="visible"><circle r="{dot_size(n) / 2:.2g}" fill="{colour}"/></marker>'
