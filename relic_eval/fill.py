@@ -165,10 +165,12 @@ def _about_data(source: Pictures, problems: dict[int, str]) -> dict[str, Any]:
 
 def _sizes(source: Pictures, problems: Container[int]) -> dict[str, Any]:
     """Least, median and largest shorter and longer side of some pictures as they lie, in pixels; nothing where none is known."""
+    if source.size is None:
+        return {}
     sides = []
     for row in _spread(len(source)):
         try:
-            if source.size is not None and row not in problems:
+            if row not in problems:
                 sides.append(sorted(source.size(row)))
         except UNREADABLE:  # it could be read a while ago; no embedding depends on this
             continue
